@@ -1,0 +1,1 @@
+"""The engines, loaded on use through the registry; a backend never imports another."""

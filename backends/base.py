@@ -1,0 +1,121 @@
+"""What every backend is: something that builds an engine from a graph, and the engine that steps it.
+
+A backend is one module with one subclass of :class:`Backend`. It gets the graph after the pass ``order``, refuses
+what it cannot express before anything runs (:meth:`Backend.unsupported`), and returns an :class:`Engine`. A third
+party's backend is found through the entry-point group ``neurosim.backends``.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from neurosim.errors import UnsupportedError
+from neurosim.ir.graph import Graph
+from neurosim.ir.ops import OPS
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to run: number of threads (None: the backend chooses) and whatever else a backend documents."""
+
+    threads: int | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Drained:
+    """What was recorded since the last call.
+
+    Attributes
+    ----------
+    spikes : dict
+        Population -> (steps, neurons), sorted by step, then neuron; for populations with a probe of spikes or rate.
+    samples : list
+        One entry per probe of the graph: None, or (steps, values [T, m]) for a state variable, taken at the end of
+        the steps named.
+    counts : dict
+        Population -> number of spikes of all its neurons.
+    """
+
+    spikes: dict[str, tuple[np.ndarray, np.ndarray]]
+    samples: list[tuple[np.ndarray, np.ndarray] | None]
+    counts: dict[str, int]
+
+
+class Engine(ABC):
+    """A network that has been built. Steps are counted from 0; state is never reset."""
+
+    threads: int = 1
+    timings: dict[str, float]
+
+    @abstractmethod
+    def advance(self, steps: int) -> None:
+        """Simulate that many steps."""
+
+    @abstractmethod
+    def drain(self) -> Drained:
+        """Hand over what was recorded since the last call."""
+
+    @abstractmethod
+    def state(self, population: str) -> dict[str, np.ndarray]:
+        """Return a copy of a population's state variables."""
+
+    def edges(self) -> int:
+        """Return the number of edges built."""
+        return 0
+
+    def close(self) -> None:
+        """Give back what the engine holds."""
+
+
+class Backend(ABC):
+    """A way of running a graph."""
+
+    name: str
+    operations: frozenset[str] = frozenset(OPS)
+    precisions: tuple[str, ...] = ("double",)
+    threads: bool = False
+    summary: str = ""
+
+    def unsupported(self, graph: Graph) -> list[tuple[str, str | None]]:
+        """Return what of the graph the backend cannot express: (sentence, where the user made it)."""
+        found: list[tuple[str, str | None]] = []
+        if graph.precision not in self.precisions:
+            found.append((f"precision '{graph.precision}' (it has {', '.join(self.precisions)})", None))
+        for pop in graph.populations:
+            assert pop.program is not None
+            for op in sorted({ins.op for ins in pop.program.instrs} - self.operations):
+                found.append((f"operation '{op}' ({OPS[op].meaning}) in population '{pop.name}'", pop.where))
+        return found
+
+    def check(self, graph: Graph) -> None:
+        """Raise :class:`UnsupportedError` naming the first construct that the backend cannot express."""
+        found = self.unsupported(graph)
+        if found:
+            what, where = found[0]
+            more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+            raise UnsupportedError(f"backend '{self.name}' cannot run this network: no {what}{more}; "
+                                   "run it with backend='native' or change the construct", where)  # fmt: skip
+
+    def estimate(self, graph: Graph) -> int:
+        """Return about how many bytes building and running the graph takes."""
+        edges = sum(p.rule.expected(sum(s.size for s in p.pre), sum(s.size for s in p.post)) for p in graph.projections)
+        return int(64 * edges + 2000 * graph.size)
+
+    @abstractmethod
+    def build(self, graph: Graph, options: Options) -> Engine:
+        """Build the network; the graph has passed :meth:`check`."""
+
+    def version(self) -> str:
+        """Return the version of the engine underneath, for the provenance."""
+        return ""
+
+
+def recorded(graph: Graph, population: str) -> bool:
+    """Tell whether a population's spikes are asked for."""
+    return any(p.target == population and p.variable in ("spikes", "rate") for p in graph.probes)

@@ -1,0 +1,1 @@
+"""The embedded engine: the programs of the graph, printed as numba and compiled."""

@@ -1,0 +1,228 @@
+"""The reference: every program interpreted step by step in plain NumPy. Slow, short, and the meaning of everything."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+
+from neurosim.backends.base import Backend, Drained, Engine, Options, recorded
+from neurosim.errors import DivergedError
+from neurosim.ir.edges import iter_edges
+from neurosim.ir.graph import Graph, PopulationNode, Schedule, Table
+from neurosim.ir.interp import call, evaluate
+from neurosim.ir.program import Instr
+from neurosim.ir.random import Draws, poisson_from_words, poisson_inversion
+
+
+class ReferenceBackend(Backend):
+    """Interprets programs."""
+
+    name = "reference"
+    precisions = ("double", "single")
+    summary = "plain NumPy, step by step: the definition that the others are tested against"
+
+    def build(self, graph: Graph, options: Options) -> Engine:
+        """Build an interpreter for the graph."""
+        return ReferenceEngine(graph)
+
+    def version(self) -> str:
+        """Return NumPy's version."""
+        return np.__version__
+
+
+class ReferenceEngine(Engine):
+    """State as one array per variable; arrivals in a ring of one slot per step of delay."""
+
+    def __init__(self, graph: Graph) -> None:
+        start = time.perf_counter()
+        self.graph, self.n = graph, 0
+        self.dtype = np.float64 if graph.precision == "double" else np.float32
+        self.states = {p.name: {v.name: self._initial(v.init, p.size) for v in p.states} for p in graph.populations}
+        self.params = {p.name: {k: self._param(v) for k, v in p.params.items()} for p in graph.populations}
+        self.streams = {
+            (p.name, local): Draws(graph.seed, full) for p in graph.populations for local, full in p.streams.items()
+        }
+        self._connect()
+        self.found: dict[str, list[tuple[int, np.ndarray]]] = {p.name: [] for p in graph.populations}
+        self.samples: list[list[tuple[int, np.ndarray]]] = [[] for _ in graph.probes]
+        self.timings = {"build": time.perf_counter() - start, "compile": 0.0, "simulate": 0.0}
+
+    def _initial(self, value: Any, size: int) -> np.ndarray:
+        return np.array(np.broadcast_to(np.asarray(value, dtype=self.dtype), (size,)))
+
+    def _param(self, value: Any) -> Any:
+        return self.dtype(value) if np.ndim(value) == 0 else np.asarray(value, dtype=self.dtype)
+
+    def _connect(self) -> None:
+        """Sort all edges by their source; every inbox is a stretch of one flat array."""
+        offsets, self.inbox_at, total = self.graph.offsets(), {}, 0
+        for pop in self.graph.populations:
+            for receptor in pop.receptors:
+                self.inbox_at[pop.name, receptor] = total
+                total += pop.size
+        pre, target, weight, delay = [], [], [], []
+        for proj in self.graph.projections:
+            shift = np.empty(self.graph.size, dtype=np.int64)
+            for s in proj.post:
+                lo = offsets[s.population]
+                size = self.graph.population(s.population).size
+                shift[lo : lo + size] = self.inbox_at[s.population, proj.receptor] - lo
+            for e in iter_edges(self.graph, proj):
+                post = np.asarray(e.post, dtype=np.int64)
+                pre.append(np.asarray(e.pre, dtype=np.int64))
+                target.append(post + shift[post])
+                weight.append(np.broadcast_to(np.asarray(e.weight, dtype=np.float64), post.shape))
+                delay.append(np.broadcast_to(np.asarray(e.delay, dtype=np.int64), post.shape))
+        join = [np.concatenate(x) if x else np.zeros(0, t) for x, t in ((pre, int), (target, int), (weight, float), (delay, int))]
+        order = np.argsort(join[0], kind="stable")
+        pre_sorted, self.target, self.weight, self.delay = (x[order] for x in join)
+        self.row = np.searchsorted(pre_sorted, np.arange(self.graph.size + 1))
+        self.slots = int(self.delay.max(initial=0)) + 1
+        self.ring = np.zeros((self.slots, total))
+
+    def edges(self) -> int:
+        """Return the number of edges."""
+        return len(self.target)
+
+    def advance(self, steps: int) -> None:
+        """Interpret that many steps."""
+        start = time.perf_counter()
+        offsets = self.graph.offsets()
+        for _ in range(steps):
+            slot = self.ring[self.n % self.slots]
+            spiking = []
+            for pop in self.graph.populations:
+                spikes = self._step(pop, slot)
+                if spikes is not None and len(spikes):
+                    self.found[pop.name].append((self.n, spikes))
+                    spiking.append(spikes + offsets[pop.name])
+            slot[:] = 0.0
+            for ids in spiking:
+                self._emit(ids)
+            for k, probe in enumerate(self.graph.probes):
+                if probe.variable not in ("spikes", "rate", "weight") and (self.n + 1) % probe.every == 0:
+                    values = self.states[probe.target][probe.variable]
+                    self.samples[k].append((self.n, (values if probe.ids is None else values[probe.ids]).astype(np.float64)))
+            self.n += 1
+        self.timings["simulate"] += time.perf_counter() - start
+        self._finite()
+
+    def _step(self, pop: PopulationNode, slot: np.ndarray) -> np.ndarray | None:
+        """Interpret one population's program and return the neurons that spike."""
+        state = self.states[pop.name]
+        assert pop.program is not None
+        values = evaluate(pop.program, lambda ins, *args: self._leaf(pop, state, slot, ins, *args), self.dtype)
+        spikes = None
+        for ins, value in zip(pop.program.instrs, values, strict=True):
+            if ins.op == "emit":
+                spikes = np.flatnonzero(np.broadcast_to(value, (pop.size,)))
+        for var, k in pop.program.stores().items():
+            state[var] = np.array(np.broadcast_to(values[k], (pop.size,)))
+        return spikes
+
+    def _leaf(self, pop: PopulationNode, state: dict[str, np.ndarray], slot: np.ndarray, ins: Instr, *args: Any) -> Any:
+        op, attr = ins.op, ins.attr
+        if op == "load":
+            return state[attr]
+        if op == "param":
+            return self.params[pop.name][attr]
+        if op == "inbox":
+            at = self.inbox_at[pop.name, attr]
+            return slot[at : at + pop.size].astype(self.dtype)
+        if op == "step":
+            return np.int64(self.n)
+        if op == "time":
+            return self.dtype(self.n * self.graph.dt)
+        if op == "index":
+            return np.arange(pop.size, dtype=np.int64)
+        if op == "table":
+            return self._param(table_row(pop.tables[attr], self.n))
+        if op == "scheduled":
+            return np.isin(np.arange(pop.size), scheduled(pop.schedules[attr], self.n))
+        words = self.streams[pop.name, attr].words(0, pop.size, self.n)
+        if op == "uniform":
+            return uniform_words(words, self.dtype)
+        if op == "normal":
+            return call("ndtri", uniform_words(words, self.dtype), dtype=self.dtype)
+        if op == "poisson":
+            return poisson_row(words, pop.poisson[attr]).astype(self.dtype)
+        if op == "poisson_of":
+            return poisson_inversion(words, np.asarray(args[0], dtype=np.float64)).astype(self.dtype)
+        raise AssertionError(f"the reference has no leaf {op}")
+
+    def _emit(self, ids: np.ndarray) -> None:
+        """Send spikes of this step into the ring."""
+        counts = self.row[ids + 1] - self.row[ids]
+        edges = np.repeat(self.row[ids] - np.concatenate(([0], np.cumsum(counts)[:-1])), counts) + np.arange(counts.sum())
+        np.add.at(self.ring, ((self.n + self.delay[edges]) % self.slots, self.target[edges]), self.weight[edges])
+
+    def _finite(self) -> None:
+        for pop, state in self.states.items():
+            for var, values in state.items():
+                bad = np.flatnonzero(~np.isfinite(values))
+                if len(bad):
+                    raise DivergedError(diverged(pop, var, int(bad[0]), self.n * self.graph.dt), self.graph.population(pop).where)
+
+    def drain(self) -> Drained:
+        """Hand over spikes and samples."""
+        spikes, counts = {}, {}
+        for name, parts in self.found.items():
+            counts[name] = sum(len(ids) for _, ids in parts)
+            if recorded(self.graph, name):
+                steps = np.repeat([n for n, _ in parts], [len(ids) for _, ids in parts]).astype(np.int64)
+                spikes[name] = steps, np.concatenate([ids for _, ids in parts]) if parts else np.zeros(0, np.int64)
+            self.found[name] = []
+        samples: list[tuple[np.ndarray, np.ndarray] | None] = []
+        for k, probe in enumerate(self.graph.probes):
+            if probe.variable in ("spikes", "rate", "weight"):
+                samples.append(None)
+                continue
+            width = self.graph.population(probe.target).size if probe.ids is None else len(probe.ids)
+            rows = self.samples[k]
+            samples.append((np.array([n for n, _ in rows], dtype=np.int64),
+                            np.array([v for _, v in rows]) if rows else np.zeros((0, width))))  # fmt: skip
+            self.samples[k] = []
+        return Drained(spikes, samples, counts)
+
+    def state(self, population: str) -> dict[str, np.ndarray]:
+        """Return a copy of the state variables."""
+        return {k: v.copy() for k, v in self.states[population].items()}
+
+
+def diverged(pop: str, var: str, neuron: int, t: float) -> str:
+    """Return the sentence for a state variable that left the finite numbers."""
+    return (f"{var} of neuron {neuron} in population '{pop}' is no finite number any more at t = {t * 1e3:.6g} ms: "
+            "use a smaller dt, another method, or smaller weights")  # fmt: skip
+
+
+def table_row(table: Table, n: int) -> Any:
+    """Return the row of a time array that holds in step n."""
+    k = n // table.every
+    return table.values[k % len(table.values) if table.repeat else min(k, len(table.values) - 1)]
+
+
+def scheduled(schedule: Schedule, n: int) -> np.ndarray:
+    """Return the neurons of a spike list in step n."""
+    at = n % schedule.period if schedule.period else n
+    lo, hi = np.searchsorted(schedule.steps, [at, at + 1])
+    return schedule.neurons[lo:hi]
+
+
+def uniform_words(words: np.ndarray, dtype: Any) -> np.ndarray:
+    """Return numbers in (0, 1) from words; in single precision from their upper 24 bits."""
+    if dtype is np.float64:
+        return (words.astype(np.float64) + 0.5) * 2.0**-32
+    return ((words >> np.uint32(9)).astype(np.float32) + np.float32(0.5)) * np.float32(2.0**-23)
+
+
+def poisson_row(words: np.ndarray, table: Any) -> np.ndarray:
+    """Return counts from words by each neuron's row of thresholds."""
+    if table.row is None:
+        return poisson_from_words(words, table.thresholds[0])
+    out = np.empty(len(words), dtype=np.int64)
+    for k, thresholds in enumerate(table.thresholds):
+        at = table.row == k
+        out[at] = poisson_from_words(words[at], thresholds)
+    return out

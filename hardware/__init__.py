@@ -1,0 +1,1 @@
+"""Neuromorphic chips: their arithmetic, limits and costs."""

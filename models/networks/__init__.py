@@ -1,0 +1,1 @@
+"""Published networks under the names that the command line takes."""

@@ -1,0 +1,19 @@
+"""What the spikes say: rates, irregularity, synchrony, oscillations."""
+
+from __future__ import annotations
+
+from neurosim.analysis.spiketrains import Peak as Peak
+from neurosim.analysis.spiketrains import RateTrace as RateTrace
+from neurosim.analysis.spiketrains import Spectrum as Spectrum
+from neurosim.analysis.spiketrains import cv2 as cv2
+from neurosim.analysis.spiketrains import cv_isi as cv_isi
+from neurosim.analysis.spiketrains import fano as fano
+from neurosim.analysis.spiketrains import isi as isi
+from neurosim.analysis.spiketrains import ks_isi as ks_isi
+from neurosim.analysis.spiketrains import lv as lv
+from neurosim.analysis.spiketrains import neuron_rates as neuron_rates
+from neurosim.analysis.spiketrains import population_rate as population_rate
+from neurosim.analysis.spiketrains import power_spectrum as power_spectrum
+from neurosim.analysis.spiketrains import rate as rate
+from neurosim.analysis.spiketrains import spectral_peak as spectral_peak
+from neurosim.analysis.spiketrains import synchrony as synchrony

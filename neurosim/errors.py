@@ -1,0 +1,119 @@
+"""Every error a user can meet, in one tree.
+
+::
+
+    NeurosimError
+    ├── DimensionError        (TypeError)     a quantity has the wrong physical dimension
+    ├── EquationError         (ValueError)    text that does not parse, or means nothing
+    ├── ParameterError        (ValueError)    a parameter, option or value outside its legal range
+    ├── UnknownNameError      (KeyError)      a name nobody defined; suggests the nearest one
+    ├── ConnectivityError     (ValueError)    a projection that cannot be built
+    ├── UnsupportedError      (NotImplementedError)  a backend cannot express a construct
+    ├── BackendMissingError   (ImportError)   an engine is not installed; carries the line that installs it
+    ├── ResourceError         (MemoryError)   the run would not fit; carries the estimate
+    ├── ResultFileError       (OSError)       a results file that cannot be read or written
+    ├── DivergedError         (ArithmeticError)  a state variable left the finite numbers
+    └── VerifyError           (AssertionError)   a pass produced an ill-formed graph: our bug, not the user's
+
+Each leaf is also a builtin, so that code that knows nothing of neurosim can catch it. ``where`` is the place in
+the user's own file (``model.py:14``) at which the offending object was made.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from collections.abc import Iterable
+
+_PACKAGE_ROOT = os.path.dirname(os.path.abspath(__file__))
+_MAPPED_ROOTS = tuple(os.path.join(os.path.dirname(_PACKAGE_ROOT), name) for name in ("backends", "models", "hardware"))
+
+
+class NeurosimError(Exception):
+    """Base of all errors that neurosim raises on purpose.
+
+    Parameters
+    ----------
+    message : str
+        What is wrong and what to do about it, in one or two sentences.
+    where : str, optional
+        ``file:line`` of the user's code that made the offending object.
+    """
+
+    def __init__(self, message: str, where: str | None = None) -> None:
+        self.message = message
+        self.where = where
+        super().__init__(message if not where else f"{message} ({where})")
+
+    def __str__(self) -> str:  # KeyError would quote the text
+        return str(self.args[0]) if self.args else ""
+
+
+class DimensionError(NeurosimError, TypeError):
+    """A quantity has the wrong physical dimension."""
+
+
+class EquationError(NeurosimError, ValueError):
+    """An equation, condition or expression does not parse or is not well-formed."""
+
+
+class ParameterError(NeurosimError, ValueError):
+    """A parameter or option is outside its legal values."""
+
+
+class UnknownNameError(NeurosimError, KeyError):
+    """A name that nobody defined."""
+
+
+class ConnectivityError(NeurosimError, ValueError):
+    """A projection that cannot be built as written."""
+
+
+class UnsupportedError(NeurosimError, NotImplementedError):
+    """A backend cannot express a construct of the network."""
+
+
+class BackendMissingError(NeurosimError, ImportError):
+    """A backend's engine is not installed."""
+
+
+class ResourceError(NeurosimError, MemoryError):
+    """The run would need more memory or disk than there is."""
+
+
+class ResultFileError(NeurosimError, OSError):
+    """A results file cannot be read or written."""
+
+
+class DivergedError(NeurosimError, ArithmeticError):
+    """A state variable became infinite or not a number."""
+
+
+class VerifyError(NeurosimError, AssertionError):
+    """A pass left an ill-formed graph behind."""
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """Return ``"; did you mean 'x'?"`` for the nearest known name, else the list of known names."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    if close:
+        return f"; did you mean '{close[0]}'?"
+    return f"; known: {', '.join(names)}" if names else ""
+
+
+def caller() -> str | None:
+    """Return ``file:line`` of the innermost frame outside neurosim, or None."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        path = frame.f_code.co_filename
+        inside = path.startswith(_PACKAGE_ROOT + os.sep) or any(path.startswith(r + os.sep) for r in _MAPPED_ROOTS)
+        if not inside and not path.startswith("<frozen") and not path.startswith("<string>"):
+            try:
+                shown = os.path.relpath(path)
+            except ValueError:  # another drive on Windows
+                shown = path
+            return f"{path if shown.startswith('..') else shown}:{frame.f_lineno}"
+        frame = frame.f_back  # type: ignore[assignment]
+    return None

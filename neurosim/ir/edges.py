@@ -1,0 +1,154 @@
+"""Edges of a projection, piece by piece, in the canonical order: what every backend builds from.
+
+Neurons have global ids here: populations lie one after the other. Weights are on the receptor's grid, delays in steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from neurosim.errors import ConnectivityError
+from neurosim.ir.distributions import edge_values
+from neurosim.ir.graph import Graph, ProjectionNode, Segment
+from neurosim.ir.program import Program
+from neurosim.ir.random import Draws
+from neurosim.ir.rules import EdgeContext
+
+MakeDraws = Callable[[int, str], Draws]
+
+
+@dataclass(frozen=True)
+class Edges:
+    """Consecutive edges: global ids of both ends, weights and delays (one value where all are equal)."""
+
+    start: int
+    pre: np.ndarray
+    post: np.ndarray
+    weight: float | np.ndarray
+    delay: int | np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.pre)
+
+
+def global_ids(graph: Graph, segments: tuple[Segment, ...]) -> tuple[int, np.ndarray | None]:
+    """Return (first id, None) for a contiguous group, else (0, id of every member)."""
+    offsets = graph.offsets()
+    if len(segments) == 1 and segments[0].ids is None:
+        return offsets[segments[0].population], None
+    return 0, np.concatenate(
+        [offsets[s.population] + (np.arange(s.size) if s.ids is None else s.ids) for s in segments]
+    ).astype(np.int64)
+
+
+def context(graph: Graph, projection: ProjectionNode, draws: MakeDraws = Draws, chunk: int = 2_000_000) -> EdgeContext:
+    """Return what the projection's rule needs to make its edges."""
+    (pre0, pre_ids), (post0, post_ids) = global_ids(graph, projection.pre), global_ids(graph, projection.post)
+    n_pre, n_post = sum(s.size for s in projection.pre), sum(s.size for s in projection.post)
+    return EdgeContext(
+        n_pre=n_pre,
+        n_post=n_post,
+        draws=lambda name: draws(graph.seed, f"edges:{projection.name}/{name}"),
+        pre_ids=np.arange(pre0, pre0 + n_pre) if pre_ids is None else pre_ids,
+        post_ids=np.arange(post0, post0 + n_post) if post_ids is None else post_ids,
+        pre_positions=_stack(graph, projection.pre),
+        post_positions=_stack(graph, projection.post),
+        pre_attributes=_attributes(graph, projection.pre),
+        post_attributes=_attributes(graph, projection.post),
+        chunk=chunk,
+    )
+
+
+def _stack(graph: Graph, segments: tuple[Segment, ...]) -> np.ndarray | None:
+    parts = []
+    for s in segments:
+        positions = graph.population(s.population).positions
+        if positions is None:
+            return None
+        parts.append(positions if s.ids is None else positions[s.ids])
+    return np.concatenate(parts)
+
+
+def _attributes(graph: Graph, segments: tuple[Segment, ...]) -> dict[str, np.ndarray]:
+    nodes = [graph.population(s.population) for s in segments]
+    shared = set.intersection(*(set(n.attributes) for n in nodes))
+    out = {}
+    for key in sorted(shared):
+        parts = []
+        for node, s in zip(nodes, segments, strict=True):
+            full = np.broadcast_to(np.asarray(node.attributes[key], dtype=np.float64), (node.size,))
+            parts.append(full if s.ids is None else full[s.ids])
+        out[key] = np.concatenate(parts) if len(parts) > 1 else parts[0]
+    return out
+
+
+def grid_of(graph: Graph, projection: ProjectionNode) -> float | np.ndarray:
+    """Return the grid of the weights: one, or one per member of the target group."""
+    grids = [graph.population(s.population).grids.get(projection.receptor, 0.0) for s in projection.post]
+    if len(set(grids)) == 1:
+        return grids[0]
+    return np.repeat(grids, [s.size for s in projection.post])
+
+
+def on_grid(values: np.ndarray | float, grid: np.ndarray | float) -> np.ndarray | float:
+    """Round to multiples of the grid, ties to even."""
+    return np.rint(values / grid) * grid
+
+
+def iter_edges(
+    graph: Graph, projection: ProjectionNode, draws: MakeDraws = Draws, chunk: int = 2_000_000, weights: bool = True
+) -> Iterator[Edges]:
+    """Yield the edges of a projection.
+
+    Parameters
+    ----------
+    graph : Graph
+        After the pass ``order`` (before it, weights are not on their grid).
+    draws : callable
+        ``draws(seed, name)`` makes a stream; a backend may hand in a faster maker of the same numbers.
+    chunk : int
+        Edges per piece.
+    weights : bool
+        False where only ends and delays are wanted; ``weight`` is then 0.
+    """
+    ctx = context(graph, projection, draws, chunk)
+    (pre0, pre_ids), (post0, post_ids) = global_ids(graph, projection.pre), global_ids(graph, projection.post)
+    grid = grid_of(graph, projection)
+    start = 0
+    for pre, post in projection.rule.edges(ctx):
+        yield Edges(
+            start,
+            pre + np.uint32(pre0) if pre_ids is None else pre_ids[pre],
+            post + np.uint32(post0) if post_ids is None else post_ids[post],
+            _weight(projection, ctx, grid, start, pre, post) if weights else 0.0,
+            _delay(graph, projection, ctx, start, pre, post),
+        )
+        start += len(pre)
+
+
+def _weight(projection: ProjectionNode, ctx: EdgeContext, grid: float | np.ndarray, start: int, pre: np.ndarray,
+            post: np.ndarray) -> float | np.ndarray:  # fmt: skip
+    local = grid[post] if isinstance(grid, np.ndarray) else grid
+    if isinstance(projection.weight, float):
+        return float(on_grid(projection.weight, local)) if np.ndim(local) == 0 and local else (
+            on_grid(np.full(len(pre), projection.weight), local) if np.ndim(local) else projection.weight)  # fmt: skip
+    values = edge_values(projection.weight, ctx, start, pre, post, "weight")
+    if isinstance(projection.weight, Program) and not np.all(np.isfinite(values)):
+        raise ConnectivityError(f"the weights of projection '{projection.name}' are not all finite", projection.where)
+    return on_grid(values, local) if np.ndim(local) or local else values
+
+
+def _delay(graph: Graph, projection: ProjectionNode, ctx: EdgeContext, start: int, pre: np.ndarray, post: np.ndarray) -> int | np.ndarray:
+    if projection.delay_steps is not None:
+        return projection.delay_steps
+    steps = np.rint(edge_values(projection.delay, ctx, start, pre, post, "delay") / graph.dt)
+    if len(steps) and (not np.all(np.isfinite(steps)) or steps.min() < 1):
+        raise ConnectivityError(
+            f"a delay of projection '{projection.name}' is {steps.min():g} steps; the smallest is 1: bound the distribution "
+            f"with lo={graph.dt * 1e3:g}*ms", projection.where)  # fmt: skip
+    if len(steps) and steps.max() > 65535:
+        raise ConnectivityError(f"a delay of projection '{projection.name}' is {steps.max():g} steps; the largest is 65535", projection.where)
+    return steps.astype(np.int64)

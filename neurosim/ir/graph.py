@@ -1,0 +1,277 @@
+"""The graph: what passes hand to each other, frozen, in SI units.
+
+A population is first a :class:`System` of equations, later a :class:`~neurosim.ir.program.Program` with its arrays;
+a projection is a rule (or edge list) and two edge values, later a delay in steps and weights on a grid. Nothing here
+knows a unit, a backend or a file format.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from neurosim.errors import UnknownNameError, suggest
+from neurosim.ir.expr import Expr
+from neurosim.ir.program import Program
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True)
+class EquationNode:
+    """One equation; ``kind`` is ``ode``, ``update`` or ``let``."""
+
+    var: str
+    kind: str
+    expr: Expr
+
+
+@dataclass(frozen=True)
+class Jump:
+    """``var += gain * inbox`` when a spike arrives; ``when`` is ``before`` or ``after`` the decay of the step."""
+
+    var: str
+    gain: Expr
+    when: str
+
+
+@dataclass(frozen=True)
+class Drive:
+    """A Poisson drive onto a receptor: its mean count per step (an expression in steps), weight and stream."""
+
+    name: str
+    receptor: str
+    mean: Expr
+    weight: Expr
+
+
+@dataclass(frozen=True)
+class System:
+    """The equations of one population: the cell, its receptors and the currents injected, names already distinct.
+
+    Attributes
+    ----------
+    equations : tuple of EquationNode
+        In the order they were written: the cell's, each receptor's, each current's.
+    ports : dict
+        Name of a port (``i``) -> the expressions that are summed into it.
+    jumps : dict
+        Receptor -> what an arrival changes.
+    drives : tuple of Drive
+        Poisson input.
+    threshold, reset, refractory, edge, clamp
+        The event ``spike``: condition, statements ``(variable, expression)`` in order, duration in seconds, whether
+        only the moment the condition becomes true counts, and which variables stand still while refractory.
+    method : str
+        ``exact``, ``exponential_euler``, ``euler``, ``rk2`` or ``rk4``.
+    """
+
+    equations: tuple[EquationNode, ...]
+    ports: Mapping[str, tuple[Expr, ...]]
+    jumps: Mapping[str, tuple[Jump, ...]]
+    drives: tuple[Drive, ...] = ()
+    threshold: Expr | None = None
+    reset: tuple[tuple[str, Expr], ...] = ()
+    refractory: Expr | None = None
+    edge: bool = False
+    clamp: tuple[str, ...] = ()
+    method: str = "auto"
+
+
+@dataclass(frozen=True)
+class StateVar:
+    """A state variable: type (``f``, ``i`` or ``b``), initial value (one, or one per neuron), unit for display."""
+
+    name: str
+    kind: str
+    init: float | Array
+    unit: str = ""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Spikes given beforehand: step -> neurons, as a compressed list; repeated every ``period`` steps if > 0."""
+
+    steps: Array
+    neurons: Array
+    period: int = 0
+
+
+@dataclass(frozen=True)
+class Table:
+    """A time array: ``values`` is [T] or [T, N]; row ``k`` holds for ``every`` steps; repeated if ``repeat``."""
+
+    values: Array
+    every: int
+    repeat: bool = False
+
+
+@dataclass(frozen=True)
+class PoissonTable:
+    """Inversion thresholds: ``thresholds`` [U, K] (32-bit), ``row`` the row of each neuron (None: row 0 for all)."""
+
+    thresholds: Array
+    row: Array | None
+
+
+@dataclass(frozen=True)
+class PopulationNode:
+    """A population. ``program`` is None until the pass ``discretise``; ``params`` then holds what the program reads.
+
+    ``attributes`` are the cell's parameters, which expressions over edges may name (``tau_m_pre``); ``grids`` gives
+    each receptor's grid, ``drive_weights`` the receptor and weight of each Poisson drive.
+    """
+
+    name: str
+    size: int
+    system: System | None
+    params: Mapping[str, float | Array]
+    states: tuple[StateVar, ...]
+    receptors: tuple[str, ...]
+    program: Program | None = None
+    streams: Mapping[str, str] = field(default_factory=dict)
+    tables: Mapping[str, Table] = field(default_factory=dict)
+    poisson: Mapping[str, PoissonTable] = field(default_factory=dict)
+    schedules: Mapping[str, Schedule] = field(default_factory=dict)
+    grids: Mapping[str, float] = field(default_factory=dict)
+    drive_weights: Mapping[str, tuple[str, float]] = field(default_factory=dict)
+    attributes: Mapping[str, float | Array] = field(default_factory=dict)
+    positions: Array | None = None
+    where: str | None = None
+
+    def state(self, name: str) -> StateVar:
+        """Return a state variable by name."""
+        for var in self.states:
+            if var.name == name:
+                return var
+        raise UnknownNameError(
+            f"population '{self.name}' has no state variable '{name}'{suggest(name, [v.name for v in self.states])}"
+        )
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Neurons of one population: all of them (``ids`` is None) or the given ones, in order."""
+
+    population: str
+    ids: Array | None
+    size: int
+
+
+@dataclass(frozen=True)
+class ProjectionNode:
+    """Edges from one group to another.
+
+    ``weight`` and ``delay`` are edge values (:mod:`neurosim.ir.distributions`): weight in SI, delay in seconds, and
+    in steps once ``delay_steps`` is set (a constant, or None where it must be drawn edge by edge).
+    """
+
+    name: str
+    pre: tuple[Segment, ...]
+    post: tuple[Segment, ...]
+    receptor: str
+    rule: Any
+    weight: Any
+    delay: Any
+    delay_steps: int | None = None
+    weight_unit: str = ""
+    where: str | None = None
+
+
+@dataclass(frozen=True)
+class ProbeNode:
+    """What is recorded: ``spikes``, ``rate``, a state variable of a population, or ``weight`` of a projection."""
+
+    target: str
+    variable: str
+    ids: Array | None
+    every: int = 1
+    where: str | None = None
+
+
+@dataclass(frozen=True)
+class Graph:
+    """One network."""
+
+    name: str
+    dt: float
+    seed: int
+    populations: tuple[PopulationNode, ...]
+    projections: tuple[ProjectionNode, ...]
+    probes: tuple[ProbeNode, ...]
+    precision: str = "double"
+    weight_bits: int = 40
+    stage: str = "units"
+
+    def population(self, name: str) -> PopulationNode:
+        """Return a population by name."""
+        for pop in self.populations:
+            if pop.name == name:
+                return pop
+        raise UnknownNameError(f"no population '{name}'{suggest(name, [p.name for p in self.populations])}")
+
+    def projection(self, name: str) -> ProjectionNode:
+        """Return a projection by name."""
+        for proj in self.projections:
+            if proj.name == name:
+                return proj
+        raise UnknownNameError(f"no projection '{name}'{suggest(name, [p.name for p in self.projections])}")
+
+    def offsets(self) -> dict[str, int]:
+        """Return population -> global id of its first neuron (populations lie one after the other)."""
+        out, at = {}, 0
+        for pop in self.populations:
+            out[pop.name] = at
+            at += pop.size
+        return out
+
+    @property
+    def size(self) -> int:
+        """Number of neurons."""
+        return sum(p.size for p in self.populations)
+
+
+def _feed(hasher: Any, value: Any) -> None:
+    if isinstance(value, np.ndarray):
+        hasher.update(f"<{value.dtype.str}{value.shape}".encode())
+        hasher.update(np.ascontiguousarray(value).tobytes())
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        hasher.update(f"<{type(value).__name__}".encode())
+        for f in dataclasses.fields(value):
+            if f.compare and f.name not in ("where", "span"):
+                hasher.update(f.name.encode())
+                _feed(hasher, getattr(value, f.name))
+    elif isinstance(value, Mapping):
+        hasher.update(b"<map")
+        for key in value:
+            hasher.update(str(key).encode())
+            _feed(hasher, value[key])
+    elif isinstance(value, (tuple, list)):
+        hasher.update(f"<{len(value)}".encode())
+        for item in value:
+            _feed(hasher, item)
+    elif hasattr(value, "edges_hash"):  # rules that are not dataclasses say what they depend on
+        _feed(hasher, value.edges_hash())
+    elif isinstance(value, (float, np.floating)):
+        hasher.update(float(value).hex().encode())
+    else:
+        hasher.update(f"<{value!r}".encode())
+
+
+def digest(value: Any) -> str:
+    """Return the SHA-256 of a graph, node or program: equal meaning in, equal text out, on every machine."""
+    hasher = hashlib.sha256()
+    _feed(hasher, value)
+    return hasher.hexdigest()
+
+
+def edges_between(graph: Graph, projection: ProjectionNode) -> Iterator[tuple[str, str]]:
+    """Yield every (pre, post) pair of populations that a projection may connect."""
+    for a in projection.pre:
+        for b in projection.post:
+            yield a.population, b.population

@@ -1,0 +1,25 @@
+"""Durations as whole numbers of steps."""
+
+from __future__ import annotations
+
+from neurosim.errors import ParameterError
+
+TOLERANCE = 1e-6
+"""How far, in steps, a constant duration may lie from a whole number of steps and still be taken as it."""
+
+
+def whole_steps(seconds: float, dt: float, what: str, where: str | None, least: int = 0) -> int:
+    """Return a constant duration in steps, or complain and name the nearest legal values."""
+    ratio = seconds / dt
+    steps = round(ratio)
+    if abs(ratio - steps) <= TOLERANCE and steps >= least:
+        return int(steps)
+    low = max(least, int(ratio // 1))
+    legal = f"{_ms((low) * dt)} or {_ms((low + 1) * dt)}" if ratio > least else _ms(least * dt)
+    raise ParameterError(
+        f"{what} is {_ms(seconds)}, which is {'less than' if ratio < least else 'not a whole number of'} "
+        f"{'the smallest legal value' if ratio < least else 'steps'} at dt = {_ms(dt)}; nearest legal: {legal}", where)  # fmt: skip
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1e3:.6g} ms"

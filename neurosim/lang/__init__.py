@@ -1,0 +1,1 @@
+"""The language: what a user writes, checked where it is written."""

@@ -1,0 +1,431 @@
+"""Cells, receptors and currents: equations and parameters, as data.
+
+All three are prototypes: calling one returns a copy with other parameter values, so a library model and a cell of
+one's own are written in the same way::
+
+    LIF = Cell("dv/dt = (v_rest - v + r_m*i)/tau_m", threshold="v >= v_th", reset="v = v_reset",
+               refractory="t_ref", tau_m=Param(20*ms, ms, "membrane time constant", lo=0*ms), ...)
+    fast = LIF(tau_m=5*ms)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from neurosim.errors import DimensionError, EquationError, ParameterError, UnknownNameError, caller, suggest
+from neurosim.ir.distributions import Draw
+from neurosim.ir.expr import Expr, linear, names
+from neurosim.lang.parser import RESERVED, Equation, Statement, parse_equations, parse_expression, parse_statements
+from neurosim.params import Param, table
+from neurosim.units import DIMENSIONLESS, TIME, UNITS, Dimension, Quantity, quantity
+
+METHODS = ("auto", "exact", "exponential_euler", "euler", "rk2", "rk4")
+
+
+class Random:
+    """A value drawn per neuron or per edge: a distribution with a dimension. Made by :func:`normal` and its kin."""
+
+    def __init__(self, draw: Draw, dim: Dimension) -> None:
+        self.draw, self.dim = draw, dim
+
+    def __repr__(self) -> str:
+        return self.draw.describe()
+
+
+def _pair(a: Any, b: Any, what: str, *more: Any) -> tuple[list[float | None], Dimension]:
+    where = caller()
+    dims = {x.dim if isinstance(x, Quantity) else DIMENSIONLESS for x in (a, b, *more) if x is not None}
+    if len(dims) != 1:
+        raise DimensionError(f"{what}: all arguments need the same dimension, got {', '.join(map(str, dims))}", where)
+    dim = dims.pop()
+    return [None if x is None else float(quantity(x, dim, what, where)) for x in (a, b, *more)], dim
+
+
+def uniform(low: Any, high: Any) -> Random:
+    """Draw uniformly from [low, high)."""
+    (lo, hi), dim = _pair(low, high, "uniform")
+    return Random(Draw("uniform", lo, hi), dim)
+
+
+def normal(mean: Any, sd: Any, lo: Any = None, hi: Any = None, how: str = "redraw") -> Random:
+    """Draw from a normal distribution.
+
+    Parameters
+    ----------
+    mean, sd : Quantity or float
+        Mean and standard deviation.
+    lo, hi : Quantity or float, optional
+        Bounds.
+    how : {"redraw", "clip"}
+        What becomes of values outside: drawn again (the truncated distribution), or set to the bound.
+    """
+    (m, s, low, high), dim = _pair(mean, sd, "normal", lo, hi)
+    return Random(Draw("normal", m, s, low, high, how), dim)
+
+
+def lognormal(median: Any, sigma: float, lo: Any = None, hi: Any = None, how: str = "redraw") -> Random:
+    """Draw ``median * exp(sigma * z)`` with ``z`` standard normal; bounds as in :func:`normal`."""
+    (m, low, high), dim = _pair(median, lo, "lognormal", hi)
+    if m is None or m <= 0:
+        raise ParameterError("lognormal: the median must be positive", caller())
+    return Random(Draw("lognormal", float(np.log(m)), float(sigma), low, high, how), dim)
+
+
+def exponential(mean: Any, lo: Any = None, hi: Any = None, how: str = "redraw") -> Random:
+    """Draw from an exponential distribution of the given mean; bounds as in :func:`normal`."""
+    (m, low, high), dim = _pair(mean, lo, "exponential", hi)
+    return Random(Draw("exponential", m, 0.0, low, high, how), dim)
+
+
+class TimedArray:
+    """A value that changes with time: row ``k`` holds from ``k * dt`` to ``(k + 1) * dt``.
+
+    Parameters
+    ----------
+    values : Quantity or array
+        [T], the same for all neurons, or [T, N].
+    dt : Quantity
+        Duration of a row, a whole number of the network's steps.
+    repeat : bool
+        Start again after the last row; otherwise the last row holds on.
+    """
+
+    def __init__(self, values: Any, dt: Quantity, repeat: bool = False) -> None:
+        self.where = caller()
+        self.dim = values.dim if isinstance(values, Quantity) else DIMENSIONLESS
+        self.values = np.array(quantity(values, self.dim, "the values of a TimedArray", self.where), dtype=float)
+        if self.values.ndim not in (1, 2) or self.values.shape[0] == 0:
+            raise ParameterError(f"a TimedArray is [T] or [T, N], got shape {self.values.shape}", self.where)
+        self.dt = float(quantity(dt, TIME, "the dt of a TimedArray", self.where))
+        self.repeat = bool(repeat)
+
+    def __repr__(self) -> str:
+        return f"TimedArray{self.values.shape}"
+
+
+class Component:
+    """What cells, receptors and currents share: equations, declared parameters and the values they were given."""
+
+    kind = "component"
+
+    def __init__(self, equations: str, params: Mapping[str, Any], name: str | None, source: str, doc: str,
+                 outer: tuple[str, ...] = ()) -> None:  # fmt: skip
+        self.where = caller()
+        self.name = name or type(self).__name__
+        self.source, self.summary = source, doc
+        self.text = equations
+        self.params: dict[str, Param] = {}
+        self.values: dict[str, Any] = {}
+        self.prototype: Component = self
+        for key, value in params.items():
+            if key in RESERVED or not key.isidentifier():
+                raise ParameterError(f"'{key}' cannot be a parameter of {self.name}: the name is reserved", self.where)
+            self.params[key] = value if isinstance(value, Param) else _declared(value)
+            if not isinstance(value, Param):
+                self.values[key] = value
+        self.equations: tuple[Equation, ...] = parse_equations(equations, (*self.params, *outer), self.where)
+        for eq in self.equations:
+            if eq.var in self.params:
+                raise EquationError(f"'{eq.var}' is both a parameter and a variable of {self.name}", self.where)
+
+    # -- names --------------------------------------------------------------------------------------------------
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """State variables, in the order of their equations."""
+        return tuple(eq.var for eq in self.equations if eq.kind != "let")
+
+    @property
+    def own(self) -> set[str]:
+        """All names the component defines."""
+        return {*self.params, *(eq.var for eq in self.equations)}
+
+    # -- values -------------------------------------------------------------------------------------------------
+
+    def __call__(self, **overrides: Any) -> Any:
+        """Return a copy with other parameter values; unknown names and wrong dimensions are errors here."""
+        new = object.__new__(type(self))
+        new.__dict__.update(self.__dict__)
+        new.values = dict(self.values)
+        new.where = caller()
+        for key, value in overrides.items():
+            if not new._option(key, value):
+                new.set(key, value)
+        return new
+
+    def _option(self, key: str, value: Any) -> bool:
+        """Take an override that is not a parameter; tell whether it was one."""
+        return False
+
+    def set(self, key: str, value: Any) -> None:
+        """Check one parameter value and keep it."""
+        where = caller()
+        if key not in self.params:
+            raise UnknownNameError(f"{self.name} has no parameter '{key}'{suggest(key, self.params)}", where)
+        self.values[key] = check_value(value, self.params[key], f"{key} of {self.name}", where)
+
+    def value(self, key: str) -> Any:
+        """Return a parameter as given, or its default."""
+        return self.values.get(key, self.params[key].default)
+
+    def dimension(self, key: str) -> Dimension:
+        """Return the dimension of a parameter: the declared one, or that of its value."""
+        declared = self.params[key].dim
+        if declared is not None:
+            return declared
+        value = self.value(key)
+        return value.dim if isinstance(value, (Quantity, Random, TimedArray)) else DIMENSIONLESS
+
+    def describe(self) -> str:
+        """Return equations and parameters as text, made from what is compiled."""
+        head = f"{self.name}" + (f": {self.summary}" if self.summary else "")
+        body = "\n".join(f"    {eq.text}" for eq in self.equations)
+        return "\n\n".join(p for p in (head, body, table(self.params), f"Source: {self.source}" if self.source else "") if p)
+
+    def __repr__(self) -> str:
+        given = ", ".join(f"{k}={v}" for k, v in self.values.items() if np.ndim(getattr(v, "value", v)) == 0)
+        return f"{self.name}({given})"
+
+    def _parse(self, text: str, more: tuple[str, ...] = ()) -> Expr:
+        return parse_expression(text, (*self.own, *more), self.where)
+
+
+def check_value(value: Any, param: Param, what: str, where: str | None) -> Any:
+    """Check a parameter value against its declaration; arrays, distributions and expressions pass through."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, (Random, TimedArray)):
+        if param.dim is not None and value.dim != param.dim:
+            raise DimensionError(f"{what} must be {_article(param.dim)}, got {value!r} of {value.dim}", where)
+        return value
+    if param.dim is not None:
+        si = quantity(value, param.dim, what, where)
+        param.check(si, what, where)
+        return Quantity(si, param.dim) if param.dim != DIMENSIONLESS else si
+    if isinstance(value, Quantity):
+        param.check(value.value, what, where)
+        return value
+    si = quantity(value, DIMENSIONLESS, what, where)
+    param.check(si, what, where)
+    return si
+
+
+def _article(dim: Dimension) -> str:
+    return f"a {dim}" if dim != DIMENSIONLESS else "dimensionless"
+
+
+def _declared(value: Any) -> Param:
+    """A parameter declared by a value alone: the value is default and dimension."""
+    dim = value.dim if isinstance(value, (Quantity, Random, TimedArray)) else DIMENSIONLESS
+    return Param(Quantity(0.0, dim), Quantity(1.0, dim)) if dim != DIMENSIONLESS else Param(0.0, None)
+
+
+class Receptor(Component):
+    """What a synapse does to its target: the variables that carry the input, and what an arriving spike changes.
+
+    Parameters
+    ----------
+    equations : str
+        Equations of the receptor's own variables; those of the cell (``v``) may be read.
+    event : str
+        Statements ``x += …`` linear in ``w``, the weight that arrives.
+    output : str, optional
+        What is added to the cell's ``port``.
+    when : {"after", "before"}
+        Whether an arrival is added after the decay of its step (NEST's and Brian2's order for exponential currents)
+        or before it.
+    port : str
+        The name in the cell's equations that the outputs of all receptors are summed into.
+    **params
+        Parameters: a value, or a :class:`~neurosim.params.Param`.
+    """
+
+    kind = "receptor"
+
+    def __init__(self, equations: str = "", *, event: str, output: str | None = None, when: str = "after",
+                 port: str = "i", name: str | None = None, source: str = "", doc: str = "", **params: Any) -> None:  # fmt: skip
+        super().__init__(equations, params, name, source, doc)
+        if when not in ("after", "before"):
+            raise ParameterError(f"when must be 'after' or 'before' (the decay of the step), got {when!r}", self.where)
+        self.when, self.port = when, port
+        self.output = None if output is None else self._parse(output)
+        self.event_text = event
+        self.event: tuple[Statement, ...] = parse_statements(event, (*self.own, "w"), self.where)
+        self.gains: dict[str, Expr] = {}
+        for st in self.event:
+            split = linear(st.expr, {st.var, "w"})
+            ok = split is not None and split[0].get(st.var) is not None and "w" in split[0]
+            if not ok or split is None or str(split[0][st.var]) != "1" or str(split[1]) != "0":
+                raise EquationError(
+                    f"an arrival can only add to a variable, in proportion to the weight: 'x += gain*w', not '{st.text}'",
+                    self.where,
+                )
+            self.gains[st.var] = split[0]["w"]
+
+    def _option(self, key: str, value: Any) -> bool:
+        if key == "when":
+            if value not in ("after", "before"):
+                raise ParameterError(f"when must be 'after' or 'before' (the decay of the step), got {value!r}", caller())
+            self.when = value
+        elif key == "port":
+            self.port = str(value)
+        return key in ("when", "port")
+
+
+class Current(Component):
+    """A stimulus: a value computed in every step and added to a port of the cell.
+
+    Parameters
+    ----------
+    equations : str
+        Equations of the stimulus' own variables, if any (``x[n+1] = …`` for noise with memory).
+    output : str
+        The value in step n; may use ``t`` (= n dt), ``dt``, ``uniform()``, ``normal()``.
+    port : str
+        The name in the cell's equations it is added to.
+    """
+
+    kind = "current"
+
+    def __init__(self, equations: str = "", *, output: str, port: str = "i", name: str | None = None,
+                 source: str = "", doc: str = "", **params: Any) -> None:  # fmt: skip
+        super().__init__(equations, params, name, source, doc)
+        self.port = port
+        self.output = self._parse(output)
+
+    def _option(self, key: str, value: Any) -> bool:
+        if key == "port":
+            self.port = str(value)
+        return key == "port"
+
+
+class Drive(Component):
+    """Poisson input: every neuron gets its own spike trains, summed, onto a receptor.
+
+    Parameters
+    ----------
+    rate : Quantity, array, TimedArray or str
+        Rate of one train, constant, per neuron, or varying in time (an expression of ``t``).
+    weight : Quantity
+        Weight of one spike.
+    receptor : str, optional
+        Receptor of the target; may be left out where it has only one.
+    n : int or array
+        Number of independent trains per neuron; their sum is again Poisson, of rate ``n * rate``.
+    """
+
+    kind = "drive"
+
+    def __init__(self, *, rate: Any, weight: Any, receptor: str | None = None, n: Any = 1, name: str | None = None,
+                 source: str = "", **params: Any) -> None:  # fmt: skip
+        varying = isinstance(rate, str)
+        given = {"rate": Param(0.0 * UNITS["Hz"], UNITS["Hz"], "rate of one train", lo=0.0), "n": Param(1.0, None, "trains", lo=0.0),
+                 "weight": Param(0.0, None, "weight of one spike"), **params}  # fmt: skip
+        if varying:
+            del given["rate"]
+        super().__init__("", given, name or "PoissonInput", source, "independent Poisson spike trains")
+        for key, value in (("rate", rate), ("weight", weight), ("n", n)):
+            if not (varying and key == "rate"):
+                self.set(key, value)
+        if np.ndim(getattr(self.value("weight"), "value", self.value("weight"))) != 0:
+            raise ParameterError("the weight of a Poisson drive is one value; use several drives for several weights", self.where)
+        self.receptor = receptor
+        self.rate_expr = self._parse(rate) if varying else self._parse("rate")
+
+
+class Cell(Component):
+    """A neuron model by its equations.
+
+    Parameters
+    ----------
+    equations : str
+        ``dx/dt = …`` (differential), ``x[n+1] = …`` (discrete; other variables are read as they were, or, written
+        ``y[n+1]``, as they will be), ``x = …`` (a named intermediate). A name that nobody defines, ``i`` by custom,
+        is a port: the sum of the receptors' outputs and the currents injected into it.
+    threshold : str, optional
+        Condition for a spike, tested after the update of the step, on the new values.
+    reset : str, optional
+        Statements executed in order when the neuron spikes.
+    refractory : str, Quantity, optional
+        How long after a spike the threshold is not tested and the ``clamp`` variables stand still.
+    edge : bool
+        A spike only where the condition becomes true (it was false in the step before).
+    clamp : sequence of str, optional
+        Variables that stand still while refractory; by default those that the threshold reads.
+    method : {"auto", "exact", "exponential_euler", "euler", "rk2", "rk4"}
+        Integration of the differential equations. ``auto``: linear systems exactly, the rest by exponential Euler.
+    receptors : mapping of str to Receptor
+        Named receptors.
+    init : mapping, optional
+        Initial values: quantity, array, distribution or an expression of the parameters. 0 by default.
+    ports : sequence of str
+        Names of the ports.
+    **params
+        Parameters: a value, or a :class:`~neurosim.params.Param`.
+    """
+
+    kind = "cell"
+
+    def __init__(self, equations: str = "", *, threshold: str | None = None, reset: str | None = None,
+                 refractory: Any = None, edge: bool = False, clamp: Any = None, method: str = "auto",
+                 receptors: Mapping[str, Receptor] | None = None, init: Mapping[str, Any] | None = None,
+                 ports: tuple[str, ...] = ("i",), schedule: Any = None, name: str | None = None, source: str = "",
+                 doc: str = "", **params: Any) -> None:  # fmt: skip
+        if isinstance(refractory, Quantity):
+            params = {**params, "t_refractory": refractory}
+            refractory = "t_refractory"
+        super().__init__(equations, params, name, source, doc, ())
+        self.ports = tuple(p for p in ports if p not in self.own)
+        self.schedule = schedule
+        self.edge = bool(edge)
+        self.method = _method(method, self.where)
+        self.threshold = None if threshold is None else self._parse(threshold)
+        self.threshold_text = threshold or ""
+        self.reset: tuple[Statement, ...] = () if reset is None else parse_statements(reset, tuple(self.own), self.where)
+        self.refractory = None if refractory is None else self._parse(refractory)
+        for st in self.reset:
+            if st.var not in self.variables:
+                raise EquationError(f"reset changes '{st.var}', which is no state variable of {self.name}"
+                                    f"{suggest(st.var, self.variables)}", self.where)  # fmt: skip
+        if threshold is None and (reset is not None or refractory is not None):
+            raise EquationError(f"{self.name} has a reset or refractory period but no threshold", self.where)
+        if clamp is None:
+            read = names(self.threshold) if self.threshold is not None and self.refractory is not None else set()
+            clamp = [v for v in self.variables if v in read]
+        self.clamp = tuple(clamp)
+        for var in self.clamp:
+            if var not in self.variables:
+                raise EquationError(f"clamp names '{var}', which is no state variable of {self.name}"
+                                    f"{suggest(var, self.variables)}", self.where)  # fmt: skip
+        self.receptors: dict[str, Receptor] = {}
+        self._receptors(receptors or {})
+        self.init: dict[str, Any] = dict(init or {})
+
+    def _receptors(self, given: Mapping[str, Receptor]) -> None:
+        for key, receptor in given.items():
+            if not isinstance(receptor, Receptor):
+                raise ParameterError(f"receptor '{key}' of {self.name} must be a Receptor, such as ExpCurrent(tau=5*ms); "
+                                     f"got {receptor!r}", caller())  # fmt: skip
+            if not key.isidentifier():
+                raise ParameterError(f"'{key}' cannot name a receptor: use letters, digits and '_'", caller())
+        self.receptors = dict(given)
+
+    def _option(self, key: str, value: Any) -> bool:
+        if key == "receptors":
+            self._receptors(value)
+        elif key == "method":
+            self.method = _method(value, caller())
+        elif key == "init":
+            self.init = {**self.init, **value}
+        elif key == "schedule":
+            self.schedule = value
+        return key in ("receptors", "method", "init", "schedule")
+
+
+def _method(method: str, where: str | None) -> str:
+    if method not in METHODS:
+        raise ParameterError(f"method must be one of {', '.join(METHODS)}; got {method!r}", where)
+    return method

@@ -1,0 +1,168 @@
+"""Projections as the user writes them: rules with text in them, weights and delays with units."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from neurosim.errors import ConnectivityError, DimensionError, EquationError, ParameterError, caller
+from neurosim.ir import rules as ir_rules
+from neurosim.ir.expr import Expr
+from neurosim.ir.lower import edge_program
+from neurosim.ir.ops import COMPARE
+from neurosim.lang.components import Random
+from neurosim.lang.dimensions import Solver
+from neurosim.lang.groups import Group
+from neurosim.lang.parser import parse_expression
+from neurosim.units import DIMENSIONLESS, LENGTH, Dimension, Quantity, quantity
+
+
+@dataclass(frozen=True)
+class Connection:
+    """A projection. ``weight`` and ``delay`` are in SI: a number, an array per edge, a distribution or a program."""
+
+    name: str
+    pre: Group
+    post: Group
+    receptor: str
+    rule: ir_rules.Rule
+    weight: Any
+    delay: Any
+    where: str | None
+
+
+class Where:
+    """Connect the pairs for which a condition holds, each with a probability.
+
+    Parameters
+    ----------
+    condition : str, optional
+        Over ``i``, ``j`` (indices in the groups), ``N_pre``, ``N_post``, ``x_pre`` … ``z_post`` and ``distance``
+        (lengths), and the parameters of the cells as ``tau_m_pre``, ``tau_m_post``: ``"abs(i - j) <= 5 and i != j"``.
+    p : str or float, optional
+        Probability over the same names: ``"exp(-distance/(100*um))"``; 1 by default.
+    """
+
+    def __init__(self, condition: str | None = None, p: str | float | None = None) -> None:
+        self.condition, self.p, self.where = condition, p, caller()
+
+    def lower(self, pre: Group, post: Group) -> ir_rules.Rule:
+        """Parse and check the texts for two groups."""
+        condition = probability = None
+        if self.condition is not None:
+            e, _ = edge_expression(self.condition, pre, post, "condition", self.where)
+            if e.op not in COMPARE and e.op not in ("and", "or", "not"):
+                raise EquationError(f"the condition '{self.condition}' compares nothing", self.where)
+            condition = edge_program(e)
+        if self.p is not None:
+            e, dim = edge_expression(str(self.p), pre, post, "probability", self.where)
+            if dim != DIMENSIONLESS:
+                raise DimensionError(f"the probability '{self.p}' must be dimensionless, got {dim}", self.where)
+            probability = edge_program(e)
+        return ir_rules.Where(condition, probability)
+
+
+class DistanceDependent:
+    """Connect each pair with a probability that depends on their distance.
+
+    Parameters
+    ----------
+    p : str
+        Probability over ``distance``: ``"0.3*exp(-distance**2/(2*(150*um)**2))"``.
+    max_distance : Quantity, optional
+        No edges beyond it.
+    autapses : bool
+        Whether a neuron may connect to itself.
+    """
+
+    def __init__(self, p: str | float, max_distance: Quantity | None = None, autapses: bool = True) -> None:
+        self.p, self.autapses, self.where = str(p), autapses, caller()
+        self.max_distance = None if max_distance is None else float(quantity(max_distance, LENGTH, "max_distance", self.where))
+
+    def lower(self, pre: Group, post: Group) -> ir_rules.Rule:
+        """Parse and check the text for two groups."""
+        for group in (pre, post):
+            if any(pop.positions is None for pop, _ in group.parts):
+                raise ConnectivityError(f"'{group.name}' has no positions: give positions= to net.population", self.where)
+        e, dim = edge_expression(self.p, pre, post, "probability", self.where)
+        if dim != DIMENSIONLESS:
+            raise DimensionError(f"the probability '{self.p}' must be dimensionless, got {dim}", self.where)
+        return ir_rules.DistanceDependent(edge_program(e), max_distance=self.max_distance, autapses=self.autapses)
+
+
+_NAMED = {
+    "all_to_all": ir_rules.AllToAll, "one_to_one": ir_rules.OneToOne, "fixed_indegree": ir_rules.FixedInDegree,
+    "fixed_outdegree": ir_rules.FixedOutDegree, "fixed_total_number": ir_rules.FixedTotalNumber,
+    "pairwise_bernoulli": ir_rules.FixedProbability,
+}  # fmt: skip
+
+
+def prepare_rule(rule: Any, weight: Any, pre: Group, post: Group, where: str | None) -> tuple[ir_rules.Rule, Any]:
+    """Turn what the user gave as ``rule`` into a rule of the IR; a weight matrix becomes an edge list and an array."""
+    raw = weight.value if isinstance(weight, Quantity) else weight
+    if hasattr(raw, "tocoo") or np.ndim(raw) == 2:
+        if not isinstance(rule, ir_rules.AllToAll):
+            raise ConnectivityError("a matrix of weights is the rule already: leave rule= out", where)
+        if tuple(raw.shape) != (len(pre), len(post)):
+            raise ConnectivityError(f"the matrix must be [{len(pre)}, {len(post)}], sources by targets, got {list(raw.shape)}", where)
+        edges, values = ir_rules.from_matrix(raw)
+        return edges, Quantity(values, weight.dim) if isinstance(weight, Quantity) else values
+    if isinstance(rule, str):
+        if rule in ("all_to_all", "one_to_one"):
+            return _NAMED[rule](), None
+        if rule in _NAMED:
+            raise ConnectivityError(f"the rule '{rule}' needs its number: {_NAMED[rule].__name__}(…)", where)
+        return Where(rule).lower(pre, post), None
+    if isinstance(rule, (Where, DistanceDependent)):
+        return rule.lower(pre, post), None
+    if not isinstance(rule, ir_rules.Rule):
+        raise ParameterError(f"rule must be a connection rule such as FixedProbability(0.1), got {rule!r}", where)
+    return rule, None
+
+
+def edge_expression(text: str, pre: Group, post: Group, what: str, where: str | None) -> tuple[Expr, Dimension]:
+    """Parse an expression over edges and find its dimension."""
+    known: dict[str, Dimension] = {k: DIMENSIONLESS for k in ("i", "j", "N_pre", "N_post")}
+    located = all(pop.positions is not None for g in (pre, post) for pop, _ in g.parts)
+    if located:
+        known.update({f"{a}_{side}": LENGTH for a in "xyz" for side in ("pre", "post")}, distance=LENGTH)
+    for side, group in (("pre", pre), ("post", post)):
+        for pop, _ in group.parts:
+            for key in pop.cell.params:
+                if not isinstance(pop.cell.value(key), str):
+                    known[f"{key}_{side}"] = pop.scope.dimension(key)
+    e = parse_expression(text, known, where)
+    solver = Solver(known, set(), where)
+    dim = solver.resolve(e, text)
+    assert dim is not None
+    return e, dim
+
+
+def edge_quantity(value: Any, dim: Dimension, what: str, pre: Group, post: Group, edges: int | None,
+                  where: str | None) -> Any:  # fmt: skip
+    """Check a weight or delay and return it as the IR wants it."""
+    if isinstance(value, Random):
+        if value.dim != dim:
+            raise DimensionError(f"{what} must be {_a(dim)}, got a distribution of {value.dim}", where)
+        return value.draw
+    if isinstance(value, str):
+        e, got = edge_expression(value, pre, post, what, where)
+        if got != dim:
+            raise DimensionError(f"{what} must be {_a(dim)}, got '{value}' of {got}", where)
+        return edge_program(e)
+    si = quantity(value, dim, what, where)
+    if np.ndim(si) == 0:
+        return float(si)
+    array = np.asarray(si, dtype=float)
+    if edges is None:
+        raise ConnectivityError(f"{what} is an array, but the rule does not fix the number of edges: use EdgeList, "
+                                "a matrix, a distribution or an expression", where)  # fmt: skip
+    if array.shape != (edges,):
+        raise ConnectivityError(f"{what} needs {edges} values, one per edge, got shape {list(array.shape)}", where)
+    return array
+
+
+def _a(dim: Dimension) -> str:
+    return str(dim) if dim == DIMENSIONLESS else f"a {dim}"

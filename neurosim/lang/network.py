@@ -1,0 +1,298 @@
+"""The network a user builds: populations, projections, stimuli and probes."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from neurosim.errors import ConnectivityError, DimensionError, ParameterError, UnknownNameError, caller, suggest
+from neurosim.ir.rules import AllToAll, EdgeList, Rule
+from neurosim.lang.components import Cell, Current, Drive, Random, check_value
+from neurosim.lang.connect import Connection, edge_quantity, prepare_rule
+from neurosim.lang.groups import Group, Population
+from neurosim.params import Param
+from neurosim.units import TIME, Quantity, quantity
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What is recorded, and every how many seconds (None: every step)."""
+
+    target: Any
+    variable: str
+    ids: np.ndarray | None
+    every: float | None
+    where: str | None
+
+
+class Network:
+    """A spiking network.
+
+    Parameters
+    ----------
+    name : str
+        Used in results and on plots.
+    dt : Quantity
+        Duration of a step.
+    seed : int
+        Of every random number: connectivity, weights, initial values, stimuli. The same on every backend.
+    """
+
+    def __init__(self, name: str = "network", *, dt: Quantity, seed: int = 0) -> None:
+        self.where = caller()
+        self.name = str(name)
+        self.dt = float(quantity(dt, TIME, "dt of the network", self.where))
+        if not self.dt > 0:
+            raise ParameterError(f"dt of the network must be positive, got {dt}", self.where)
+        if not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**64:
+            raise ParameterError(f"seed must be a whole number from 0 to 2**64 - 1, got {seed!r}", self.where)
+        self.seed = int(seed)
+        self.populations: dict[str, Population] = {}
+        self.projections: dict[str, Connection] = {}
+        self.probes: list[Probe] = []
+        self.published: dict[str, dict[str, float]] = {}
+        self.default_duration: Quantity | None = None
+
+    # -- building -----------------------------------------------------------------------------------------------
+
+    def population(self, name: str, n: int, cell: Cell, *, init: Mapping[str, Any] | None = None,
+                   positions: Any = None) -> Population:  # fmt: skip
+        """Add a population.
+
+        Parameters
+        ----------
+        name : str
+            Its name, unique in the network.
+        n : int
+            Number of neurons.
+        cell : Cell
+            The model, with its parameters.
+        init : mapping, optional
+            Initial values of state variables: quantity, array of n, distribution, or expression of the parameters.
+        positions : Quantity, optional
+            [n, 1 to 3] lengths, for distance-dependent rules.
+        """
+        where = caller()
+        if name in self.populations:
+            raise ParameterError(f"the network has a population '{name}' already", where)
+        if not str(name).replace("_", "a").isalnum() or not str(name)[0].isalpha():
+            raise ParameterError(f"'{name}' cannot name a population: use letters, digits and '_'", where)
+        if not isinstance(n, (int, np.integer)) or n < 1:
+            raise ParameterError(f"population '{name}' needs a whole number of neurons, at least 1; got {n!r}", where)
+        if not isinstance(cell, Cell):
+            raise ParameterError(f"population '{name}' needs a cell such as LIF(), got {cell!r}", where)
+        pop = Population(self, name, int(n), cell, dict(init or {}), positions)
+        variables = [v for v in _variables(pop)]
+        for var, value in {**cell.init, **pop.init}.items():
+            if var not in variables:
+                raise UnknownNameError(f"population '{name}' has no state variable '{var}'{suggest(var, variables)}", where)
+            what = f"initial {var} of population '{name}'"
+            if not isinstance(value, str):
+                dim = pop.scope.dimension(var)
+                pop.init[var] = check_value(value, Param(Quantity(0.0, dim), Quantity(1.0, dim), ""), what, where)
+                _fits(pop.init[var], int(n), what, where)
+        for key in cell.params:
+            _fits(cell.value(key), int(n), f"{key} of population '{name}'", where)
+        self.populations[name] = pop
+        return pop
+
+    def connect(self, pre: Group | Iterable[Group], post: Group | Iterable[Group], *, receptor: str | None = None,
+                rule: Rule | str | None = None, weight: Any = None, delay: Any = None, name: str | None = None) -> Any:  # fmt: skip
+        """Add a projection (or, for lists of populations, one for each pair).
+
+        Parameters
+        ----------
+        pre, post : Group
+            Source and target; a union ``a + b`` counts as one group for the rule, a list makes separate projections.
+        receptor : str, optional
+            Receptor of the target; may be left out where there is only one.
+        rule : Rule, optional
+            All to all by default.
+        weight : Quantity, array, distribution, expression or matrix
+            In the unit that the receptor adds up. A matrix [pre, post], dense or sparse, is rule and weight in one.
+        delay : Quantity, array, distribution or expression
+            A whole number of steps, at least 1; drawn delays are rounded to one.
+        """
+        where = caller()
+        if not isinstance(pre, Group) or not isinstance(post, Group):
+            pres = [pre] if isinstance(pre, Group) else list(pre)
+            posts = [post] if isinstance(post, Group) else list(post)
+            return [self.connect(a, b, receptor=receptor, rule=rule, weight=weight, delay=delay,
+                                 name=None if name is None else f"{name}_{a.name}_{b.name}")
+                    for a in pres for b in posts]  # fmt: skip
+        for group in (pre, post):
+            if group.parts[0][0].network is not self:
+                raise ParameterError(f"'{group.name}' belongs to another network", where)
+        receptor = self._receptor(post, receptor, where)
+        dims = {pop.scope.weight_dimension(receptor) for pop, _ in post.parts}
+        if len(dims) > 1:
+            raise DimensionError(f"receptor '{receptor}' takes weights of different dimensions in '{post.name}'", where)
+        label = name or self._free(f"{pre.name}_{post.name}_{receptor}")
+        if label in self.projections:
+            raise ParameterError(f"the network has a projection '{label}' already", where)
+        chosen, matrix = prepare_rule(rule if rule is not None else AllToAll(), weight, pre, post, where)
+        if matrix is not None:
+            weight = matrix
+        what = f"weight of the projection '{label}'"
+        if weight is None:
+            raise ParameterError(f"{what} is missing: give weight={_example(dims)}", where)
+        if delay is None:
+            delay = Quantity(self.dt, TIME)
+        try:
+            chosen.check(len(pre), len(post))
+        except ConnectivityError as e:
+            raise ConnectivityError(f"projection '{label}': {e.message}", where) from None
+        edges = len(chosen.pre) if isinstance(chosen, EdgeList) else None
+        conn = Connection(label, pre, post, receptor, chosen,
+                          edge_quantity(weight, dims.pop(), what, pre, post, edges, where),
+                          edge_quantity(delay, TIME, f"delay of the projection '{label}'", pre, post, edges, where), where)  # fmt: skip
+        self.projections[label] = conn
+        return conn
+
+    def stimulate(self, target: Group | Iterable[Group], stimulus: Current | Drive, *, name: str | None = None) -> None:
+        """Inject a current, or drive a receptor with Poisson input.
+
+        Parameters
+        ----------
+        target : Group
+            Which neurons; the others of the population get nothing.
+        stimulus : Current or Drive
+            Such as ``SineCurrent(...)`` or ``PoissonInput(...)``.
+        """
+        if not isinstance(target, Group):
+            for one in target:
+                self.stimulate(one, stimulus, name=name)
+            return
+        where = caller()
+        if not isinstance(stimulus, (Current, Drive)):
+            raise ParameterError(f"a stimulus is a current or a Poisson input, got {stimulus!r}", where)
+        for pop, ids in target.parts:
+            taken = {key for key, *_ in pop.stimuli} | set(pop.cell.receptors)
+            key = name or next(k for k in (f"{stimulus.name.lower()}{i or ''}" for i in range(10**6)) if k not in taken)
+            if key in taken:
+                raise ParameterError(f"population '{pop.label}' has a stimulus or receptor '{key}' already", where)
+            for p in stimulus.params:
+                _fits(stimulus.value(p), pop.n, f"{p} of {stimulus.name} for population '{pop.label}'", where)
+            receptor = None
+            if isinstance(stimulus, Drive):
+                receptor = self._receptor(Group([(pop, ids)]), stimulus.receptor, where)
+                pop.scope.add_drive(key, stimulus, receptor)
+            else:
+                pop.scope.add_current(key, stimulus)
+            pop.stimuli.append((key, stimulus, ids, receptor))
+
+    def record(self, target: Group | Connection | Iterable[Any], variable: str, *, every: Quantity | None = None) -> None:
+        """Record ``"spikes"``, ``"rate"``, a state variable (``"v"``, ``"exc.x"``) or a projection's ``"weight"``.
+
+        Parameters
+        ----------
+        every : Quantity, optional
+            Interval between samples, a whole number of steps; every step by default.
+        """
+        where = caller()
+        if not isinstance(target, (Group, Connection)):
+            for one in target:
+                self.record(one, variable, every=every)
+            return
+        seconds = None if every is None else float(quantity(every, TIME, "every", where))
+        if isinstance(target, Connection):
+            if variable != "weight":
+                raise UnknownNameError(f"a projection has no variable '{variable}'; known: weight", where)
+            self.probes.append(Probe(target.name, variable, None, seconds, where))
+            return
+        for pop, ids in target.parts:
+            known = ["spikes", "rate", *_variables(pop)]
+            if variable not in known:
+                raise UnknownNameError(
+                    f"population '{pop.label}' has no variable '{variable}' to record{suggest(variable, known)}", where
+                )
+            self.probes.append(Probe(pop.label, variable, ids, seconds, where))
+
+    # -- running ------------------------------------------------------------------------------------------------
+
+    def run(self, duration: Quantity, *, backend: str = "native", **options: Any) -> Any:
+        """Simulate, and return a :class:`~neurosim.recording.result.RunResult`.
+
+        Parameters
+        ----------
+        duration : Quantity
+            Biological time; a whole number of steps.
+        backend : str
+            ``native``, ``reference``, or another that is installed.
+        **options
+            ``threads``, ``precision``, ``progress``, ``output`` … as :func:`neurosim.run.simulate` takes them.
+        """
+        simulate = importlib.import_module("neurosim.run").simulate  # lang does not depend on what runs it
+        return simulate(self, duration, backend=backend, **options)
+
+    # -- helpers ------------------------------------------------------------------------------------------------
+
+    def __getitem__(self, name: str) -> Population:
+        if name not in self.populations:
+            raise UnknownNameError(f"no population '{name}'{suggest(name, self.populations)}", caller())
+        return self.populations[name]
+
+    def _free(self, label: str) -> str:
+        if label not in self.projections:
+            return label
+        return next(k for k in (f"{label}_{i}" for i in range(2, 10**6)) if k not in self.projections)
+
+    @staticmethod
+    def _receptor(post: Group, receptor: str | None, where: str | None) -> str:
+        known = [set(pop.cell.receptors) for pop, _ in post.parts]
+        common = set.intersection(*known)
+        if receptor is None:
+            if len(common) != 1 or any(len(k) != 1 for k in known):
+                raise ConnectivityError(f"'{post.name}' has the receptors {', '.join(sorted(common)) or 'none'}: "
+                                        "say which with receptor=", where)  # fmt: skip
+            return next(iter(common))
+        if receptor not in common:
+            raise UnknownNameError(f"'{post.name}' has no receptor '{receptor}'{suggest(receptor, common)}", where)
+        return receptor
+
+    def set_parameter(self, path: str, value: Any) -> None:
+        """Change ``population.parameter`` (or ``population.receptor.parameter``) before a run; used by ``--set``."""
+        where = caller()
+        pop_name, _, key = path.partition(".")
+        pop = self[pop_name]
+        prefix, _, last = key.rpartition(".")
+        part = pop.scope.parts.get(prefix)
+        if part is None or last not in part.params:
+            known = [f"{p}.{k}" if p else k for p, c in pop.scope.parts.items() for k in c.params]
+            raise UnknownNameError(f"population '{pop_name}' has no parameter '{key}'{suggest(key, known)}", where)
+        dim = pop.scope.solver.known[f"{prefix}.{last}" if prefix else last]
+        new = part(**{last: Quantity(float(quantity(value, dim, path, where)), dim)})
+        pop.scope.parts[prefix] = new
+        if prefix == "":
+            pop.cell = new
+        elif prefix in pop.cell.receptors:
+            pop.cell = pop.cell(receptors={**pop.cell.receptors, prefix: new})
+            pop.scope.parts[""] = pop.cell
+        else:
+            pop.stimuli = [(k, new if k == prefix else c, ids, r) for k, c, ids, r in pop.stimuli]
+
+    def __repr__(self) -> str:
+        return f"<Network '{self.name}': {sum(p.n for p in self.populations.values())} neurons, {len(self.projections)} projections>"
+
+
+def _variables(pop: Population) -> list[str]:
+    out = list(pop.cell.variables)
+    for key, receptor in pop.cell.receptors.items():
+        out += [f"{key}.{v}" for v in receptor.variables]
+    for key, stimulus, _, _ in pop.stimuli:
+        out += [f"{key}.{v}" for v in stimulus.variables]
+    return out
+
+
+def _fits(value: Any, n: int, what: str, where: str | None) -> None:
+    shape = np.shape(value.value if isinstance(value, Quantity) else value) if not isinstance(value, (str, Random)) else ()
+    if shape not in ((), (n,)):
+        raise ParameterError(f"{what} needs one value or {n}, got shape {list(shape)}", where)
+
+
+def _example(dims: Iterable[Any]) -> str:
+    return {"voltage (V)": "1*mV", "current (A)": "10*pA", "conductance (S)": "1*nS"}.get(str(next(iter(dims))), "1.0")

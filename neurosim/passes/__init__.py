@@ -1,0 +1,1 @@
+"""Passes that rewrite a network step by step into what a backend runs."""

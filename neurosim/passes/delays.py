@@ -1,0 +1,19 @@
+"""Pass ``delays``: constant delays become whole numbers of steps."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from neurosim.ir.graph import Graph, ProjectionNode
+from neurosim.ir.timegrid import whole_steps
+
+
+def delays(graph: Graph) -> Graph:
+    """Set ``delay_steps`` where the delay is one constant; drawn delays are rounded edge by edge."""
+
+    def one(p: ProjectionNode) -> ProjectionNode:
+        if not isinstance(p.delay, float):
+            return p
+        return replace(p, delay_steps=whole_steps(p.delay, graph.dt, f"the delay of projection '{p.name}'", p.where, least=1))
+
+    return replace(graph, projections=tuple(one(p) for p in graph.projections), stage="delays")

@@ -1,0 +1,223 @@
+"""Pass ``units``: the user's network becomes a graph in SI units, with every drawn parameter drawn."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from neurosim.errors import EquationError, ParameterError, UnknownNameError, suggest
+from neurosim.ir.expr import Expr, mul, name, replace, walk
+from neurosim.ir.graph import (
+    Drive,
+    EquationNode,
+    Graph,
+    Jump,
+    PopulationNode,
+    ProbeNode,
+    ProjectionNode,
+    Schedule,
+    Segment,
+    StateVar,
+    System,
+    Table,
+)
+from neurosim.ir.interp import evaluate
+from neurosim.ir.lower import edge_program
+from neurosim.ir.random import Draws
+from neurosim.ir.timegrid import whole_steps
+from neurosim.lang.components import Random, TimedArray
+from neurosim.lang.groups import Group, Population
+from neurosim.lang.network import Network
+from neurosim.lang.parser import parse_expression
+from neurosim.units import Quantity
+
+
+def units(network: Network) -> Graph:
+    """Lower a network; equations keep their names, ``receptor.variable`` for those of receptors and stimuli."""
+    return Graph(
+        name=network.name,
+        dt=network.dt,
+        seed=network.seed,
+        populations=tuple(_population(network, pop) for pop in network.populations.values()),
+        projections=tuple(
+            ProjectionNode(c.name, _segments(c.pre), _segments(c.post), c.receptor, c.rule, c.weight, c.delay, None,
+                           c.post.parts[0][0].scope.weight_dimension(c.receptor).symbol, c.where)
+            for c in network.projections.values()
+        ),
+        probes=tuple(
+            ProbeNode(p.target, p.variable, p.ids,
+                      1 if p.every is None else whole_steps(p.every, network.dt, "the interval of a probe", p.where, 1), p.where)
+            for p in network.probes
+        ),
+    )  # fmt: skip
+
+
+def _segments(group: Group) -> tuple[Segment, ...]:
+    return tuple(Segment(pop.label, ids, pop.n if ids is None else len(ids)) for pop, ids in group.parts)
+
+
+def _bare(e: Expr) -> Expr:
+    """Drop dimensions and places: they have been checked."""
+    return replace(e, lambda x: Expr(x.op, (), x.attr) if not x.args else None)
+
+
+class Values:
+    """Evaluates the parameters of one population; expressions may refer to other parameters of the same part."""
+
+    def __init__(self, network: Network, pop: Population) -> None:
+        self.network, self.pop = network, pop
+        self.done: dict[str, Any] = {"dt": network.dt}
+        self.tables: dict[str, Table] = {}
+        self._open: list[str] = []
+
+    def param(self, prefix: str, key: str) -> Any:
+        """Return the SI value of a parameter: a float or an array of n."""
+        full = f"{prefix}.{key}" if prefix else key
+        if full in self.done:
+            return self.done[full]
+        if full in self._open:
+            raise EquationError(f"the parameters {', '.join(self._open)} of population '{self.pop.label}' refer to "
+                                "each other in a circle", self.pop.where)  # fmt: skip
+        self._open.append(full)
+        part = self.pop.scope.parts[prefix]
+        value = self.concrete(part.value(key), full, prefix)
+        part.params[key].check(value, f"{key} of {part.name}", part.where)
+        self._open.pop()
+        self.done[full] = value
+        return value
+
+    def concrete(self, value: Any, full: str, prefix: str) -> Any:
+        """Turn a value as given into numbers."""
+        if isinstance(value, Random):
+            return value.draw.sample(Draws(self.network.seed, f"value:{self.pop.label}.{full}"), 0, self.pop.n)
+        if isinstance(value, str):
+            return self._expression(value, full, prefix)
+        raw = value.value if isinstance(value, Quantity) else value
+        return float(raw) if np.ndim(raw) == 0 else np.asarray(raw, dtype=np.float64)
+
+    def _expression(self, text: str, full: str, prefix: str) -> Any:
+        part = self.pop.scope.parts[prefix]
+        e = parse_expression(text, (*part.params, "index", "N", "x", "y", "z"), part.where)
+        pos = self.pop.positions
+
+        def leaf(ins: Any, *_: Any) -> Any:
+            if ins.op in ("uniform", "normal"):
+                draws = Draws(self.network.seed, f"value:{self.pop.label}.{full}.{ins.attr}")
+                return getattr(draws, ins.op)(0, self.pop.n)
+            key = ins.attr
+            if key in part.params:
+                return np.float64(v) if np.ndim(v := self.param(prefix, key)) == 0 else v
+            if key == "index":
+                return np.arange(self.pop.n, dtype=np.float64)
+            if key == "N":
+                return np.float64(self.pop.n)
+            if key in ("x", "y", "z") and pos is not None:
+                return pos[:, "xyz".index(key)]
+            if prefix and key in self.pop.cell.params:
+                return np.float64(v) if np.ndim(v := self.param("", key)) == 0 else v
+            known = [*part.params, "index", "N"]
+            raise UnknownNameError(f"unknown name '{key}' in '{text}'{suggest(key, known)}", part.where)
+
+        program = edge_program(_bare(e))
+        assert program.result is not None
+        out = evaluate(program, leaf)[program.result]
+        return float(out) if np.ndim(out) == 0 else np.array(out)
+
+
+def _population(network: Network, pop: Population) -> PopulationNode:
+    scope, values = pop.scope, Values(network, pop)
+    tables: dict[str, Table] = {}
+    for prefix, part in scope.parts.items():
+        for key in part.params:
+            full = f"{prefix}.{key}" if prefix else key
+            value = part.value(key)
+            if isinstance(value, TimedArray):
+                if value.values.ndim == 2 and value.values.shape[1] != pop.n:
+                    raise ParameterError(f"the TimedArray for {full} of population '{pop.label}' must be [T, {pop.n}], "
+                                         f"got {list(value.values.shape)}", value.where)  # fmt: skip
+                every = whole_steps(value.dt, network.dt, f"dt of the TimedArray for {full}", value.where, 1)
+                tables[full] = Table(value.values, every, value.repeat)
+            else:
+                values.param(prefix, key)
+    params = dict(values.done)
+
+    equations: list[EquationNode] = []
+    for prefix, part in scope.parts.items():
+        for eq in part.equations:
+            full = f"{prefix}.{eq.var}" if prefix else eq.var
+            equations.append(EquationNode(full, eq.kind, _bare(scope.expr(prefix, eq.expr))))
+
+    cell = pop.cell
+    ports: dict[str, list[Expr]] = {p: [] for p in cell.ports}
+    jumps: dict[str, tuple[Jump, ...]] = {}
+    for key, receptor in cell.receptors.items():
+        if receptor.output is not None:
+            ports[receptor.port].append(_bare(scope.expr(key, receptor.output)))
+        full = scope.full(key)
+        jumps[key] = tuple(Jump(full(v), _bare(scope.expr(key, g)), receptor.when) for v, g in receptor.gains.items())
+    drives: list[Drive] = []
+    for key, stimulus, ids, receptor in pop.stimuli:
+        mask = None
+        if ids is not None:
+            mask = f"{key}.on"
+            on = np.zeros(pop.n)
+            on[ids] = 1.0
+            params[mask] = on
+        if stimulus.kind == "drive":
+            mean = mul(mul(_bare(scope.expr(key, stimulus.rate_expr)), name(f"{key}.n")), name("dt"))
+            assert receptor is not None
+            drives.append(Drive(key, receptor, mean if mask is None else mul(mean, name(mask)), name(f"{key}.weight")))
+        else:
+            out = _bare(scope.expr(key, stimulus.output))
+            ports[stimulus.port].append(out if mask is None else mul(out, name(mask)))
+
+    schedules: dict[str, Schedule] = {}
+    threshold = None if cell.threshold is None else _bare(scope.expr("", cell.threshold))
+    if cell.schedule is not None:
+        schedules["spikes"] = cell.schedule.lower(pop.n, network.dt, pop.label, pop.where)
+        threshold = Expr("scheduled", (), "spikes")
+    states: list[StateVar] = []
+    for eq in equations:
+        if eq.kind == "let":
+            continue
+        given = {**cell.init, **pop.init}.get(eq.var)
+        if given is None:
+            given = 0.0
+        init = values.concrete(given, f"init.{eq.var}", "")
+        states.append(StateVar(eq.var, "f", init, scope.dimension(eq.var).symbol))
+    system = System(
+        equations=tuple(equations),
+        ports={k: tuple(v) for k, v in ports.items()},
+        jumps=jumps,
+        drives=tuple(drives),
+        threshold=threshold,
+        reset=tuple((st.var, _bare(scope.expr("", st.expr))) for st in cell.reset),
+        refractory=None if cell.refractory is None else _bare(scope.expr("", cell.refractory)),
+        edge=cell.edge,
+        clamp=cell.clamp,
+        method=cell.method,
+    )
+    _check_next(system, pop)
+    return PopulationNode(
+        name=pop.label, size=pop.n, system=system, params=params, states=tuple(states), receptors=tuple(cell.receptors),
+        tables=tables, schedules=schedules, positions=pop.positions, where=pop.where,
+        attributes={k: params[k] for k in cell.params if k in params},
+        drive_weights={d.name: (d.receptor, float(params[f"{d.name}.weight"])) for d in drives},
+    )  # fmt: skip
+
+
+def _check_next(system: System, pop: Population) -> None:
+    """Discrete updates may read the new value only of discrete variables: the others are integrated together."""
+    discrete = {e.var for e in system.equations if e.kind == "update"}
+    odes = {e.var for e in system.equations if e.kind == "ode"}
+
+    def look(x: Expr) -> Expr | None:
+        if x.op == "next" and x.attr not in discrete | odes:
+            raise EquationError(f"'{x.attr}[n+1]' is read, but '{x.attr}' has no equation in population '{pop.label}'", pop.where)
+        return None
+
+    for e in system.equations:
+        replace(e.expr, look)
+        if e.kind == "ode" and any(x.op == "next" for x in walk(e.expr)):
+            raise EquationError(f"d{e.var}/dt of population '{pop.label}' cannot read a new value ([n+1])", pop.where)

@@ -1,0 +1,93 @@
+"""Files that are whole or not there: written beside their place under another name, then moved into it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import stat
+
+from neurosim.errors import ResultFileError
+
+_WORDS = {
+    errno.ENOSPC: "the disk is full; free some space or choose another place",
+    errno.EDQUOT: "your disk quota is used up; free some space or choose another place",
+    errno.EFBIG: "it would be larger than the largest file allowed here (ulimit -f)",
+    errno.EACCES: "you have no permission to write there",
+    errno.EPERM: "you have no permission to write there",
+    errno.EROFS: "the disk is mounted read-only",
+    errno.ENOENT: "its directory does not exist; create it first",
+    errno.ENOTDIR: "a part of its path is a file, not a directory",
+    errno.EISDIR: "it is a directory; give the name of a file",
+    errno.ENAMETOOLONG: "its name is too long",
+}
+
+
+def refusal(path: str, error: OSError) -> ResultFileError:
+    """Return the error that tells the user, in one sentence, why ``path`` could not be written."""
+    reason = _WORDS.get(error.errno or 0) or (error.strerror or str(error)).split("\n")[0]
+    told = ResultFileError(f"cannot write '{path}': {reason}")
+    told.errno = error.errno
+    return told
+
+
+def begin(path: str | os.PathLike[str]) -> tuple[int, str, str]:
+    """Open a new, uniquely named ``.part`` file beside ``path``; return (descriptor, its name, the final name)."""
+    shown = os.fspath(path)
+    target = os.path.realpath(shown)
+    try:
+        if os.path.exists(target):
+            mode = os.stat(target).st_mode
+            if stat.S_ISDIR(mode):
+                raise OSError(errno.EISDIR, "")
+            if not stat.S_ISREG(mode):
+                raise OSError(errno.EINVAL, "it is a device or a pipe, not a file")
+            if not os.access(target, os.W_OK):
+                raise OSError(errno.EACCES, "")
+        part = f"{target}.{secrets.token_hex(4)}.part"
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        return os.open(part, flags, 0o666), part, target
+    except OSError as error:
+        raise refusal(shown, error) from None
+
+
+def commit(part: str, target: str) -> None:
+    """Move a finished part into place, so that it survives a power cut; on failure nothing of it is left."""
+    try:
+        with open(part, "r+b") as file:
+            os.fsync(file.fileno())
+        os.replace(part, target)
+    except OSError as error:
+        discard(part)
+        raise refusal(target, error) from None
+    if os.name == "posix":
+        directory = os.open(os.path.dirname(target), os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        except OSError:  # some network file systems cannot; the file itself is safe
+            pass
+        finally:
+            os.close(directory)
+
+
+def discard(part: str) -> None:
+    """Remove a part, if it is there."""
+    try:
+        os.unlink(part)
+    except OSError:
+        pass
+
+
+def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
+    """Write a whole file, or nothing."""
+    descriptor, part, target = begin(path)
+    try:
+        with open(descriptor, "wb") as file:
+            file.write(data)
+    except OSError as error:
+        discard(part)
+        raise refusal(os.fspath(path), error) from None
+    except BaseException:
+        discard(part)
+        raise
+    commit(part, target)

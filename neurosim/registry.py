@@ -1,0 +1,102 @@
+"""Names of backends and networks, and where they are: strings, so that nothing heavy is imported before it is used.
+
+A third party adds a backend with an entry point in its own package::
+
+    [project.entry-points."neurosim.backends"]
+    mine = "my_package.backend:MyBackend"
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any
+
+from neurosim.errors import BackendMissingError, UnknownNameError, suggest
+
+GROUP = "neurosim.backends"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A backend: the class, the packages it needs, the line that installs them, one line about it."""
+
+    target: str
+    needs: tuple[str, ...] = ()
+    install: str = ""
+    summary: str = ""
+
+
+BACKENDS: dict[str, Entry] = {
+    "native": Entry("neurosim.backends.native.backend:NativeBackend", ("numba",), "pip install numba",
+                    "compiled loops (numba), multi-threaded; the default"),
+    "reference": Entry("neurosim.backends.reference_backend:ReferenceBackend", (), "",
+                       "plain NumPy, step by step: what every program means"),
+    "null": Entry("neurosim.backends.null_backend:NullBackend", (), "", "checks and builds nothing, records nothing"),
+}  # fmt: skip
+
+NETWORKS: dict[str, str] = {
+    "cuba": "neurosim.models.networks.cuba:cuba",
+    "coba": "neurosim.models.networks.coba:coba",
+    "brunel": "neurosim.models.networks.brunel:brunel",
+    "potjans_diesmann": "neurosim.models.networks.potjans_diesmann:potjans_diesmann",
+}
+
+
+def backends() -> dict[str, Entry]:
+    """Return all backends, ours and those that other packages bring."""
+    out = dict(BACKENDS)
+    for point in metadata.entry_points(group=GROUP):
+        if point.name not in out:
+            package = point.dist.name if point.dist is not None else "another package"
+            out[point.name] = Entry(point.value, (), "", f"from {package}")
+    return out
+
+
+def missing(name: str) -> str | None:
+    """Return the line that installs what a backend lacks, None where it can be used."""
+    entry = _entry(name)
+    absent = [n for n in entry.needs if importlib.util.find_spec(n) is None]
+    return entry.install if absent else None
+
+
+def load_backend(name: str) -> Any:
+    """Return an instance of a backend.
+
+    Raises
+    ------
+    UnknownNameError
+        No such backend.
+    BackendMissingError
+        Its engine is not installed; the message is the line that installs it.
+    """
+    entry = _entry(name)
+    line = missing(name)
+    if line:
+        raise BackendMissingError(f"backend '{name}' is not installed: {line}")
+    try:
+        return _resolve(entry.target)()
+    except (ImportError, AttributeError) as e:
+        raise BackendMissingError(f"backend '{name}' cannot be loaded from {entry.target}: {e}") from e
+
+
+def load_network(name: str) -> Callable[..., Any]:
+    """Return the function that builds a network of the library."""
+    if name not in NETWORKS:
+        raise UnknownNameError(f"no network '{name}'{suggest(name, NETWORKS)}")
+    return _resolve(NETWORKS[name])
+
+
+def _entry(name: str) -> Entry:
+    known = backends()
+    if name not in known:
+        raise UnknownNameError(f"no backend '{name}'{suggest(name, known)}")
+    return known[name]
+
+
+def _resolve(target: str) -> Any:
+    module, _, attribute = target.partition(":")
+    return getattr(importlib.import_module(module), attribute)

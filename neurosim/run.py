@@ -1,0 +1,332 @@
+"""Running a network: compile, build, step, record, and say how it ended."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+
+from neurosim.compile import compile_network
+from neurosim.errors import DivergedError, ParameterError, ResourceError, caller
+from neurosim.ir.graph import Graph, ProbeNode, digest
+from neurosim.ir.timegrid import whole_steps
+from neurosim.lang.network import Network
+from neurosim.registry import load_backend
+from neurosim.units import TIME, Quantity, quantity
+
+Progress = Callable[[str, int, int, float], None]
+"""Called as ``progress(stage, done, total, seconds)``: stage ``build`` or ``simulate``, steps, wall time in it."""
+
+_TICK = 0.1
+"""Wall seconds that one uninterrupted stretch of steps aims at: how soon Ctrl-C and the progress bar react."""
+
+
+def simulate(
+    network: Network,
+    duration: Quantity,
+    *,
+    backend: str = "native",
+    threads: int | None = None,
+    precision: str = "double",
+    weight_bits: int | None = None,
+    output: str | os.PathLike[str] | None = None,
+    load: bool | None = None,
+    progress: Progress | bool | None = None,
+    overrides: Mapping[str, str] | None = None,
+    **extra: Any,
+) -> Any:
+    """Simulate a network.
+
+    Parameters
+    ----------
+    network : Network
+        What to run.
+    duration : Quantity
+        Biological time, a whole number of steps.
+    backend : str
+        A name that ``neurosim backends`` lists.
+    threads : int, optional
+        Threads for backends that have them; by default as many as the machine has cores, where that pays. The spikes
+        do not depend on it.
+    precision : {"double", "single"}
+        Of the state.
+    weight_bits : {40, 24}, optional
+        Bits of the weights below the largest of their receptor.
+    output : path, optional
+        Stream what is recorded to this HDF5 file, in bounded memory.
+    load : bool, optional
+        Whether the result of a run with ``output`` is read back from the file; by default if it is small against the
+        memory that is free.
+    progress : callable or bool, optional
+        Told how far the run is; True prints a bar.
+    overrides : mapping, optional
+        Kept in the provenance (what ``--set`` changed).
+    **extra
+        Options of the backend.
+
+    Returns
+    -------
+    RunResult
+        With ``provenance.status`` ``finished``, or ``interrupted`` after Ctrl-C (what was recorded is kept).
+    """
+    where = caller()
+    seconds = float(quantity(duration, TIME, "duration", where))
+    if seconds < 0:
+        raise ParameterError(f"duration must not be negative, got {duration}", where)
+    steps = whole_steps(seconds, network.dt, "the duration", where)
+    if threads is not None and (not isinstance(threads, int) or threads < 1):
+        raise ParameterError(f"threads must be a whole number of at least 1, got {threads!r}", where)
+    engine_class = load_backend(backend)
+    started = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    begin = time.perf_counter()
+    graph = compile_network(network, precision=precision, weight_bits=weight_bits)
+    engine_class.check(graph)
+    fits(engine_class, graph)
+    if progress is True:
+        progress = importlib.import_module("neurosim.cli.progress").Bar(network.dt)
+    report: Progress = progress or (lambda stage, done, total, wall: None)
+    report("build", 0, steps, 0.0)
+    options = importlib.import_module("neurosim.backends.base").Options(threads=threads, extra=extra)
+    engine = engine_class.build(graph, options)
+    compiled = engine.timings.get("compile", 0.0)
+    built = time.perf_counter() - begin - compiled
+    report("build", steps, steps, built)
+    records = importlib.import_module("neurosim.recording")
+    provenance = records.Provenance(
+        network=graph.name, network_hash=digest(graph), seed=graph.seed, dt=graph.dt, n_steps=steps, duration_s=seconds,
+        backend=backend, backend_version=engine_class.version(), precision=precision, threads=engine.threads,
+        versions=_versions(), started=started, wall_build_s=built, wall_compile_s=compiled, overrides=dict(overrides or {}),
+    )  # fmt: skip
+    sink = _Sink(graph, provenance, output)
+    done, status, failure = 0, "finished", None
+    start = time.perf_counter()
+    try:
+        with _interrupts() as stop:
+            stretch = max(1, min(steps, 20))
+            while done < steps:
+                now = min(stretch, steps - done)
+                before = time.perf_counter()
+                engine.advance(now)
+                done += now
+                sink.take(engine.drain(), done)
+                wall = time.perf_counter() - before
+                report("simulate", done, steps, time.perf_counter() - start)
+                stretch = int(np.clip(now * _TICK / max(wall, 1e-6), max(1, now // 4), now * 4))
+                if stop.is_set():
+                    status = "interrupted"
+                    break
+    except DivergedError as e:
+        status, failure = "diverged", e
+        sink.take(engine.drain(), done)
+    except BaseException:
+        sink.abort()
+        raise
+    finally:
+        wall = time.perf_counter() - start
+        edges = engine.edges()
+        engine.close()
+    provenance = provenance.replace(n_steps=done, wall_simulate_s=wall, status=status)
+    result = sink.finish(provenance, load, lambda name: projection_weights(graph, name))
+    result.edges = edges
+    if failure is not None:
+        failure.result = result  # type: ignore[attr-defined]
+        raise failure
+    return result
+
+
+def projection_weights(graph: Graph, name: str) -> np.ndarray:
+    """Return the weights of a projection as they are delivered, one per edge in the canonical order (SI)."""
+    from neurosim.ir.edges import iter_edges
+
+    parts = [np.broadcast_to(np.asarray(e.weight, dtype=np.float64), (len(e),)) for e in iter_edges(graph, graph.projection(name))]
+    return np.concatenate(parts) if parts else np.zeros(0)
+
+
+def fits(backend: Any, graph: Graph) -> int:
+    """Return the estimate of the memory a run takes, in bytes; refuse a run that has no chance.
+
+    Raises
+    ------
+    ResourceError
+        The estimate exceeds what is free.
+    """
+    need, free = int(backend.estimate(graph)), available_memory()
+    if free is not None and need > free:
+        edges = expected_edges(graph)
+        raise ResourceError(
+            f"the network needs about {need / 2**30:.1f} GiB ({graph.size:,} neurons, {edges:,.0f} edges), and "
+            f"{free / 2**30:.1f} GiB are free: use a smaller scale, or weight_bits=24 (--weight-bits 24)"
+        )
+    return need
+
+
+def expected_edges(graph: Graph) -> float:
+    """Return how many edges the rules are expected to make."""
+    return sum(p.rule.expected(sum(s.size for s in p.pre), sum(s.size for s in p.post)) for p in graph.projections)
+
+
+def available_memory() -> int | None:
+    """Return the memory that a new process could take, in bytes, where the system tells."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as f:
+            for line in f:
+                if line.startswith("MemAvailable:"):
+                    return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError, AttributeError):
+        return None
+
+
+@contextmanager
+def _interrupts() -> Iterator[threading.Event]:
+    """Turn the first Ctrl-C into a request to stop between two stretches; the second one stops at once."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+
+    def handler(number: int, frame: Any) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+
+    old = signal.signal(signal.SIGINT, handler)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, old)
+
+
+def _versions() -> dict[str, str]:
+    out = {"python": platform.python_version(), "numpy": np.__version__, "platform": platform.platform(terse=True)}
+    for name, package in (("neurosim", "neurosim-snn"), ("numba", "numba")):
+        try:
+            out[name] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            pass
+    return out
+
+
+class _Sink:
+    """Takes what the engine recorded, stretch by stretch, into memory or into a file."""
+
+    def __init__(self, graph: Graph, provenance: Any, output: str | os.PathLike[str] | None) -> None:
+        self.graph, self.output = graph, output
+        self.records = importlib.import_module("neurosim.recording")
+        self.sizes = {p.name: p.size for p in graph.populations}
+        self.wanted: dict[str, np.ndarray | None] = {}
+        for p in graph.probes:
+            if p.variable == "spikes":
+                both = p.ids is None or (p.target in self.wanted and self.wanted[p.target] is None)
+                before = self.wanted.get(p.target)
+                self.wanted[p.target] = None if both else np.unique(p.ids if before is None else np.concatenate([before, p.ids]))
+        self.spikes: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {k: [] for k in self.wanted}
+        self.traces: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {}
+        self.bins: dict[int, np.ndarray] = {}
+        self.counts = dict.fromkeys(self.sizes, 0)
+        self.writer = None if output is None else self.records.StreamWriter(output, provenance, self.sizes)
+        if self.writer is not None:
+            for name, ids in self.wanted.items():
+                self.writer.record_spikes(name, ids)
+
+    def take(self, drained: Any, done: int) -> None:
+        """Take one stretch."""
+        for name, count in drained.counts.items():
+            self.counts[name] += count
+        for name, ids in self.wanted.items():
+            steps, neurons = drained.spikes[name]
+            if ids is not None:
+                keep = np.isin(neurons, ids)
+                steps, neurons = steps[keep], neurons[keep]
+            if self.writer is not None:
+                self.writer.spikes(name, steps, neurons)
+            elif len(steps):
+                self.spikes[name].append((steps, neurons))
+        for k, probe in enumerate(self.graph.probes):
+            if probe.variable == "rate":
+                self._count(k, probe, drained, done)
+            elif drained.samples[k] is not None and len(drained.samples[k][0]):
+                steps, values = drained.samples[k]
+                if self.writer is not None:
+                    times = (steps + 1) * self.graph.dt
+                    self.writer.trace(probe.target, probe.variable, times, values, ids=self._ids(probe), unit=self._unit(probe))
+                else:
+                    self.traces.setdefault(k, []).append((steps, values))
+        if self.writer is not None:
+            self.writer.reached = done
+
+    def _count(self, k: int, probe: ProbeNode, drained: Any, done: int) -> None:
+        steps, neurons = drained.spikes[probe.target]
+        if probe.ids is not None:
+            steps = steps[np.isin(neurons, probe.ids)]
+        counts = np.bincount(steps // probe.every, minlength=-(-done // probe.every)).astype(np.float64)
+        before = self.bins.get(k, np.zeros(0))
+        counts[: len(before)] += before
+        self.bins[k] = counts
+
+    def _ids(self, probe: ProbeNode) -> np.ndarray:
+        return np.arange(self.sizes[probe.target]) if probe.ids is None else probe.ids
+
+    def _unit(self, probe: ProbeNode) -> str:
+        return self.graph.population(probe.target).state(probe.variable).unit
+
+    def abort(self) -> None:
+        """Leave nothing behind."""
+        if self.writer is not None:
+            self.writer.abort()
+
+    def finish(self, provenance: Any, load: bool | None, weights: Callable[[str], np.ndarray]) -> Any:
+        """Make the result, and close the file."""
+        dt, steps = self.graph.dt, provenance.n_steps
+        rates = {}
+        for k, probe in enumerate(self.graph.probes):
+            if probe.variable == "rate":
+                whole = self.bins.get(k, np.zeros(0))[: steps // probe.every]
+                rates[probe.target] = self.records.RateTrace(whole / (len(self._ids(probe)) * probe.every * dt), probe.every * dt)
+        if self.writer is not None:
+            for name, trace in rates.items():
+                self.writer.rate(name, trace)
+            self.writer.close(provenance)
+            assert self.output is not None
+            free = available_memory()
+            if load or (load is None and (free is None or os.path.getsize(self.output) < free / 8)):
+                result = self.records.RunResult.load(self.output)
+                result._weights = weights
+                result.counts = self.counts
+                return result
+        spikes, state = {}, {}
+        if self.writer is None:
+            for name, parts in self.spikes.items():
+                joined = [np.concatenate([p[i] for p in parts]) if parts else np.zeros(0, np.int64) for i in (0, 1)]
+                spikes[name] = self.records.Spikes(joined[0], joined[1], self.sizes[name], dt, steps, 0, self.wanted[name])
+            for k, parts in self.traces.items():
+                probe = self.graph.probes[k]
+                at = np.concatenate([p[0] for p in parts])
+                trace = self.records.Trace(probe.variable, self._unit(probe), self._ids(probe), (at + 1) * dt,
+                                           np.concatenate([p[1] for p in parts]))  # fmt: skip
+                state.setdefault(probe.target, {})[probe.variable] = trace
+        traces = {}
+        for probe in self.graph.probes:
+            if probe.variable == "weight":
+                values = weights(probe.target)
+                times = np.arange(1, steps // probe.every + 1) * probe.every * dt
+                traces[probe.target] = self.records.WeightTrace(
+                    self.graph.projection(probe.target).weight_unit, np.arange(len(values)), times, np.broadcast_to(values, (len(times), len(values)))
+                )
+        result = self.records.RunResult(self.sizes, provenance, spikes, state, rates, traces, weights)
+        result.counts = self.counts
+        return result
+

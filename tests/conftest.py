@@ -1,0 +1,119 @@
+"""What every test stands on: seeds, strict float arithmetic, and the rule that nothing skips silently.
+
+A test that needs another simulator or a file of ``../shared/data`` says so with a marker. Where that is missing, the
+test fails when ``CI=true``; in anyone's clone it is deselected, and the last lines of the run say how many and why.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import random
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = Path(os.environ.get("NEUROSIM_SHARED_DATA") or ROOT.parent / "shared" / "data")
+CI = os.environ.get("CI", "").lower() in ("1", "true")
+FULL = os.environ.get("NEUROSIM_FULL", "") not in ("", "0")
+# engine: (the modules to look for, the extra that installs them)
+ENGINES = {
+    "brian2": (("brian2",), "brian2"),
+    "nest": (("nest",), "nest"),
+    "snntorch": (("torch", "snntorch"), "snntorch"),
+}
+
+# The sample is the same on every run; the full tier draws anew and keeps what it found in .hypothesis.
+settings.register_profile("sample", max_examples=25, derandomize=True, deadline=None)
+settings.register_profile("full", max_examples=500, deadline=None)
+settings.load_profile("full" if FULL else "sample")
+
+_left_out: Counter[str] = Counter()
+
+
+def _missing(item: pytest.Item) -> str | None:
+    """Return what this test needs and does not find, as a sentence's end."""
+    for marker in item.iter_markers("engine"):
+        for name in marker.args:
+            if name not in ENGINES:
+                raise pytest.UsageError(f"{item.nodeid}: unknown engine '{name}'; known: {', '.join(ENGINES)}")
+            modules, extra = ENGINES[name]
+            if any(importlib.util.find_spec(module) is None for module in modules):
+                return f"{name} is not installed: pip install -e '.[{extra}]' -c constraints.txt"
+    for marker in item.iter_markers("shared_data"):
+        for path in marker.args or (".",):
+            if not (SHARED / path).exists():
+                return "files of ../shared/data are not here: set NEUROSIM_SHARED_DATA to their folder"
+    return None
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    keep, drop = [], []
+    for item in items:
+        why = None
+        if item.get_closest_marker("full") and not FULL:
+            why = "belong to the full tier: scripts/test --full"
+        elif not CI:
+            why = _missing(item)
+        (keep if why is None else drop).append(item)
+        if why is not None:
+            _left_out[why] += 1
+    if drop:
+        config.hook.pytest_deselected(items=drop)
+        items[:] = keep
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    missing = _missing(item)
+    if missing:
+        pytest.fail(missing, pytrace=False)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:  # a worker of pytest-xdist: the controller prints
+        output["left_out"] = dict(_left_out)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: object) -> None:
+    for why, count in getattr(node, "workeroutput", {}).get("left_out", {}).items():
+        _left_out[why] = count  # every worker collects the same tests
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for why, count in sorted(_left_out.items()):
+        terminalreporter.write_line(f"left out: {count} test{'s' if count > 1 else ''}, {why}")
+
+
+@pytest.fixture(autouse=True)
+def _strict() -> Iterator[None]:
+    """Seed every generator; a division by zero, an overflow or an invalid operation in NumPy is an error."""
+    random.seed(1)
+    np.random.seed(1)
+    with np.errstate(all="raise", under="ignore"):
+        yield
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The folder that holds tests/: the checkout, where there is one (marker ``checkout``)."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of shared data; mark the test with ``shared_data("the/files/it/reads")``."""
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def full() -> bool:
+    """Whether this is the full tier: for counts and sizes that the sample cuts down."""
+    return FULL

@@ -220,9 +220,9 @@ def uniform_words(words: np.ndarray, dtype: Any) -> np.ndarray:
 def poisson_row(words: np.ndarray, table: Any) -> np.ndarray:
     """Return counts from words by each neuron's row of thresholds."""
     if table.row is None:
-        return poisson_from_words(words, table.thresholds[0])
+        return poisson_from_words(words, table.unpadded(0))
     out = np.empty(len(words), dtype=np.int64)
-    for k, thresholds in enumerate(table.thresholds):
+    for k in range(len(table.thresholds)):
         at = table.row == k
-        out[at] = poisson_from_words(words[at], thresholds)
+        out[at] = poisson_from_words(words[at], table.unpadded(k))
     return out

@@ -100,6 +100,10 @@ def _infix(symbol: str) -> Callable[[Sequence[str], Any, str], str]:
     return lambda a, attr, t: f"({a[0]} {symbol} {a[1]})"
 
 
+def _called(name: str) -> Callable[[Sequence[str], Any, str], str]:
+    return lambda a, attr, t: f"{name}_{t}({', '.join(a)})"
+
+
 def _prefix(head: str) -> Callable[[Sequence[str], Any, str], str]:
     return lambda a, attr, t: f"{head}({a[0]})"
 
@@ -133,7 +137,7 @@ ROWS: dict[str, Callable[[Sequence[str], Any, str], str]] = {
     "or": _infix("|"),
     "not": lambda a, attr, t: f"(not {a[0]})",
     "select": lambda a, attr, t: f"({a[1]} if {a[0]} else {a[2]})",
-    **{name: (lambda a, attr, t, name=name: f"{name}_{t}({', '.join(a)})") for name in FUNCTIONS},
+    **{name: _called(name) for name in FUNCTIONS},
 }
 """Operation -> (texts of the arguments, attribute, ``"f64"`` or ``"f32"``) -> text of the expression."""
 

@@ -1,0 +1,370 @@
+"""The compiled engine: one thread per core runs the printed loop over its own neurons."""
+
+from __future__ import annotations
+
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from neurosim.backends.base import Drained, Engine, Options, recorded
+from neurosim.backends.native import kernels as K
+from neurosim.backends.native.cache import load
+from neurosim.backends.native.layout import deliveries, share
+from neurosim.backends.native.printer import Shape, module_source, scalar_values, shape_of
+from neurosim.errors import DivergedError
+from neurosim.ir.graph import Graph, PopulationNode
+from neurosim.ir.random import stream_key
+
+SAMPLE_BYTES = 64 << 20
+"""Memory for state samples between two calls of :meth:`NativeEngine.drain`."""
+
+WORTH_A_THREAD = 2000
+"""Neurons below which another thread costs more than it gives."""
+
+
+class NativeEngine(Engine):
+    """State in tiles, edges in rows, spikes in one log per thread."""
+
+    def __init__(self, graph: Graph, options: Options) -> None:
+        start = time.perf_counter()
+        self.graph, self.n = graph, 0
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+        self.threads = options.threads or max(1, min(cores, graph.size // WORTH_A_THREAD))
+        self.dtype = np.float64 if graph.precision == "double" else np.float32
+        self.shares = [share(graph, k, self.threads) for k in range(self.threads)]
+        self.edge_tables = deliveries(graph, self.shares)
+        checked = self._sums_may_overflow()
+        self.shapes: list[Shape] = []
+        self.kind = []
+        for pop in graph.populations:
+            shape = shape_of(pop, checked)
+            if shape not in self.shapes:
+                self.shapes.append(shape)
+            self.kind.append(self.shapes.index(shape))
+        compile_start = time.perf_counter()
+        self.kernel: Any = load(module_source(self.shapes, graph.precision), "engine").run
+        self.compile_wall = time.perf_counter() - compile_start
+        self._delays()
+        self._parts()
+        self._logs()
+        self._probes()
+        self.pool = ThreadPoolExecutor(self.threads - 1) if self.threads > 1 else None
+        before = time.perf_counter()
+        self._thread(0, 0, 0, 0, *self._buffers(0, 0)[:2], threads=1)  # compiles, or loads what is cached
+        self.compile_wall += time.perf_counter() - before
+        self.timings = {"build": time.perf_counter() - start - self.compile_wall, "compile": self.compile_wall, "simulate": 0.0}
+
+    # -- building -----------------------------------------------------------------------------------------------
+
+    def _sums_may_overflow(self) -> bool:
+        """Tell whether a sum could leave the grid's 53 bits even in principle: then every step checks."""
+        for pop in self.graph.populations:
+            for receptor in pop.receptors:
+                most = 0.0
+                for proj in self.graph.projections:
+                    if proj.receptor == receptor and any(s.population == pop.name for s in proj.post):
+                        n_pre, n_post = sum(s.size for s in proj.pre), sum(s.size for s in proj.post)
+                        most += min(float(n_pre), proj.rule.expected(n_pre, n_post)) if n_post == 1 else (
+                            proj.rule.expected(n_pre, n_post) / n_post * 2 + 100)  # fmt: skip
+                if most * 2.0**self.graph.weight_bits > 2.0**53:
+                    return True
+        return False
+
+    def _delays(self) -> None:
+        """Find the shortest delay (threads meet once in so many steps) and how much of the past is needed."""
+        shortest, longest, ring = 1 << 30, 1, 0
+        for d in self.edge_tables:
+            for row in d.blocks:
+                if row[K.B_CLASS] >= K.RING_SHARED:
+                    a, b = int(row[K.B_BASE]) + int(d.rows[row[K.B_ROW_AT]]), 0
+                    b = int(row[K.B_BASE]) + int(d.rows[row[K.B_ROW_AT] + row[K.B_ROWS]])
+                    if b > a:
+                        shortest = min(shortest, int(d.delay16[a:b].min()))
+                        ring = max(ring, int(d.delay16[a:b].max()))
+                else:
+                    own = d.delays[row[K.B_DELAY_AT] : row[K.B_DELAY_AT] + row[K.B_NDELAY]]
+                    shortest, longest = min(shortest, int(own[0])), max(longest, int(own[-1]))
+        self.window = min(shortest, 64)
+        self.has_ring = ring > 0
+        self.slots = max(1, ring)
+        self.history = longest + 2 * self.window + 2
+
+    def _parts(self) -> None:
+        """Fill every thread's state, scalars, keys and time arrays."""
+        self.parts = [_Part(self, k) for k in range(self.threads)]
+        self.control = np.zeros(64, dtype=np.int64)
+
+    def _logs(self) -> None:
+        biggest = max(sum((hi - lo) * K.TILE for lo, hi in s.tiles) for s in self.shares)
+        self.need = biggest * self.window  # a window's worst case
+        # what the past may hold, a window, and room for the spikes of many quiet steps
+        self.logs = np.zeros((self.threads, biggest * self.history + 2 * self.need + (1 << 18)), dtype=np.int32)
+        columns = len(self.graph.populations) + 1
+        self.stretch = max(self.window, min(20_000, (16 << 20) // (8 * columns)))
+        self.segments = np.zeros((self.threads, self.history + self.stretch, columns), dtype=np.int64)
+
+    def _probes(self) -> None:
+        self.state_probes = [k for k, p in enumerate(self.graph.probes) if p.variable not in ("spikes", "rate", "weight")]
+        self.sample_rows = sum(self._width(k) * 8 / self.graph.probes[k].every for k in self.state_probes)
+        self.samples: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {k: [] for k in self.state_probes}
+        self.found: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {
+            p.name: [] for p in self.graph.populations if recorded(self.graph, p.name)
+        }
+        self.counts = {p.name: 0 for p in self.graph.populations}
+
+    def _width(self, k: int) -> int:
+        probe = self.graph.probes[k]
+        return self.graph.population(probe.target).size if probe.ids is None else len(probe.ids)
+
+    # -- stepping -----------------------------------------------------------------------------------------------
+
+    def advance(self, steps: int) -> None:
+        """Simulate that many steps."""
+        start = time.perf_counter()
+        last = self.n + steps
+        while self.n < last:
+            stop = min(last, self.n + self.stretch)
+            if self.sample_rows:
+                stop = min(stop, self.n + max(1, int(SAMPLE_BYTES / self.sample_rows)))
+            self._run(stop)
+        self.timings["simulate"] += time.perf_counter() - start
+        self._finite()
+
+    def _run(self, stop: int) -> None:
+        """Run all threads from the present step to ``stop``, or as far as the logs reach; collect what they wrote."""
+        first = self.n
+        out, records, at = self._buffers(first, stop)
+        self.control[:] = 0
+        jobs = []
+        if self.pool is not None:
+            jobs = [self.pool.submit(self._thread, k, first, stop, k, out, records) for k in range(1, self.threads)]
+        self.n = self._thread(0, first, stop, 0, out, records)
+        for job in jobs:
+            job.result()
+        for k, (offset, width, rows) in at.items():
+            every = self.graph.probes[k].every
+            taken = self.n // every - first // every
+            if taken:
+                steps = (first // every + 1 + np.arange(taken)) * every - 1
+                values = out[offset : offset + rows * width].reshape(rows, width)[:taken].astype(np.float64)
+                self.samples[k].append((steps, values))
+        self._collect(first)
+        for part in self.parts:
+            if part.status[0]:
+                raise DivergedError(f"a sum of weights exceeded 2^53 units of its receptor's grid before t = "
+                                    f"{self.n * self.graph.dt * 1e3:.6g} ms: use smaller weights or fewer inputs")  # fmt: skip
+
+    def _thread(self, k: int, first: int, stop: int, records: int, out: np.ndarray, tables: list[np.ndarray],
+                threads: int | None = None) -> int:  # fmt: skip
+        part, d = self.parts[k], self.edge_tables[k]
+        return int(
+            self.kernel(
+                k, threads or self.threads, first, stop, self.window, self.control, part.status, self.graph.dt, part.pops, part.f,
+                part.scalars, part.keys, part.tabled, part.thresholds, part.scheduled, part.inbox, part.width, self.slots,
+                first - self.history, self.need, d.blocks, d.rows, d.delays, d.target16, d.target32, d.delay16, d.weight32,
+                d.weight64, d.shared, self.has_ring, self.logs, self.segments, tables[records], part.where, out,
+            )
+        )  # fmt: skip
+
+    def _buffers(self, first: int, stop: int) -> tuple[np.ndarray, list[np.ndarray], dict[int, tuple[int, int, int]]]:
+        """Lay out the samples of the next stretch: their buffer, a table per thread, where each probe's samples are."""
+        at, total = {}, 0
+        for k in self.state_probes:
+            every, width = self.graph.probes[k].every, self._width(k)
+            rows = stop // every - first // every
+            at[k] = (total, width, rows)
+            total += rows * width
+        tables = []
+        for part in self.parts:
+            rows_ = [(self.graph.probes[k].every, first // self.graph.probes[k].every + 1, lo, hi, at[k][0], at[k][1])
+                     for k, lo, hi in part.recorded]  # fmt: skip
+            tables.append(np.array(rows_, dtype=np.int64).reshape(-1, 6))
+        return np.zeros(max(1, total), dtype=self.dtype), tables, at
+
+    def _collect(self, first: int) -> None:
+        """Copy new spikes out of the logs, and move what the past still needs to the fronts of logs and segments."""
+        new = self.n - first
+        steps_of: list[np.ndarray] = []
+        ids_of: list[np.ndarray] = []
+        for k in range(self.threads):
+            segments = self.segments[k, self.history : self.history + new]
+            if new:
+                for p, pop in enumerate(self.graph.populations):
+                    self.counts[pop.name] += int((segments[:, p + 1] - segments[:, p]).sum())
+                ids_of.append(self.logs[k, segments[0, 0] : segments[-1, -1]].copy())
+                steps_of.append(np.repeat(first + np.arange(new), segments[:, -1] - segments[:, 0]))
+            past = self.segments[k, new : new + self.history].copy()
+            start, end = int(past[0, 0]), int(past[-1, -1])
+            self.logs[k, : end - start] = self.logs[k, start:end].copy()
+            self.segments[k, : self.history] = past - start
+        if new and self.found:
+            steps, ids = np.concatenate(steps_of), np.concatenate(ids_of)
+            order = np.argsort(steps, kind="stable")  # each log is in order, and the threads own ascending neurons
+            steps, ids = steps[order], ids[order].astype(np.int64)
+            for name, offset in self.graph.offsets().items():
+                if name in self.found:
+                    mine = (ids >= offset) & (ids < offset + self.graph.population(name).size)
+                    self.found[name].append((steps[mine], ids[mine] - offset))
+
+    def drain(self) -> Drained:
+        """Hand over spikes and samples."""
+        spikes = {}
+        for name, parts in self.found.items():
+            spikes[name] = tuple(np.concatenate([p[i] for p in parts]) if parts else np.zeros(0, np.int64) for i in (0, 1))
+            self.found[name] = []
+        samples: list[tuple[np.ndarray, np.ndarray] | None] = []
+        for k in range(len(self.graph.probes)):
+            if k not in self.samples:
+                samples.append(None)
+                continue
+            parts = self.samples[k]
+            samples.append((np.concatenate([p[0] for p in parts]) if parts else np.zeros(0, np.int64),
+                            np.concatenate([p[1] for p in parts]) if parts else np.zeros((0, self._width(k)))))  # fmt: skip
+            self.samples[k] = []
+        counts, self.counts = self.counts, dict.fromkeys(self.counts, 0)
+        return Drained(spikes, samples, counts)  # type: ignore[arg-type]
+
+    def state(self, population: str) -> dict[str, np.ndarray]:
+        """Return a copy of the state variables."""
+        p = list(self.graph.offsets()).index(population)
+        pop = self.graph.populations[p]
+        pieces = [part.state(p) for part in self.parts]
+        return {v.name: np.concatenate([piece[i] for piece in pieces])[: pop.size] for i, v in enumerate(pop.states)}
+
+    def edges(self) -> int:
+        """Return the number of edges."""
+        return sum(d.edges for d in self.edge_tables)
+
+    def close(self) -> None:
+        """End the threads."""
+        if self.pool is not None:
+            self.pool.shutdown()
+            self.pool = None
+
+    def _finite(self) -> None:
+        for pop in self.graph.populations:
+            for var, values in self.state(pop.name).items():
+                if not np.isfinite(values).all():
+                    neuron = int(np.flatnonzero(~np.isfinite(values))[0])
+                    raise DivergedError(
+                        f"{var} of neuron {neuron} in population '{pop.name}' is no finite number any more at t = "
+                        f"{self.n * self.graph.dt * 1e3:.6g} ms: use a smaller dt, another method, or smaller weights", pop.where)  # fmt: skip
+
+
+class _Part:
+    """One thread's arrays, as the kernel reads them."""
+
+    def __init__(self, engine: NativeEngine, tid: int) -> None:
+        graph, self.share, self.engine = engine.graph, engine.shares[tid], engine
+        share, dtype = self.share, engine.dtype
+        self.status = np.zeros(8, dtype=np.int64)
+        self.pops = np.zeros((len(graph.populations), 11), dtype=np.int64)
+        scalars: list[float] = []
+        keys: list[int] = []
+        tabled: list[np.ndarray] = [np.zeros(1)]
+        thresholds: list[np.ndarray] = [np.zeros(1, np.uint32)]
+        scheduled: list[np.ndarray] = [np.zeros(1, np.int64)]
+        state: list[np.ndarray] = []
+        at = 0
+        for p, (pop, offset) in enumerate(zip(graph.populations, graph.offsets().values(), strict=True)):
+            shape, (lo, hi) = engine.shapes[engine.kind[p]], share.tiles[p]
+            first = lo * K.TILE
+            row = self.pops[p]
+            row[K.KIND], row[K.TILES], row[K.FIRST], row[K.SIZE] = engine.kind[p], hi - lo, first, pop.size
+            row[K.STATE], row[K.SCALARS], row[K.NUMBER] = at, len(scalars), offset + first
+            row[K.VALID] = max(0, min(hi * K.TILE, pop.size) - first)
+            scalars += scalar_values(shape, pop.params)
+            if shape.checked:
+                scalars += [pop.grids[r] * 2.0**53 for r in shape.inboxes]
+            row[K.INBOX] = len(keys)
+            keys += [share.inbox[p, r] for r in shape.inboxes]
+            row[K.KEYS] = len(keys)
+            if shape.scheduled:
+                plan = pop.schedules["spikes"]
+                mine = (plan.neurons >= first) & (plan.neurons < hi * K.TILE)
+                start = sum(len(x) for x in scheduled)
+                keys += [start, start + int(mine.sum()), plan.period, int(mine.sum())]
+                scheduled += [plan.steps[mine].astype(np.int64), plan.neurons[mine].astype(np.int64) - first]
+            for op, attr in shape.draws:
+                key = stream_key(graph.seed, pop.streams[attr])
+                entry = [int(key[0]), int(key[1]), 0, 0]
+                if op == "poisson":
+                    table = pop.poisson[attr].thresholds
+                    entry[2:] = [sum(len(x) for x in thresholds), table.shape[1]]
+                    thresholds.append(table.reshape(-1))
+                keys += entry
+            row[K.TABLES] = len(keys)
+            for name, wide in shape.tables:
+                table = pop.tables[name]
+                keys += [sum(len(x) for x in tabled), table.every, len(table.values), int(table.repeat)]
+                tabled += [table.values.reshape(-1), np.zeros(K.TILE if wide else 0)]
+            block = self._fill(pop, shape, lo, hi, dtype)
+            state.append(block.reshape(-1))
+            at += block.size
+        self.f = np.concatenate(state) if state else np.zeros(1, dtype)
+        self.scalars = np.array(scalars or [0.0], dtype=dtype)
+        self.keys = np.array(keys or [0], dtype=np.int64)
+        self.tabled = np.concatenate(tabled).astype(dtype)
+        self.thresholds = np.concatenate(thresholds).astype(np.uint32)
+        self.scheduled = np.concatenate(scheduled)
+        self.width = share.width
+        self.inbox = np.zeros(engine.slots * share.width)
+        self._records(graph)
+
+    @staticmethod
+    def _fill(pop: PopulationNode, shape: Shape, lo: int, hi: int, dtype: Any) -> np.ndarray:
+        """Return the tiles [tiles, rows, 64] of one population; the last neuron fills the places beyond the end."""
+        names = shape.row_names()
+        out = np.zeros((hi - lo, len(names), K.TILE), dtype=dtype)
+        wanted = np.minimum(np.arange(lo * K.TILE, hi * K.TILE), pop.size - 1)
+        numbers = iter([pop.poisson[a].row for op, a in shape.draws if op == "poisson" and pop.poisson[a].row is not None])
+        for i, name in enumerate(names):
+            kind, _, key = name.partition(":")
+            if kind == "s":
+                value: Any = pop.state(key).init
+            elif kind == "p":
+                value = pop.params[key]
+            elif kind == "n":
+                value = next(numbers)
+            else:
+                continue
+            full = np.broadcast_to(np.asarray(value, dtype=dtype), (pop.size,))
+            out[:, i, :] = full[wanted].reshape(hi - lo, K.TILE)
+        return out
+
+    def _view(self, p: int) -> np.ndarray:
+        engine, (lo, hi) = self.engine, self.share.tiles[p]
+        height = engine.shapes[engine.kind[p]].height
+        start = int(self.pops[p, K.STATE])
+        return self.f[start : start + (hi - lo) * height * K.TILE].reshape(hi - lo, height, K.TILE)
+
+    def state(self, p: int) -> list[np.ndarray]:
+        """Return copies of this thread's part of every state variable of population p."""
+        view = self._view(p)
+        return [view[:, i, :].reshape(-1).copy() for i in range(len(self.engine.graph.populations[p].states))]
+
+    def _records(self, graph: Graph) -> None:
+        """List where the recorded state variables of this thread lie: (probe, start, end) and the positions."""
+        self.recorded: list[tuple[int, int, int]] = []
+        where: list[np.ndarray] = [np.zeros((0, 2), np.int64)]
+        at = 0
+        names = [p.name for p in graph.populations]
+        for k, probe in enumerate(graph.probes):
+            if probe.variable in ("spikes", "rate", "weight"):
+                continue
+            p = names.index(probe.target)
+            pop, row = graph.populations[p], self.pops[p]
+            ids = np.arange(pop.size) if probe.ids is None else np.asarray(probe.ids)
+            local = ids - row[K.FIRST]
+            columns = np.flatnonzero((local >= 0) & (local < row[K.VALID]))
+            local = local[columns]
+            shape = self.engine.shapes[self.engine.kind[p]]
+            place = row[K.STATE] + (local // K.TILE) * shape.height * K.TILE
+            place = place + shape.states.index(probe.variable) * K.TILE + local % K.TILE
+            where.append(np.stack([place, columns], axis=1))
+            self.recorded.append((k, at, at + len(columns)))
+            at += len(columns)
+        self.where = np.concatenate(where)

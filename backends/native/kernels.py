@@ -1,0 +1,260 @@
+"""What every compiled engine holds besides its cells: the barrier, the random words, the delivery of spikes.
+
+The text of this module is printed in front of the generated programs (:mod:`neurosim.backends.native.printer`) and
+compiled with them, so that one hash covers all. A kernel touches only its own thread's arrays, except for the spike
+logs, which the others read after the barrier; so nothing is locked and the order of additions does not matter (every
+sum lies on its receptor's grid).
+"""
+
+from __future__ import annotations
+
+import platform
+
+import numpy as np
+from llvmlite import ir as llvm
+from numba import njit, types
+from numba.core import cgutils
+from numba.core.typing import signature
+from numba.extending import intrinsic
+
+TILE = 64
+"""Neurons of one tile: the unit of storage, of vector loops, and of the division among threads."""
+
+SPIN = 2000
+"""How often a waiting thread looks before it offers its core to others."""
+
+# control words, a cache line apart
+ARRIVED, GENERATION, FULL = 0, 8, 16
+
+# columns of the table of populations, one row per population and thread: program, tiles, index of the first neuron,
+# size of the population, then where its state, scalars, inboxes, keys and time arrays start, the global id of the first
+# neuron, and how many of the tiles' places hold a neuron
+KIND, TILES, FIRST, SIZE, STATE, SCALARS, INBOX, KEYS, TABLES, NUMBER, VALID = range(11)
+
+# columns of the table of blocks, one row per block and thread
+B_POP, B_CLASS, B_FIRST, B_ROWS, B_ROW_AT, B_NDELAY, B_DELAY_AT, B_BASE, B_WEIGHT_AT, B_COLUMNS = range(10)
+
+DUE16_SHARED, DUE32_SHARED, DUE16_F32, DUE32_F32, DUE16_F64, DUE32_F64, RING_SHARED, RING_F32, RING_F64 = range(9)
+"""Storage classes of a block: delivered when due, or scattered into a ring of steps; width of target and weight."""
+
+
+@intrinsic
+def atomic_add(typingctx, array, index, value):  # type: ignore[no-untyped-def]
+    """Add to a control word and return what it was."""
+
+    def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
+        ary = context.make_array(sig.args[0])(context, builder, args[0])
+        ptr = cgutils.get_item_pointer(context, builder, sig.args[0], ary, [args[1]])
+        return builder.atomic_rmw("add", ptr, args[2], "seq_cst")
+
+    return signature(types.int64, array, types.intp, types.int64), codegen
+
+
+@intrinsic
+def atomic_load(typingctx, array, index):  # type: ignore[no-untyped-def]
+    """Read a control word that others write."""
+
+    def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
+        ary = context.make_array(sig.args[0])(context, builder, args[0])
+        ptr = cgutils.get_item_pointer(context, builder, sig.args[0], ary, [args[1]])
+        return builder.load_atomic(ptr, "seq_cst", 8)
+
+    return signature(types.int64, array, types.intp), codegen
+
+
+@intrinsic
+def pause(typingctx):  # type: ignore[no-untyped-def]
+    """Tell the processor that this is a waiting loop."""
+
+    def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
+        if platform.machine() in ("x86_64", "AMD64"):
+            kind = llvm.FunctionType(llvm.VoidType(), [])
+            builder.call(cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.sse2.pause"), [])
+        return context.get_dummy_value()
+
+    return signature(types.none), codegen
+
+
+yield_core = types.ExternalFunction("SwitchToThread" if platform.system() == "Windows" else "sched_yield", signature(types.int32))
+
+
+@njit
+def barrier(control, threads):  # type: ignore[no-untyped-def]
+    """Wait until all threads have come here."""
+    if threads == 1:
+        return
+    generation = atomic_load(control, GENERATION)
+    if atomic_add(control, ARRIVED, 1) == threads - 1:
+        atomic_add(control, ARRIVED, -threads)
+        atomic_add(control, GENERATION, 1)
+        return
+    spins = 0
+    while atomic_load(control, GENERATION) == generation:
+        spins += 1
+        if spins < SPIN:
+            pause()
+        else:
+            yield_core()
+
+
+@njit(error_model="numpy")
+def philox_tile(key0, key1, block, step, out):  # type: ignore[no-untyped-def]
+    """Write the words of 16 consecutive blocks (64 neurons) at a step: Philox 4x32-10."""
+    low = np.uint64(0xFFFFFFFF)
+    s = np.uint64(32)
+    m0, m1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
+    w0, w1 = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
+    first, n = np.uint64(block), np.uint64(step)
+    for b in range(16):
+        counter = first + np.uint64(b)
+        c0, c1 = counter & low, counter >> s
+        c2, c3 = n & low, n >> s
+        k0, k1 = np.uint64(key0), np.uint64(key1)
+        for _ in range(10):
+            p0 = m0 * c0
+            p1 = m1 * c2
+            c0, c1, c2, c3 = ((p1 >> s) ^ c1 ^ k0) & low, p1 & low, ((p0 >> s) ^ c3 ^ k1) & low, p0 & low
+            k0 = (k0 + w0) & low
+            k1 = (k1 + w1) & low
+        out[4 * b] = np.uint32(c0)
+        out[4 * b + 1] = np.uint32(c1)
+        out[4 * b + 2] = np.uint32(c2)
+        out[4 * b + 3] = np.uint32(c3)
+
+
+@njit(error_model="numpy")
+def poisson_tile(words, thresholds, at, count, counts):  # type: ignore[no-untyped-def]
+    """Count for every word the thresholds that it reaches; all neurons share one row."""
+    table = thresholds[at : at + count]
+    for k in range(TILE):
+        counts[k] = 0
+    for c in range(count):
+        limit = table[c]
+        if limit == np.uint32(0xFFFFFFFF):
+            break
+        for k in range(TILE):
+            counts[k] += np.int32(words[k] >= limit)
+
+
+@njit(error_model="numpy")
+def poisson_rows(words, thresholds, at, count, row, counts):  # type: ignore[no-untyped-def]
+    """The same where each neuron has its own row."""
+    for k in range(TILE):
+        start = at + np.int64(row[k]) * count
+        n = 0
+        while n < count and thresholds[start + n] != np.uint32(0xFFFFFFFF) and words[k] >= thresholds[start + n]:
+            n += 1
+        counts[k] = n
+
+
+@njit
+def table_row(n, every, length, repeat):  # type: ignore[no-untyped-def]
+    """Return the row of a time array that holds in step n."""
+    k = n // every
+    return k % length if repeat else min(k, length - 1)
+
+
+@njit(error_model="numpy")
+def add_shared(inbox, target, a, b, weight):  # type: ignore[no-untyped-def]
+    """Add one weight to a run of targets."""
+    for k in range(a, b):
+        inbox[target[k]] += weight
+
+
+@njit(error_model="numpy")
+def add_each(inbox, target, weights, a, b, shift):  # type: ignore[no-untyped-def]
+    """Add each edge's weight to its target."""
+    for k in range(a, b):
+        inbox[target[k]] += np.float64(weights[k + shift])
+
+
+@njit(error_model="numpy")
+def ring_shared(inbox, width, slots, n, target, delay, a, b, late, weight):  # type: ignore[no-untyped-def]
+    """Scatter one weight into the slots of the steps in which it arrives."""
+    for k in range(a, b):
+        inbox[((n + np.int64(delay[k + late])) % slots) * width + np.int64(target[k])] += weight
+
+
+@njit(error_model="numpy")
+def ring_each(inbox, width, slots, n, target, delay, weights, a, b, late, shift):  # type: ignore[no-untyped-def]
+    """Scatter each edge's weight."""
+    for k in range(a, b):
+        inbox[((n + np.int64(delay[k + late])) % slots) * width + np.int64(target[k])] += np.float64(weights[k + shift])
+
+
+@njit(error_model="numpy")
+def deliver_due(tid, threads, n, slots, origin, inbox, width, blocks, rows, delays, target16, target32, delay16,
+                weight32, weight64, shared, logs, segments):  # type: ignore[no-untyped-def]
+    """Add what arrives in step n from the blocks that are delivered when due."""
+    at = (n % slots) * width
+    slot = inbox[at : at + width]
+    for b in range(blocks.shape[0]):
+        kind = blocks[b, B_CLASS]
+        if kind >= RING_SHARED:
+            continue
+        pop, first, row_at, nd = blocks[b, B_POP], blocks[b, B_FIRST], blocks[b, B_ROW_AT], blocks[b, B_NDELAY]
+        base, weight_at = blocks[b, B_BASE], blocks[b, B_WEIGHT_AT]
+        box = slot[base:]
+        for d in range(nd):
+            m = n - delays[blocks[b, B_DELAY_AT] + d]
+            if m < 0:
+                continue
+            h = m - origin
+            for q in range(threads):
+                log = logs[q]
+                for s in range(segments[q, h, pop], segments[q, h, pop + 1]):
+                    r = row_at + (np.int64(log[s]) - first) * nd + d
+                    lo, hi = rows[r], rows[r + 1]
+                    if lo == hi:
+                        continue
+                    if kind == DUE16_SHARED:
+                        add_shared(box, target16, lo, hi, shared[b])
+                    elif kind == DUE32_SHARED:
+                        add_shared(box, target32, lo, hi, shared[b])
+                    elif kind == DUE16_F64:
+                        add_each(box, target16, weight64, lo, hi, weight_at)
+                    elif kind == DUE32_F64:
+                        add_each(box, target32, weight64, lo, hi, weight_at)
+                    elif kind == DUE16_F32:
+                        add_each(box, target16, weight32, lo, hi, weight_at)
+                    else:
+                        add_each(box, target32, weight32, lo, hi, weight_at)
+
+
+@njit(error_model="numpy")
+def deliver_ring(tid, threads, m, slots, origin, inbox, width, blocks, rows, target32, delay16, weight32,
+                 weight64, shared, logs, segments):  # type: ignore[no-untyped-def]
+    """Scatter the spikes of step m from the blocks whose edges have delays of their own."""
+    h = m - origin
+    for b in range(blocks.shape[0]):
+        kind = blocks[b, B_CLASS]
+        if kind < RING_SHARED:
+            continue
+        pop, first, row_at = blocks[b, B_POP], blocks[b, B_FIRST], blocks[b, B_ROW_AT]
+        weight_at, late = blocks[b, B_WEIGHT_AT], blocks[b, B_BASE]
+        for q in range(threads):
+            log = logs[q]
+            for s in range(segments[q, h, pop], segments[q, h, pop + 1]):
+                r = row_at + np.int64(log[s]) - first
+                lo, hi = rows[r], rows[r + 1]
+                if kind == RING_SHARED:
+                    ring_shared(inbox, width, slots, m, target32, delay16, lo, hi, late, shared[b])
+                elif kind == RING_F64:
+                    ring_each(inbox, width, slots, m, target32, delay16, weight64, lo, hi, late, weight_at)
+                else:
+                    ring_each(inbox, width, slots, m, target32, delay16, weight32, lo, hi, late, weight_at)
+
+
+@njit(error_model="numpy")
+def sample(step, f, table, where, out):  # type: ignore[no-untyped-def]
+    """Copy recorded state variables of this thread at the end of a step.
+
+    ``table`` rows: every, first sample's number, start and end in ``where``, offset in ``out``, width of a sample.
+    ``where`` rows: position in ``f``, column of the sample.
+    """
+    for r in range(table.shape[0]):
+        every = table[r, 0]
+        if (step + 1) % every == 0:
+            at = table[r, 4] + ((step + 1) // every - table[r, 1]) * table[r, 5]
+            for k in range(table[r, 2], table[r, 3]):
+                out[at + where[k, 1]] = f[where[k, 0]]

@@ -1,0 +1,256 @@
+"""How a graph lies in memory: which thread owns which neurons, where each inbox is, and the rows of edges.
+
+Every thread owns a run of tiles of every population, their inboxes, and the part of each source's row that ends in
+them. Edges are grouped into blocks, one for each source population, receptor and storage class; within a block the row
+of a source is sorted by delay (delivered when due), or kept whole and scattered into a ring of steps where the edges
+of one delay are too few to be worth a look-up per step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from neurosim.backends.native import kernels as K
+from neurosim.backends.native.draws import NativeDraws, build_module
+from neurosim.errors import ConnectivityError
+from neurosim.ir.distributions import Draw, bound
+from neurosim.ir.edges import Edges, iter_edges
+from neurosim.ir.graph import Graph, ProjectionNode
+
+LEAST_RUN = 6.0
+"""Edges of one source, delay and thread below which scattering into a ring is cheaper than looking up each delay."""
+
+CHUNK = 4_000_000
+"""Edges generated at a time."""
+
+NO_DELAY = np.zeros(1, dtype=np.uint16)
+NO_WEIGHT = np.zeros(1, dtype=np.float64)
+
+
+@dataclass
+class Share:
+    """One thread's part: its tiles of each population, and where their inboxes are."""
+
+    tiles: list[tuple[int, int]]
+    inbox: dict[tuple[int, str], int]
+    width: int
+    place: dict[str, np.ndarray]
+
+
+@dataclass
+class Block:
+    """Projections (or parts of them) that share rows: one source population, receptor and storage class."""
+
+    population: int
+    receptor: str
+    weight: float | None
+    ring: bool
+    lowest: int
+    highest: int
+    projections: list[ProjectionNode] = field(default_factory=list)
+
+
+@dataclass
+class Delivery:
+    """One thread's edges, as the kernels read them."""
+
+    blocks: np.ndarray
+    rows: np.ndarray
+    delays: np.ndarray
+    target16: np.ndarray
+    target32: np.ndarray
+    delay16: np.ndarray
+    weight32: np.ndarray
+    weight64: np.ndarray
+    shared: np.ndarray
+    edges: int
+    indegree: dict[tuple[int, str], int]
+
+
+def share(graph: Graph, tid: int, threads: int) -> Share:
+    """Divide tiles among threads, and lay the inboxes of one thread out receptor by receptor."""
+    tiles = []
+    for pop in graph.populations:
+        count = -(-pop.size // K.TILE)
+        tiles.append((count * tid // threads, count * (tid + 1) // threads))
+    offsets, inbox, place, at = graph.offsets(), {}, {}, 0
+    for receptor in dict.fromkeys(r for pop in graph.populations for r in pop.receptors):
+        where = np.full(graph.size, -1, dtype=np.int32)
+        for p, pop in enumerate(graph.populations):
+            if receptor in pop.receptors:
+                lo, hi = tiles[p]
+                inbox[p, receptor] = at
+                first, last = lo * K.TILE, min(hi * K.TILE, pop.size)
+                where[offsets[pop.name] + first : offsets[pop.name] + last] = np.arange(at, at + last - first)
+                at += (hi - lo) * K.TILE
+        place[receptor] = where
+    return Share(tiles, inbox, max(at, K.TILE), place)
+
+
+def delay_range(graph: Graph, projection: ProjectionNode) -> tuple[int, int]:
+    """Return the smallest and largest delay that a projection can have, in steps."""
+    if projection.delay_steps is not None:
+        return projection.delay_steps, projection.delay_steps
+    delay = projection.delay
+    if isinstance(delay, Draw):
+        low = 0.0 if delay.lo is None else delay.lo
+        high = bound(delay) or 0.0
+        if delay.kind == "uniform":
+            low, high = max(low, delay.a), min(high, delay.b)
+        return max(1, int(np.rint(low / graph.dt))), max(1, int(np.rint(high / graph.dt)))
+    if isinstance(delay, np.ndarray):
+        steps = np.rint(delay / graph.dt)
+        if len(steps) == 0 or steps.min() < 1:
+            next(iter(iter_edges(graph, projection, weights=False)), None)  # says what is wrong
+            return 1, 1
+        return int(steps.min()), int(steps.max())
+    low, high = 65535, 1
+    for e in iter_edges(graph, projection, NativeDraws, CHUNK, weights=False):
+        low, high = min(low, int(np.min(e.delay))), max(high, int(np.max(e.delay)))
+    return min(low, high), high
+
+
+def blocks_of(graph: Graph, threads: int) -> list[Block]:
+    """Group the projections into blocks."""
+    index = {p.name: k for k, p in enumerate(graph.populations)}
+    found: dict[tuple[Any, ...], Block] = {}
+    for proj in graph.projections:
+        low, high = delay_range(graph, proj)
+        n_pre, n_post = sum(s.size for s in proj.pre), sum(s.size for s in proj.post)
+        run = proj.rule.expected(n_pre, n_post) / max(1, n_pre) / (high - low + 1) / threads
+        ring = high > low and run < LEAST_RUN
+        grids = {graph.population(s.population).grids[proj.receptor] for s in proj.post}
+        weight: float | None = None
+        if isinstance(proj.weight, float) and len(grids) == 1:
+            grid = grids.pop()
+            weight = float(np.rint(proj.weight / grid) * grid)
+        for segment in {s.population for s in proj.pre}:
+            key = (index[segment], proj.receptor, weight, ring)
+            block = found.setdefault(key, Block(index[segment], proj.receptor, weight, ring, low, high))
+            block.lowest, block.highest = min(block.lowest, low), max(block.highest, high)
+            block.projections.append(proj)
+    return list(found.values())
+
+
+def _pieces(graph: Graph, block: Block, weights: bool) -> Iterator[Edges]:
+    for proj in block.projections:
+        yield from iter_edges(graph, proj, NativeDraws, CHUNK, weights=weights)
+
+
+def _column(value: Any, dtype: Any) -> np.ndarray:
+    return np.ascontiguousarray(np.atleast_1d(np.asarray(value)), dtype=dtype)
+
+
+def deliveries(graph: Graph, shares: list[Share]) -> list[Delivery]:
+    """Build the rows of every thread: edges are generated twice, to count and to place, and never held as a list."""
+    module, threads = build_module(), len(shares)
+    blocks = blocks_of(graph, threads)
+    offsets = list(graph.offsets().values())
+    counts: list[list[np.ndarray]] = []  # [block][thread]
+    spans: list[list[np.ndarray]] = []
+    with ThreadPoolExecutor(threads) as pool:
+        for block in blocks:
+            sources = graph.populations[block.population].size
+            nd = 1 if block.ring else block.highest - block.lowest + 1
+            count = [np.zeros(sources * nd, dtype=np.int64) for _ in shares]
+            span = [np.array([2**31, -1], dtype=np.int64) for _ in shares]
+            for e in _pieces(graph, block, weights=False):
+                delay = _column(e.delay, np.int64)
+                if delay.min() < block.lowest or delay.max() > block.highest:
+                    raise ConnectivityError("a delay lies outside the range of its distribution")
+                args = (_column(e.pre, np.uint32), _column(e.post, np.uint32), delay, offsets[block.population], sources, block.lowest, nd)
+                list(pool.map(lambda k, a=args, c=count, s=span, b=block: module.count_edges(*a, shares[k].place[b.receptor], c[k], s[k]),
+                              range(threads)))  # fmt: skip
+            counts.append(count)
+            spans.append(span)
+        out = [_allocate(graph, blocks, [c[k] for c in counts], [s[k] for s in spans]) for k in range(threads)]
+        del counts
+        for b, block in enumerate(blocks):
+            sources = graph.populations[block.population].size
+            nd = 1 if block.ring else block.highest - block.lowest + 1
+            for e in _pieces(graph, block, weights=block.weight is None):
+                args = (_column(e.pre, np.uint32), _column(e.post, np.uint32), _column(e.delay, np.int64),
+                        _column(e.weight, np.float64), offsets[block.population], sources, block.lowest, nd)  # fmt: skip
+                list(pool.map(lambda k, a=args, n=b, r=block.receptor: out[k].place(module, n, a, shares[k].place[r]), range(threads)))
+    return [o.done() for o in out]
+
+
+class _Rows:
+    """The arrays of one thread while they are being filled."""
+
+    def __init__(self, delivery: Delivery, cursors: list[np.ndarray]) -> None:
+        self.delivery, self.cursors = delivery, cursors
+
+    def place(self, module: Any, b: int, args: tuple[Any, ...], place: np.ndarray) -> None:
+        """Put one piece of edges into the rows of block b."""
+        d = self.delivery
+        if len(self.cursors[b]) == 0:
+            return
+        kind = int(d.blocks[b, K.B_CLASS])
+        narrow = kind in (K.DUE16_SHARED, K.DUE16_F32, K.DUE16_F64)
+        weights: np.ndarray = NO_WEIGHT
+        if kind in (K.DUE16_F64, K.DUE32_F64, K.RING_F64):
+            weights = d.weight64
+        elif kind in (K.DUE16_F32, K.DUE32_F32, K.RING_F32):
+            weights = d.weight32
+        ring = kind >= K.RING_SHARED
+        module.place_edges(
+            *args, place, self.cursors[b], 0 if ring else int(d.blocks[b, K.B_BASE]), d.target16 if narrow else d.target32,
+            weights, int(d.blocks[b, K.B_WEIGHT_AT]), d.delay16 if ring else NO_DELAY, int(d.blocks[b, K.B_BASE]) if ring else 0,
+        )  # fmt: skip
+
+    def done(self) -> Delivery:
+        """Return the finished arrays."""
+        return self.delivery
+
+
+def _allocate(graph: Graph, blocks: list[Block], counts: list[np.ndarray], spans: list[np.ndarray]) -> _Rows:
+    """Choose storage classes, and lay the rows of one thread out, from the counts."""
+    table = np.zeros((len(blocks), K.B_COLUMNS), dtype=np.int64)
+    offsets = list(graph.offsets().values())
+    rows: list[np.ndarray] = []
+    delays: list[int] = []
+    cursors: list[np.ndarray] = []
+    row_at = 0
+    size = {"16": 0, "32": 0, "d": 0, "w32": 0, "w64": 0}
+    wide = "w64" if graph.weight_bits > 24 else "w32"
+    for b, (block, count, span) in enumerate(zip(blocks, counts, spans, strict=True)):
+        edges = int(count.sum())
+        narrow = not block.ring and edges > 0 and int(span[1] - span[0]) < 65536
+        target = "16" if narrow else "32"
+        if block.ring:
+            kind = K.RING_SHARED if block.weight is not None else K.RING_F64 if wide == "w64" else K.RING_F32
+        elif block.weight is not None:
+            kind = K.DUE16_SHARED if narrow else K.DUE32_SHARED
+        elif wide == "w64":
+            kind = K.DUE16_F64 if narrow else K.DUE32_F64
+        else:
+            kind = K.DUE16_F32 if narrow else K.DUE32_F32
+        base = (size["d"] - size["32"]) if block.ring else int(span[0]) if edges else 0
+        starts = size[target] + np.concatenate(([0], np.cumsum(count)))
+        nd = 1 if block.ring else block.highest - block.lowest + 1
+        table[b] = (block.population, kind, offsets[block.population], len(count), row_at, nd, len(delays), base,
+                    size[wide] - size[target])  # fmt: skip
+        if not block.ring:
+            delays += range(block.lowest, block.highest + 1)
+        rows.append(starts.astype(np.int64))
+        cursors.append(starts[:-1].astype(np.int64).copy() if edges else np.zeros(0, np.int64))
+        row_at += len(starts)
+        size[target] += edges
+        if block.ring:
+            size["d"] += edges
+        if block.weight is None:
+            size[wide] += edges
+    shared = np.array([0.0 if b.weight is None else b.weight for b in blocks] or [0.0])
+    delivery = Delivery(
+        table, np.concatenate(rows) if rows else np.zeros(1, np.int64), np.array(delays or [1], dtype=np.int64),
+        np.empty(max(2, size["16"]), np.uint16), np.empty(max(2, size["32"]), np.uint32), np.empty(max(2, size["d"]), np.uint16),
+        np.empty(max(2, size["w32"]), np.float32), np.empty(max(2, size["w64"]), np.float64), shared,
+        sum(int(c.sum()) for c in counts), {},
+    )  # fmt: skip
+    return _Rows(delivery, cursors)

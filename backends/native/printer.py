@@ -1,0 +1,368 @@
+"""Programs printed as numba: one function per distinct program, and the loop over steps that calls them.
+
+A population is stored in tiles of 64 neurons, row by row: ``f[row * 64 + k]``. All rows of a tile, what arrived and
+what was drawn included, lie in one array at constant distances, so LLVM turns the loop over a tile into vector code
+without asking whether arrays overlap. Rows of a program, in order: state variables, parameters per neuron, then
+scratch for inboxes, draws and table rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neurosim.backends.native import kernels
+from neurosim.backends.native.expressions import FLOAT, expression, function_sources, literal
+from neurosim.ir.graph import PopulationNode
+from neurosim.ir.ops import FUNCTIONS
+from neurosim.ir.program import Program
+
+TILE = kernels.TILE
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What two populations must share to run the same compiled code.
+
+    ``rows`` are the parameters that differ from neuron to neuron, ``scalars`` the others; ``inboxes``, ``draws`` and
+    ``tables`` are read once per step; ``poisson`` says for each Poisson draw whether its neurons have rows of their
+    own; ``tables`` whether each time array has one value per neuron.
+    """
+
+    program: Program
+    states: tuple[str, ...]
+    rows: tuple[str, ...]
+    scalars: tuple[str, ...]
+    inboxes: tuple[str, ...]
+    draws: tuple[tuple[str, str], ...]
+    poisson: tuple[bool, ...]
+    tables: tuple[tuple[str, bool], ...]
+    scheduled: bool
+    spikes: bool
+    checked: bool
+
+    @property
+    def height(self) -> int:
+        """Number of rows of a tile."""
+        return len(self.row_names())
+
+    def row_names(self) -> list[str]:
+        """Return the names of the rows of a tile, in order."""
+        return [
+            *(f"s:{v}" for v in self.states), *(f"p:{v}" for v in self.rows),
+            *(f"n:{k}" for k, own in enumerate(self.poisson) if own), *(f"i:{r}" for r in self.inboxes),
+            *(f"d:{op}:{a}" for op, a in self.draws), *(f"t:{t}" for t, wide in self.tables if wide),
+        ]  # fmt: skip
+
+
+def shape_of(pop: PopulationNode, checked: bool) -> Shape:
+    """Read off a population what its code depends on."""
+    program = pop.program
+    assert program is not None
+    used = program.uses("param")
+    draws = tuple(
+        (ins.op, ins.attr)
+        for ins in dict.fromkeys(i for i in program.instrs if i.op in ("uniform", "normal", "poisson", "poisson_of", "word"))
+    )
+    return Shape(
+        program=program,
+        states=tuple(v.name for v in pop.states),
+        rows=tuple(p for p in used if np.ndim(pop.params[p])),
+        scalars=tuple(p for p in used if not np.ndim(pop.params[p])),
+        inboxes=tuple(program.uses("inbox")),
+        draws=draws,
+        poisson=tuple(pop.poisson[a].row is not None for op, a in draws if op == "poisson"),
+        tables=tuple((t, pop.tables[t].values.ndim == 2) for t in program.uses("table")),
+        scheduled=bool(program.uses("scheduled")),
+        spikes=bool(program.emits()),
+        checked=checked,
+    )
+
+
+def module_source(shapes: list[Shape], precision: str) -> str:
+    """Return the text of the module for a set of programs: kernels, functions, programs, and the loop over steps."""
+    dtype = "f64" if precision == "double" else "f32"
+    used = sorted({ins.op for s in shapes for ins in s.program.instrs if ins.op in FUNCTIONS}
+                  | ({"ndtri"} if any(op == "normal" for s in shapes for op, _ in s.draws) else set()))  # fmt: skip
+    parts = [Path(kernels.__file__).read_text(encoding="utf-8")]
+    if any(op == "poisson_of" for s in shapes for op, _ in s.draws):
+        parts += function_sources(["exp"], "f64")
+        used = [u for u in used if dtype == "f32" or u != "exp"]
+        parts += [_INVERSION]
+    known = {p for p in parts}
+    parts += [p for p in function_sources(used, dtype) if p not in known]
+    for k, shape in enumerate(shapes):
+        parts += [_tile(k, shape, dtype), _update(k, shape, dtype)]
+    parts.append(_loop(shapes))
+    return "\n\n".join(parts)
+
+
+_INVERSION = '''
+@njit(error_model="numpy")
+def poisson_inversion(word, mean):
+    """Count by sequential inversion of one word."""
+    u = (np.float64(word) + 0.5) * 2.3283064365386963e-10
+    if not mean > 0.0:
+        return 0
+    p = exp_f64(-mean)
+    s = p
+    k = 0
+    while u > s and k < 1000:
+        k += 1
+        p = p * mean / np.float64(k)
+        s = s + p
+    return k
+'''
+
+
+def _late(program: Program) -> set[int]:
+    """Positions computed before the tile loop because a draw needs them (the mean of ``poisson_of``)."""
+    need = [ins.args[0] for ins in program.instrs if ins.op == "poisson_of"]
+    out: set[int] = set()
+    while need:
+        k = need.pop()
+        if k not in out:
+            out.add(k)
+            need.extend(program.instrs[k].args)
+    return out
+
+
+class _Body:
+    """The text of the value operations of one program, one assignment per instruction."""
+
+    def __init__(self, shape: Shape, dtype: str) -> None:
+        self.shape, self.dtype = shape, dtype
+        self.row = {name: i for i, name in enumerate(shape.row_names())}
+        self.types = shape.program.types()
+
+    def at(self, name: str) -> str:
+        """Return the text of one element of a row."""
+        return f"f[{self.row[name] * TILE} + k]"
+
+    def lines(self, keep: set[int] | None = None) -> tuple[list[str], list[str]]:
+        """Return the assignments (all, or those in ``keep``) and the name or literal of every value."""
+        shape, texts, out = self.shape, [], []
+        for k, ins in enumerate(shape.program.instrs):
+            op, text = ins.op, None
+            if op == "const":
+                texts.append(literal(ins.attr, self.dtype))
+                continue
+            if op == "param" and ins.attr in shape.scalars:
+                texts.append(f"p{shape.scalars.index(ins.attr)}")
+                continue
+            if op == "param":
+                text = self.at(f"p:{ins.attr}")
+            elif op == "load":
+                text = self.at(f"s:{ins.attr}")
+            elif op == "inbox":
+                text = self.at(f"i:{ins.attr}")
+            elif op in ("uniform", "normal", "poisson", "poisson_of", "word"):
+                text = self.at(f"d:{op}:{ins.attr}")
+            elif op == "step":
+                texts.append("n")
+                continue
+            elif op == "time":
+                texts.append("time")
+                continue
+            elif op == "index":
+                text = "np.int64(index + k)"
+            elif op == "table":
+                wide = dict(shape.tables)[ins.attr]
+                place = [t for t, _ in shape.tables].index(ins.attr)
+                if not wide:
+                    texts.append(f"t{place}")
+                    continue
+                text = self.at(f"t:{ins.attr}")
+            elif op == "scheduled":
+                texts.append("False")
+                continue
+            elif op in ("store", "emit"):
+                texts.append("")
+                if keep is None:
+                    value = texts[ins.args[0]]
+                    target = self.at(f"s:{ins.attr}") if op == "store" else "spike[k]"
+                    out.append((target, f"np.uint8({value})" if op == "emit" else value))
+                continue
+            else:
+                text = expression(op, [texts[a] for a in ins.args], ins.attr, self.dtype)
+            texts.append(f"v{k}")
+            if keep is None or k in keep:
+                out.append((f"v{k}", text))
+        return [f"{a} = {b}" for a, b in out], texts
+
+
+def _arguments(shape: Shape) -> str:
+    scalars = "".join(f", p{i}" for i in range(len(shape.scalars)))
+    tables = "".join(f", t{i}" for i, (_, wide) in enumerate(shape.tables) if not wide)
+    return f"f, spike, n, time, index{scalars}{tables}"
+
+
+def _tile(number: int, shape: Shape, dtype: str) -> str:
+    """Print the loop over one tile, and, where a draw needs it, the loop that computes its mean."""
+    body = _Body(shape, dtype)
+    lines, _ = body.lines()
+    text = [f'@njit(error_model="numpy")\ndef tile{number}({_arguments(shape)}):', f"    for k in range({TILE}):"]
+    text += [f"        {line}" for line in lines] or ["        pass"]
+    late = _late(shape.program)
+    for ins in shape.program.instrs:
+        if ins.op == "poisson_of":
+            before, texts = body.lines(late)
+            mean = texts[ins.args[0]]
+            draw = shape.draws.index(("poisson_of", ins.attr))
+            text += [f'\n\n@njit(error_model="numpy")\ndef mean{number}_{draw}({_arguments(shape)}, words):',
+                     f"    for k in range({TILE}):", *(f"        {line}" for line in before),
+                     f"        {body.at(f'd:poisson_of:{ins.attr}')} = {FLOAT[dtype]}(poisson_inversion(words[k], np.float64({mean})))"]  # fmt: skip
+    return "\n".join(text)
+
+
+def _update(number: int, shape: Shape, dtype: str) -> str:
+    """Print the function that steps one population of this program: draws, inboxes, the tile loop, the spikes."""
+    body, cast = _Body(shape, dtype), FLOAT[dtype]
+    scalars = [f"    p{i} = scalars[pop[SCALARS] + {i}]" for i in range(len(shape.scalars))]
+    out = [
+        '@njit(error_model="numpy")',
+        f"def update{number}(pop, f, scalars, slot, keys, tabled, thresholds, scheduled, spike, words, counts, n, dt, log, at, status):",
+        f"    time = {cast}(np.float64(n) * dt)",
+        *scalars,
+    ]
+    for i, (_, wide) in enumerate(shape.tables):
+        entry = f"pop[TABLES] + {4 * i}"
+        out += [f"    row{i} = table_row(n, keys[{entry} + 1], keys[{entry} + 2], keys[{entry} + 3])"]
+        if not wide:
+            out += [f"    t{i} = {cast}(tabled[keys[{entry}] + row{i}])"]
+    if shape.scheduled:
+        out += [_SCHEDULE]
+        return "\n".join(out)
+    out += ["    spike64 = spike.view(np.uint64)", "    for tile in range(pop[TILES]):",
+            f"        base = pop[STATE] + tile * {shape.height * TILE}", f"        f0 = f[base : base + {shape.height * TILE}]",
+            f"        index = pop[FIRST] + tile * {TILE}"]  # fmt: skip
+    for i, receptor in enumerate(shape.inboxes):
+        row = body.row[f"i:{receptor}"] * TILE
+        out += [f"        box = keys[pop[INBOX] + {i}] + tile * {TILE}", f"        for k in range({TILE}):",
+                f"            f0[{row} + k] = {cast}(slot[box + k])"]  # fmt: skip
+        if shape.checked:
+            out += [f"        for k in range({TILE}):", f"            if abs(slot[box + k]) > scalars[pop[SCALARS] + {len(shape.scalars) + i}]:",
+                    "                status[0] = 1"]  # fmt: skip
+        out += [f"        for k in range({TILE}):", "            slot[box + k] = 0.0"]
+    own = 0
+    poisson = 0
+    for i, (op, attr) in enumerate(shape.draws):
+        row = body.row[f"d:{op}:{attr}"] * TILE
+        entry = f"pop[KEYS] + {4 * i}"
+        out += [f"        philox_tile(keys[{entry}], keys[{entry} + 1], index // 4, n, words)"]
+        if op == "poisson":
+            if shape.poisson[poisson]:
+                names = [name for name in body.row if name.startswith("n:")]
+                number_row = body.row[names[own]] * TILE
+                out += [f"        poisson_rows(words, thresholds, keys[{entry} + 2], keys[{entry} + 3], f0[{number_row} : {number_row + TILE}], counts)"]
+                own += 1
+            else:
+                out += [f"        poisson_tile(words, thresholds, keys[{entry} + 2], keys[{entry} + 3], counts)"]
+            poisson += 1
+            out += [f"        for k in range({TILE}):", f"            f0[{row} + k] = {cast}(counts[k])"]
+        elif op == "poisson_of":
+            call = _arguments(shape).replace("f, spike", "f0, spike", 1)
+            out += [f"        mean{number}_{i}({call}, words)"]
+        elif op == "word":
+            out += [f"        for k in range({TILE}):", f"            f0[{row} + k] = {cast}(words[k])"]
+        else:
+            uniform = ("(np.float64(words[k]) + 0.5) * 2.3283064365386963e-10" if dtype == "f64" else
+                       "(np.float32(words[k] >> np.uint32(9)) + np.float32(0.5)) * np.float32(1.1920928955078125e-07)")  # fmt: skip
+            value = "u" if op == "uniform" else f"ndtri_{dtype}(u)"
+            out += [f"        for k in range({TILE}):", f"            u = {uniform}", f"            f0[{row} + k] = {value}"]
+    for i, (name, wide) in enumerate(shape.tables):
+        if wide:
+            row = body.row[f"t:{name}"] * TILE
+            out += [f"        source = keys[pop[TABLES] + {4 * i}] + row{i} * pop[SIZE] + index",
+                    f"        for k in range({TILE}):",
+                    f"            f0[{row} + k] = {cast}(tabled[source + k])"]  # fmt: skip
+    out += [f"        tile{number}({_arguments(shape).replace('f, spike', 'f0, spike', 1)})"]
+    if shape.spikes:
+        out += [_SCAN]
+    out += ["    return at"]
+    return "\n".join(out)
+
+
+_SCAN = f"""        for g in range({TILE // 8}):
+            if spike64[g] != np.uint64(0):
+                for k in range(8 * g, 8 * g + 8):
+                    if spike[k] != np.uint8(0) and tile * {TILE} + k < pop[VALID]:
+                        log[at] = np.int32(pop[NUMBER] + tile * {TILE} + k)
+                        at += 1"""
+
+_SCHEDULE = """    # keys: start and end of this thread's list in `scheduled` ([steps | neurons]), its period
+    lo, hi, period, half = keys[pop[KEYS]], keys[pop[KEYS] + 1], keys[pop[KEYS] + 2], keys[pop[KEYS] + 3]
+    when = n % period if period > 0 else n
+    a, b = lo, hi
+    while a < b:
+        middle = (a + b) // 2
+        if scheduled[middle] < when:
+            a = middle + 1
+        else:
+            b = middle
+    while a < hi and scheduled[a] == when:
+        log[at] = np.int32(pop[NUMBER] + scheduled[half + a])
+        at += 1
+        a += 1
+    return at"""
+
+
+def _loop(shapes: list[Shape]) -> str:
+    """Print the entry point: the loop over steps of one thread."""
+    branches = []
+    for k in range(len(shapes)):
+        word = "if" if k == 0 else "elif"
+        branches += [f"            {word} pop[KIND] == {k}:",
+                     f"                at = update{k}(pop, f, scalars, slot, keys, tabled, thresholds, scheduled, spike, words, counts, n, dt, log, at, status)"]  # fmt: skip
+    return "\n".join(
+        [
+            "@njit(nogil=True, cache=True, error_model='numpy')",
+            "def run(tid, threads, first, last, window, control, status, dt, pops, f, scalars, keys, tabled, thresholds, scheduled,",
+            "        inbox, width, slots, origin, need, blocks, rows, delays, target16, target32, delay16, weight32, weight64,",
+            "        shared, has_ring, logs, segments, records, where, out):",
+            '    """Step one thread\'s neurons from ``first`` to ``last``; return the step reached (less if a log is full)."""',
+            "    spike = np.zeros(64, np.uint8)",
+            "    words = np.zeros(64, np.uint32)",
+            "    counts = np.zeros(64, np.int32)",
+            "    log = logs[tid]",
+            "    at = segments[tid, first - 1 - origin, pops.shape[0]]",
+            "    scattered = status[1]",
+            "    turn = 0",
+            "    for n in range(first, last):",
+            "        if n == first or n % window == 0:",
+            "            turn += 1",
+            "            if log.shape[0] - at < need:",
+            "                atomic_add(control, FULL + 8 * (turn & 1), 1)",
+            "            barrier(control, threads)",
+            "            if atomic_load(control, FULL + 8 * (turn & 1)) != 0:",
+            "                status[1] = scattered",
+            "                return n",
+            "            if has_ring:",
+            "                while scattered < n:",
+            "                    deliver_ring(tid, threads, scattered, slots, origin, inbox, width, blocks, rows, target32, delay16,",
+            "                                 weight32, weight64, shared, logs, segments)",
+            "                    scattered += 1",
+            "        deliver_due(tid, threads, n, slots, origin, inbox, width, blocks, rows, delays, target16, target32, delay16,",
+            "                    weight32, weight64, shared, logs, segments)",
+            "        slot = inbox[(n % slots) * width : (n % slots + 1) * width]",
+            "        h = n - origin",
+            "        for p in range(pops.shape[0]):",
+            "            pop = pops[p]",
+            "            segments[tid, h, p] = at",
+            *branches,
+            "        segments[tid, h, pops.shape[0]] = at",
+            "        sample(n, f, records, where, out)",
+            "    barrier(control, threads)",
+            "    status[1] = scattered",
+            "    return last",
+        ]
+    )
+
+
+def scalar_values(shape: Shape, params: Mapping[str, Any]) -> list[float]:
+    """Return the values of a population's scalar parameters in the order of its code."""
+    return [float(params[k]) for k in shape.scalars]

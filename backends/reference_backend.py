@@ -106,8 +106,8 @@ class ReferenceEngine(Engine):
                     values = self.states[probe.target][probe.variable]
                     self.samples[k].append((self.n, (values if probe.ids is None else values[probe.ids]).astype(np.float64)))
             self.n += 1
+            self._finite()
         self.timings["simulate"] += time.perf_counter() - start
-        self._finite()
 
     def _step(self, pop: PopulationNode, slot: np.ndarray) -> np.ndarray | None:
         """Interpret one population's program and return the neurons that spike."""

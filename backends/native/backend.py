@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import metadata
+
 from neurosim.backends.base import Backend, Engine, Options
 from neurosim.backends.native.expressions import ROWS
 from neurosim.ir.graph import Graph
@@ -34,6 +36,4 @@ class NativeBackend(Backend):
 
     def version(self) -> str:
         """Return numba's version."""
-        import numba
-
-        return numba.__version__
+        return metadata.version("numba")

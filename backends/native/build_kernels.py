@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 
 
-@njit(error_model="numpy", nogil=True, cache=True)
+@njit(error_model="numpy")
 def philox_fill(key0, key1, first, steps, out):  # type: ignore[no-untyped-def]
     """Write out[s, 4 b + w]: word w of block ``first + b`` at ``steps[s]``."""
     low, s32 = np.uint64(0xFFFFFFFF), np.uint64(32)
@@ -33,9 +33,10 @@ def philox_fill(key0, key1, first, steps, out):  # type: ignore[no-untyped-def]
             out[s, 4 * b + 1] = np.uint32(c1)
             out[s, 4 * b + 2] = np.uint32(c2)
             out[s, 4 * b + 3] = np.uint32(c3)
+    return 0
 
 
-@njit(error_model="numpy", nogil=True, cache=True)
+@njit(error_model="numpy")
 def philox_at(key0, key1, block, steps, out):  # type: ignore[no-untyped-def]
     """Write out[k]: the four words of ``block[k]`` at ``steps[k]``."""
     low, s32 = np.uint64(0xFFFFFFFF), np.uint64(32)
@@ -55,9 +56,10 @@ def philox_at(key0, key1, block, steps, out):  # type: ignore[no-untyped-def]
         out[b, 1] = np.uint32(c1)
         out[b, 2] = np.uint32(c2)
         out[b, 3] = np.uint32(c3)
+    return 0
 
 
-@njit(error_model="numpy", nogil=True, cache=True)
+@njit(error_model="numpy")
 def count_edges(pre, post, delay, first, sources, lowest, nd, place, count, low_high):  # type: ignore[no-untyped-def]
     """Count the edges of each row (source, delay) whose target is this thread's.
 
@@ -76,9 +78,10 @@ def count_edges(pre, post, delay, first, sources, lowest, nd, place, count, low_
             low_high[0] = at
         if at > low_high[1]:
             low_high[1] = at
+    return 0
 
 
-@njit(error_model="numpy", nogil=True, cache=True)
+@njit(error_model="numpy")
 def place_edges(pre, post, delay, weight, first, sources, lowest, nd, place, cursor, base, target, weights, weight_shift,
                 delays, delay_shift):  # type: ignore[no-untyped-def]  # fmt: skip
     """Write the edges into their rows; ``cursor`` is the next free place of each row.
@@ -102,3 +105,4 @@ def place_edges(pre, post, delay, weight, first, sources, lowest, nd, place, cur
             weights[k + weight_shift] = weight[0 if one else e]
         if keep_delay:
             delays[k + delay_shift] = d
+    return 0

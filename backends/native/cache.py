@@ -1,24 +1,56 @@
-"""Compiled code on disk, shared by all processes: one folder per hash of everything that was printed."""
+"""Compiled code on disk, shared by all processes: one object file per hash of everything that was printed.
+
+numba compiles a module once; what it made is kept as an object file, which later processes load with llvmlite alone
+(some milliseconds; importing numba takes half a second). The key is the hash of the whole source, the versions that
+compiled it and the processor, so an edited callee or another machine can never meet old code.
+"""
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
-import importlib.util
+import json
 import os
 import platform
-import sys
 import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
-FORMAT = 1
-"""Counts up when the meaning of a cached module changes without its text."""
+import numpy as np
 
-_loaded: dict[str, ModuleType] = {}
+from neurosim.errors import VerifyError
+
+FORMAT = 2
+"""Counts up when the meaning of a cached file changes without its source."""
+
+Entries = Mapping[str, Sequence[str]]
+"""Function of the module -> its arguments: ``i`` integer, ``d`` float, ``f8:2`` an array's type and dimensions."""
+
+_TYPES = {"f8": np.float64, "f4": np.float32, "i8": np.int64, "i4": np.int32, "u8": np.uint64, "u4": np.uint32,
+          "u2": np.uint16, "u1": np.uint8}  # fmt: skip
+_STUBS = ("NRT_MemInfo_call_dtor",)  # named by code that never runs: no kernel owns memory
+
+_loaded: dict[str, Module] = {}
+_keep: list[Any] = []
+
+
+@dataclass(frozen=True)
+class Module:
+    """The entry points of a compiled module, and whether it had to be compiled."""
+
+    functions: Mapping[str, Callable[..., int]]
+    compiled: bool
+
+    def __getattr__(self, name: str) -> Callable[..., int]:
+        return self.functions[name]
 
 
 def directory() -> Path:
-    """Return the folder of the cache: ``$NEUROSIM_CACHE_DIR``, else the user's cache folder, else a temporary one."""
+    """Return the folder of the cache: ``$NEUROSIM_CACHE_DIR``, else the user's cache folder."""
     given = os.environ.get("NEUROSIM_CACHE_DIR")
     if given:
         return Path(given)
@@ -29,67 +61,166 @@ def directory() -> Path:
     return base / "neurosim" / "kernels"
 
 
-def key(source: str) -> str:
-    """Return the hash of a printed module, the versions it is compiled with, and the processor."""
-    import llvmlite
-    import numba
-    import numpy
-
-    parts = (source, str(FORMAT), numba.__version__, llvmlite.__version__, numpy.__version__, sys.version, platform.machine(), _cpu())
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
-
-
-def _cpu() -> str:
-    import llvmlite.binding as llvm
-
-    return f"{llvm.get_host_cpu_name()} {llvm.get_host_cpu_features().flatten()}"
-
-
-def load(source: str, label: str) -> ModuleType:
-    """Return the module of a source text; numba finds its compiled functions beside the file.
-
-    The file is written once, under its hash, and never changed: numba's own check (of time and size of the file)
-    then can never be wrong.
-    """
-    name = key(source)
-    if name in _loaded:
-        return _loaded[name]
-    folder = _writable(directory() / name)
-    path = folder / f"{label}.py"
-    if not path.exists():
-        handle, part = tempfile.mkstemp(dir=folder, suffix=".tmp")
-        with os.fdopen(handle, "w", encoding="utf-8") as f:
-            f.write(source)
-        try:
-            os.link(part, path)  # fails if another process was first: then its file stands
-        except FileExistsError:
-            pass
-        except OSError:
-            os.replace(part, path)
-        if os.path.exists(part):
-            os.unlink(part)
-    module_name = f"_neurosim_{label}_{name}"
-    spec = importlib.util.spec_from_file_location(module_name, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[module_name] = module
-    spec.loader.exec_module(module)
-    _loaded[name] = module
-    return module
-
-
-def _writable(folder: Path) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".probe{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-        return folder
-    except OSError:
-        return Path(tempfile.mkdtemp(prefix="neurosim-kernels-"))
-
-
 def size() -> int:
     """Return the bytes that the cache holds."""
     root = directory()
     return sum(p.stat().st_size for p in root.rglob("*") if p.is_file()) if root.exists() else 0
+
+
+def key(source: str, entries: Entries) -> str:
+    """Return the hash of a printed module, the versions that compile it, and the processor."""
+    import llvmlite.binding as llvm
+
+    versions = [metadata.version(p) for p in ("numba", "llvmlite")]
+    cpu = f"{llvm.get_host_cpu_name()} {llvm.get_host_cpu_features().flatten()}"
+    parts = (source, json.dumps({k: list(v) for k, v in entries.items()}), str(FORMAT), *versions, platform.platform(), cpu)
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+
+
+def load(source: str, label: str, entries: Entries) -> Module:
+    """Return a module's entry points, from memory, from disk, or freshly compiled.
+
+    Parameters
+    ----------
+    source : str
+        Text that defines the functions named in ``entries``.
+    label : str
+        Name for the files.
+    """
+    name = key(source, entries)
+    if name in _loaded:
+        return _loaded[name]
+    found = _read(directory() / f"{label}-{name}")
+    fresh = found is None
+    symbol, code = _compile(source, label, name, entries) if found is None else found
+    if fresh:
+        _write(directory() / f"{label}-{name}", symbol, code)
+    address = _link(symbol, code)
+    module = Module({f: _caller(address, k, tuple(spec), f) for k, (f, spec) in enumerate(entries.items())}, fresh)
+    _loaded[name] = module
+    return module
+
+
+def _read(stem: Path) -> tuple[str, bytes] | None:
+    """Return what is on disk, if it is whole: a damaged object file would bring the process down."""
+    try:
+        head = json.loads(stem.with_suffix(".json").read_text(encoding="utf-8"))
+        code = stem.with_suffix(".o").read_bytes()
+        if head["sha256"] == hashlib.sha256(code).hexdigest():
+            return str(head["symbol"]), code
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    return None
+
+
+def _write(stem: Path, symbol: str, code: bytes) -> None:
+    """Keep compiled code; a cache that cannot be written costs time, not correctness."""
+    head = json.dumps({"sha256": hashlib.sha256(code).hexdigest(), "symbol": symbol})
+    try:
+        stem.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for suffix, data in ((".o", code), (".json", head.encode())):
+            handle, part = tempfile.mkstemp(dir=stem.parent, suffix=".tmp")
+            with os.fdopen(handle, "wb") as f:
+                f.write(data)
+            os.replace(part, stem.with_suffix(suffix))
+    except OSError:
+        pass
+
+
+def _entry(function: str, spec: Sequence[str]) -> str:
+    """Print the entry point that unpacks a block of numbers."""
+    args, at = [], 0
+    for kind in spec:
+        if kind == "i":
+            args.append(f"a[{at}]")
+        elif kind == "d":
+            args.append(f"float_of(a[{at}])")
+        else:
+            element, _, dims = kind.partition(":")
+            lengths = ", ".join(f"a[{at + 1 + d}]" for d in range(int(dims)))
+            args.append(f"carray(pointer_{element}(a[{at}]), ({lengths},))")
+            at += int(dims)
+        at += 1
+    joined = ", ".join(args)
+    return (
+        "@njit(types.int64(BLOCK), nogil=True, error_model='numpy', no_cpython_wrapper=True, no_cfunc_wrapper=True)\n"
+        f"def {function}__entry(a):\n    return np.int64({function}({joined}))\n"
+    )
+
+
+def _compile(source: str, label: str, name: str, entries: Entries) -> tuple[str, bytes]:
+    """Compile a module with numba; return the symbol of its one entry, and the object code."""
+    from neurosim.backends.native import bridge
+
+    pieces = [Path(bridge.__file__).read_text(encoding="utf-8"), source,
+                        *(_entry(f, spec) for f, spec in entries.items()), _TOGETHER.format(
+                            calls="\n".join(f"    if which == {k}:\n        return {f}__entry(a)" for k, f in enumerate(entries)))]  # fmt: skip
+    text = "\n\n".join(pieces).replace("from __future__ import annotations\n", "")
+    space: dict[str, Any] = {"__name__": f"_neurosim_{label}_{name}"}
+    exec(compile(text, f"<{label} {name}>", "exec"), space)  # noqa: S102 - text that we printed ourselves
+    dispatcher = space["_together"]
+    (result,) = dispatcher.overloads.values()
+    return result.fndesc.llvm_func_name, bytes(result.library._get_compiled_object())
+
+
+_TOGETHER = """
+@njit(types.int64(types.int64, BLOCK), nogil=True, error_model='numpy', no_cpython_wrapper=True, no_cfunc_wrapper=True)
+def _together(which, a):
+    \"\"\"All entry points behind one symbol, so that one object file holds them.\"\"\"
+{calls}
+    return -1
+"""
+
+
+@cache
+def _engine() -> Any:
+    import llvmlite.binding as llvm
+
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    nothing = ctypes.cast(ctypes.pythonapi.Py_GetVersion, ctypes.c_void_p).value
+    for stub in _STUBS:
+        llvm.add_symbol(stub, nothing)
+    return llvm.Target.from_default_triple()
+
+
+def _link(symbol: str, code: bytes) -> int:
+    """Load object code; return the address of its entry."""
+    import llvmlite.binding as llvm
+
+    linker = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _engine().create_target_machine(jit=True))
+    linker.add_object_file(llvm.object_file.ObjectFileRef.from_data(code))
+    linker.finalize_object()
+    _keep.append(linker)
+    return int(linker.get_function_address(symbol))
+
+
+def _caller(address: int, which: int, spec: tuple[str, ...], name: str) -> Callable[..., int]:
+    """Return a function that packs its arguments and calls entry number ``which``; the call lets other threads run."""
+    # numba's own convention: int32 status = f(int64 *result, void **error, arguments …)
+    prototype = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p)
+    function = prototype(address)
+
+    def run(*args: Any) -> int:
+        block: list[int] = []
+        if len(args) != len(spec):
+            raise VerifyError(f"kernel {name} takes {len(spec)} arguments, got {len(args)}")
+        for value, kind in zip(args, spec, strict=True):
+            if kind == "i":
+                block.append(int(value))
+            elif kind == "d":
+                block.append(int(np.float64(value).view(np.int64)))
+            else:
+                element, _, dims = kind.partition(":")
+                fits = isinstance(value, np.ndarray) and value.dtype == _TYPES[element] and value.ndim == int(dims)
+                if not (fits and value.flags.c_contiguous):
+                    raise VerifyError(f"kernel {name} wants {kind}, got {getattr(value, 'dtype', type(value))} "
+                                      f"of shape {np.shape(value)}")  # fmt: skip
+                block += [value.ctypes.data, *value.shape]
+        packed = np.array([b - (1 << 64) if b >= 1 << 63 else b for b in block], dtype=np.int64)
+        result, error = ctypes.c_int64(0), ctypes.c_void_p(0)
+        if function(ctypes.addressof(result), ctypes.addressof(error), which, packed.ctypes.data):
+            raise VerifyError(f"kernel {name} failed")
+        return result.value
+
+    return run

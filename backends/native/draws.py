@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from neurosim.backends.native import build_kernels
+from neurosim.backends.native import tables
 from neurosim.backends.native.cache import load
 from neurosim.backends.native.expressions import function_sources
 from neurosim.ir.ops import OPS
@@ -20,17 +20,25 @@ _SMALL = 20_000
 
 @cache
 def build_module() -> Any:
-    """Return the compiled helpers of building."""
-    return load(Path(build_kernels.__file__).read_text(encoding="utf-8"), "build")
+    """Return the compiled helpers of building; ``place_u2_f8`` and its kin by the types they write."""
+    entries: dict[str, Any] = dict(tables.BUILD_ENTRIES)
+    text = [Path(__file__).with_name("build_kernels.py").read_text(encoding="utf-8")]
+    for target in ("u2", "u4"):
+        for weight in ("f8", "f4"):
+            name = f"place_{target}_{weight}"
+            names = ", ".join(f"x{k}" for k in range(len(tables.PLACE)))
+            text.append(f"@njit(error_model='numpy')\ndef {name}({names}):\n    return place_edges({names})\n")
+            entries[name] = tuple(a.format(target=target, weight=weight) for a in tables.PLACE)
+    return load("\n\n".join(text), "build", entries)
 
 
 @cache
 def _vector(name: str) -> Any:
     loop = (
-        f"@njit(error_model='numpy', nogil=True, cache=True)\ndef vector(x, out):\n"
-        f"    for k in range(x.shape[0]):\n        out[k] = {name}_f64(x[k])\n"
+        f"@njit(error_model='numpy')\ndef vector(x, out):\n    for k in range(x.shape[0]):\n"
+        f"        out[k] = {name}_f64(x[k])\n    return 0\n"
     )
-    return load("\n\n".join(["import numpy as np\nfrom numba import njit", *function_sources([name], "f64"), loop]), name).vector
+    return load("\n\n".join([*function_sources([name], "f64"), loop]), name, {"vector": ("f8:1", "f8:1")}).vector
 
 
 class NativeDraws(Draws):

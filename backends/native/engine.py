@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from neurosim.backends.base import Drained, Engine, Options, recorded
-from neurosim.backends.native import kernels as K
+from neurosim.backends.native import tables as K
 from neurosim.backends.native.cache import load
 from neurosim.backends.native.layout import deliveries, share
-from neurosim.backends.native.printer import Shape, module_source, scalar_values, shape_of
+from neurosim.backends.native.printer import Shape, entries, module_source, scalar_values, shape_of
 from neurosim.errors import DivergedError
 from neurosim.ir.graph import Graph, PopulationNode
 from neurosim.ir.random import stream_key
@@ -45,16 +45,13 @@ class NativeEngine(Engine):
                 self.shapes.append(shape)
             self.kind.append(self.shapes.index(shape))
         compile_start = time.perf_counter()
-        self.kernel: Any = load(module_source(self.shapes, graph.precision), "engine").run
+        self.kernel: Any = load(module_source(self.shapes, graph.precision), "engine", entries(graph.precision)).run
         self.compile_wall = time.perf_counter() - compile_start
         self._delays()
         self._parts()
         self._logs()
         self._probes()
         self.pool = ThreadPoolExecutor(self.threads - 1) if self.threads > 1 else None
-        before = time.perf_counter()
-        self._thread(0, 0, 0, 0, *self._buffers(0, 0)[:2], threads=1)  # compiles, or loads what is cached
-        self.compile_wall += time.perf_counter() - before
         self.timings = {"build": time.perf_counter() - start - self.compile_wall, "compile": self.compile_wall, "simulate": 0.0}
 
     # -- building -----------------------------------------------------------------------------------------------
@@ -140,8 +137,8 @@ class NativeEngine(Engine):
         self.control[:] = 0
         jobs = []
         if self.pool is not None:
-            jobs = [self.pool.submit(self._thread, k, first, stop, k, out, records) for k in range(1, self.threads)]
-        self.n = self._thread(0, first, stop, 0, out, records)
+            jobs = [self.pool.submit(self._thread, k, first, stop, out, records[k]) for k in range(1, self.threads)]
+        self.n = self._thread(0, first, stop, out, records[0])
         for job in jobs:
             job.result()
         for k, (offset, width, rows) in at.items():
@@ -157,15 +154,15 @@ class NativeEngine(Engine):
                 raise DivergedError(f"a sum of weights exceeded 2^53 units of its receptor's grid before t = "
                                     f"{self.n * self.graph.dt * 1e3:.6g} ms: use smaller weights or fewer inputs")  # fmt: skip
 
-    def _thread(self, k: int, first: int, stop: int, records: int, out: np.ndarray, tables: list[np.ndarray],
-                threads: int | None = None) -> int:  # fmt: skip
+    def _thread(self, k: int, first: int, stop: int, out: np.ndarray, records: np.ndarray) -> int:
         part, d = self.parts[k], self.edge_tables[k]
         return int(
             self.kernel(
-                k, threads or self.threads, first, stop, self.window, self.control, part.status, self.graph.dt, part.pops, part.f,
+                k, self.threads, first, stop, self.window, self.control, part.status, self.graph.dt, part.pops, part.f,
                 part.scalars, part.keys, part.tabled, part.thresholds, part.scheduled, part.inbox, part.width, self.slots,
                 first - self.history, self.need, d.blocks, d.rows, d.delays, d.target16, d.target32, d.delay16, d.weight32,
-                d.weight64, d.shared, self.has_ring, self.logs, self.segments, tables[records], part.where, out,
+                d.weight64, d.shared, self.has_ring, self.logs, self.segments, records, part.where, out,
+                part.spike, part.words, part.counts,
             )
         )  # fmt: skip
 
@@ -261,6 +258,8 @@ class _Part:
         graph, self.share, self.engine = engine.graph, engine.shares[tid], engine
         share, dtype = self.share, engine.dtype
         self.status = np.zeros(8, dtype=np.int64)
+        self.spike, self.words = np.zeros(K.TILE, np.uint8), np.zeros(K.TILE, np.uint32)
+        self.counts = np.zeros(K.TILE, np.int32)
         self.pops = np.zeros((len(graph.populations), 11), dtype=np.int64)
         scalars: list[float] = []
         keys: list[int] = []

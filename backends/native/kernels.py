@@ -17,26 +17,27 @@ from numba.core import cgutils
 from numba.core.typing import signature
 from numba.extending import intrinsic
 
-TILE = 64
-"""Neurons of one tile: the unit of storage, of vector loops, and of the division among threads."""
-
-SPIN = 2000
-"""How often a waiting thread looks before it offers its core to others."""
-
-# control words, a cache line apart
-ARRIVED, GENERATION, FULL = 0, 8, 16
-
-# columns of the table of populations, one row per population and thread: program, tiles, index of the first neuron,
-# size of the population, then where its state, scalars, inboxes, keys and time arrays start, the global id of the first
-# neuron, and how many of the tiles' places hold a neuron
-KIND, TILES, FIRST, SIZE, STATE, SCALARS, INBOX, KEYS, TABLES, NUMBER, VALID = range(11)
-
-# columns of the table of blocks, one row per block and thread
-B_POP, B_CLASS, B_FIRST, B_ROWS, B_ROW_AT, B_NDELAY, B_DELAY_AT, B_BASE, B_WEIGHT_AT, B_COLUMNS = range(10)
-
-DUE16_SHARED, DUE32_SHARED, DUE16_F32, DUE32_F32, DUE16_F64, DUE32_F64, RING_SHARED, RING_F32, RING_F64 = range(9)
-"""Storage classes of a block: delivered when due, or scattered into a ring of steps; width of target and weight."""
-
+from neurosim.backends.native.tables import (
+    ARRIVED,
+    B_BASE,
+    B_CLASS,
+    B_DELAY_AT,
+    B_FIRST,
+    B_NDELAY,
+    B_POP,
+    B_ROW_AT,
+    B_WEIGHT_AT,
+    DUE16_F32,
+    DUE16_F64,
+    DUE16_SHARED,
+    DUE32_F64,
+    DUE32_SHARED,
+    GENERATION,
+    RING_F64,
+    RING_SHARED,
+    SPIN,
+    TILE,
+)
 
 @intrinsic
 def atomic_add(typingctx, array, index, value):  # type: ignore[no-untyped-def]

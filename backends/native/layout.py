@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from neurosim.backends.native import kernels as K
+from neurosim.backends.native import tables as K
 from neurosim.backends.native.draws import NativeDraws, build_module
 from neurosim.errors import ConnectivityError
 from neurosim.ir.distributions import Draw, bound
@@ -199,7 +199,8 @@ class _Rows:
         elif kind in (K.DUE16_F32, K.DUE32_F32, K.RING_F32):
             weights = d.weight32
         ring = kind >= K.RING_SHARED
-        module.place_edges(
+        element = "f8" if weights.dtype == np.float64 else "f4"
+        module.functions[f"place_{'u2' if narrow else 'u4'}_{element}"](
             *args, place, self.cursors[b], 0 if ring else int(d.blocks[b, K.B_BASE]), d.target16 if narrow else d.target32,
             weights, int(d.blocks[b, K.B_WEIGHT_AT]), d.delay16 if ring else NO_DELAY, int(d.blocks[b, K.B_BASE]) if ring else 0,
         )  # fmt: skip

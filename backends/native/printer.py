@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from neurosim.backends.native import kernels
+from neurosim.backends.native import tables
 from neurosim.backends.native.expressions import FLOAT, expression, function_sources, literal
 from neurosim.ir.graph import PopulationNode
 from neurosim.ir.ops import FUNCTIONS
 from neurosim.ir.program import Program
 
-TILE = kernels.TILE
+TILE = tables.TILE
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,9 @@ def module_source(shapes: list[Shape], precision: str) -> str:
     dtype = "f64" if precision == "double" else "f32"
     used = sorted({ins.op for s in shapes for ins in s.program.instrs if ins.op in FUNCTIONS}
                   | ({"ndtri"} if any(op == "normal" for s in shapes for op, _ in s.draws) else set()))  # fmt: skip
-    parts = [Path(kernels.__file__).read_text(encoding="utf-8")]
+    parts = [Path(__file__).with_name(name).read_text(encoding="utf-8") for name in ("tables.py", "kernels.py")]
+    names = sorted(n for n in vars(tables) if n.isupper() and isinstance(vars(tables)[n], int))
+    parts.append(f"from neurosim.backends.native.tables import {', '.join(names)}")
     if any(op == "poisson_of" for s in shapes for op, _ in s.draws):
         parts += function_sources(["exp"], "f64")
         used = [u for u in used if dtype == "f32" or u != "exp"]
@@ -311,6 +313,16 @@ _SCHEDULE = """    # keys: start and end of this thread's list in `scheduled` ([
     return at"""
 
 
+def entries(precision: str) -> dict[str, tuple[str, ...]]:
+    """Return the arguments of ``run``, the module's one entry point."""
+    f = "f8" if precision == "double" else "f4"
+    text = f"""tid i, threads i, first i, last i, window i, control i8:1, status i8:1, dt d, pops i8:2, f {f}:1, scalars {f}:1,
+        keys i8:1, tabled {f}:1, thresholds u4:1, scheduled i8:1, inbox f8:1, width i, slots i, origin i, need i, blocks i8:2,
+        rows i8:1, delays i8:1, target16 u2:1, target32 u4:1, delay16 u2:1, weight32 f4:1, weight64 f8:1, shared f8:1,
+        has_ring i, logs i4:2, segments i8:3, records i8:2, where i8:2, out {f}:1, spike u1:1, words u4:1, counts i4:1"""
+    return {"run": tuple(a.split()[1] for a in text.split(","))}
+
+
 def _loop(shapes: list[Shape]) -> str:
     """Print the entry point: the loop over steps of one thread."""
     branches = []
@@ -320,14 +332,11 @@ def _loop(shapes: list[Shape]) -> str:
                      f"                at = update{k}(pop, f, scalars, slot, keys, tabled, thresholds, scheduled, spike, words, counts, n, dt, log, at, status)"]  # fmt: skip
     return "\n".join(
         [
-            "@njit(nogil=True, cache=True, error_model='numpy')",
+            "@njit(error_model='numpy')",
             "def run(tid, threads, first, last, window, control, status, dt, pops, f, scalars, keys, tabled, thresholds, scheduled,",
             "        inbox, width, slots, origin, need, blocks, rows, delays, target16, target32, delay16, weight32, weight64,",
-            "        shared, has_ring, logs, segments, records, where, out):",
+            "        shared, has_ring, logs, segments, records, where, out, spike, words, counts):",
             '    """Step one thread\'s neurons from ``first`` to ``last``; return the step reached (less if a log is full)."""',
-            "    spike = np.zeros(64, np.uint8)",
-            "    words = np.zeros(64, np.uint32)",
-            "    counts = np.zeros(64, np.int32)",
             "    log = logs[tid]",
             "    at = segments[tid, first - 1 - origin, pops.shape[0]]",
             "    scattered = status[1]",

@@ -1,0 +1,35 @@
+"""What the compiled kernels and the Python around them agree on: sizes, columns of tables, classes, arguments."""
+
+from __future__ import annotations
+
+TILE = 64
+"""Neurons of one tile: the unit of storage, of vector loops, and of the division among threads."""
+
+SPIN = 2000
+"""How often a waiting thread looks before it offers its core to others."""
+
+# control words, a cache line apart
+ARRIVED, GENERATION, FULL = 0, 8, 16
+
+# columns of the table of populations, one row per population and thread: program, tiles, index of the first neuron,
+# size of the population, then where its state, scalars, inboxes, keys and time arrays start, the global id of the first
+# neuron, and how many of the tiles' places hold a neuron
+KIND, TILES, FIRST, SIZE, STATE, SCALARS, INBOX, KEYS, TABLES, NUMBER, VALID = range(11)
+
+# columns of the table of blocks, one row per block and thread
+B_POP, B_CLASS, B_FIRST, B_ROWS, B_ROW_AT, B_NDELAY, B_DELAY_AT, B_BASE, B_WEIGHT_AT, B_COLUMNS = range(10)
+
+DUE16_SHARED, DUE32_SHARED, DUE16_F32, DUE32_F32, DUE16_F64, DUE32_F64, RING_SHARED, RING_F32, RING_F64 = range(9)
+"""Storage classes of a block: delivered when due, or scattered into a ring of steps; width of target and weight."""
+
+# arguments of the building kernels (neurosim.backends.native.build_kernels), in the notation of the cache
+
+BUILD_ENTRIES = {
+    "philox_fill": ("i", "i", "i", "u8:1", "u4:2"),
+    "philox_at": ("i", "i", "u8:1", "u8:1", "u4:2"),
+    "count_edges": ("u4:1", "u4:1", "i8:1", "i", "i", "i", "i", "i4:1", "i8:1", "i8:1"),
+}
+"""Arguments of the entry points whose types do not vary."""
+
+PLACE = ("u4:1", "u4:1", "i8:1", "f8:1", "i", "i", "i", "i", "i4:1", "i8:1", "i", "{target}:1", "{weight}:1", "i", "u2:1", "i")
+"""Arguments of ``place_edges``; targets are u2 or u4, weights f4 or f8."""

@@ -1,6 +1,18 @@
-"""The library: cells, receptors, stimuli (declarations only) and published networks."""
+"""The library: cells, receptors and stimuli (declarations only); published networks are in ``neurosim.models.networks``."""
 
-from neurosim.models.cells import LIF
-from neurosim.models.synapses import ExpConductance, ExpCurrent
+from neurosim.models.cells import IF, LIF, AdEx, CubaLIF, HodgkinHuxley, Izhikevich, PoissonSource, SpikeSource
+from neurosim.models.inputs import ArrayCurrent, DCInput, OUNoise, PoissonInput, SineCurrent, StepCurrent, WhiteNoise
+from neurosim.models.synapses import (
+    AlphaConductance,
+    AlphaCurrent,
+    DeltaCurrent,
+    ExpConductance,
+    ExpCurrent,
+    PulseCurrent,
+)
 
-__all__ = ["LIF", "ExpConductance", "ExpCurrent"]
+__all__ = [
+    "AdEx", "AlphaConductance", "AlphaCurrent", "ArrayCurrent", "CubaLIF", "DCInput", "DeltaCurrent", "ExpConductance",
+    "ExpCurrent", "HodgkinHuxley", "IF", "Izhikevich", "LIF", "OUNoise", "PoissonInput", "PoissonSource",
+    "PulseCurrent", "SineCurrent", "SpikeSource", "StepCurrent", "WhiteNoise",
+]  # fmt: skip

@@ -3,28 +3,57 @@
 >>> import neurosim as ns
 >>> from neurosim.units import ms, mV
 >>> net = ns.Network("demo", dt=0.1 * ms, seed=1)
+
+Names are loaded when they are first used, so that ``import neurosim`` and ``neurosim --help`` wait for nothing.
 """
 
-from neurosim.ir.rules import (
-    AllToAll,
-    EdgeList,
-    FixedInDegree,
-    FixedOutDegree,
-    FixedProbability,
-    FixedTotalNumber,
-    OneToOne,
-    Rule,
-)
-from neurosim.lang.components import Cell, Current, Drive, Receptor, TimedArray, exponential, lognormal, normal, uniform
-from neurosim.lang.connect import DistanceDependent, Where
-from neurosim.lang.groups import Group, Population, grid_positions
-from neurosim.lang.network import Network
-from neurosim.params import Param
-from neurosim.registry import load_network as network
-from neurosim.run import simulate
-from neurosim.units import Quantity
+import importlib
+import typing
+
+if typing.TYPE_CHECKING:
+    from neurosim.ir.rules import (
+        AllToAll,
+        EdgeList,
+        FixedInDegree,
+        FixedOutDegree,
+        FixedProbability,
+        FixedTotalNumber,
+        OneToOne,
+        Rule,
+    )
+    from neurosim.lang.components import (
+        Cell,
+        Current,
+        Drive,
+        Receptor,
+        TimedArray,
+        exponential,
+        lognormal,
+        normal,
+        uniform,
+    )
+    from neurosim.lang.connect import DistanceDependent, Where
+    from neurosim.lang.groups import Group, Population, grid_positions
+    from neurosim.lang.network import Network
+    from neurosim.params import Param
+    from neurosim.registry import load_network as network
+    from neurosim.run import simulate
+    from neurosim.units import Quantity
 
 __version__ = "0.1.0"
+
+_RULES, _PARTS, _GROUPS = "neurosim.ir.rules", "neurosim.lang.components", "neurosim.lang.groups"
+_HOMES = {
+    "AllToAll": _RULES, "EdgeList": _RULES, "FixedInDegree": _RULES, "FixedOutDegree": _RULES,
+    "FixedProbability": _RULES, "FixedTotalNumber": _RULES, "OneToOne": _RULES, "Rule": _RULES,
+    "Cell": _PARTS, "Current": _PARTS, "Drive": _PARTS, "Receptor": _PARTS, "TimedArray": _PARTS,
+    "exponential": _PARTS, "lognormal": _PARTS, "normal": _PARTS, "uniform": _PARTS,
+    "DistanceDependent": "neurosim.lang.connect", "Where": "neurosim.lang.connect",
+    "Group": _GROUPS, "Population": _GROUPS, "grid_positions": _GROUPS, "Network": "neurosim.lang.network",
+    "Param": "neurosim.params", "network": "neurosim.registry:load_network", "simulate": "neurosim.run",
+    "Quantity": "neurosim.units",
+}  # fmt: skip
+_MODULES = ("analysis", "errors", "recording", "units")
 
 __all__ = [
     "AllToAll", "Cell", "Current", "DistanceDependent", "Drive", "EdgeList", "FixedInDegree", "FixedOutDegree",
@@ -32,3 +61,17 @@ __all__ = [
     "Receptor", "Rule", "TimedArray", "Where", "exponential", "grid_positions", "lognormal", "network", "normal",
     "simulate", "uniform",
 ]  # fmt: skip
+
+
+def __getattr__(name: str) -> typing.Any:
+    if name in _HOMES:
+        module, _, attribute = _HOMES[name].partition(":")
+        globals()[name] = found = getattr(importlib.import_module(module), attribute or name)
+        return found
+    if name in _MODULES:
+        return importlib.import_module(f"neurosim.{name}")
+    raise AttributeError(f"module 'neurosim' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_MODULES})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from neurosim.errors import ParameterError
+from neurosim.errors import EquationError, ParameterError
 from neurosim.ir.graph import Graph
 from neurosim.ir.verify import verify
 from neurosim.lang.network import Network
@@ -35,15 +35,18 @@ def compile_network(network: Network, *, precision: str = "double", weight_bits:
     """
     if precision not in ("double", "single"):
         raise ParameterError(f"precision must be 'double' or 'single', got {precision!r}")
-    bits = weight_bits or (24 if precision == "single" else 40)
+    bits = (24 if precision == "single" else 40) if weight_bits is None else weight_bits
     if bits not in (24, 40):
         raise ParameterError(f"weight_bits must be 40 or 24, got {weight_bits}")
     known = ("units", *(p.__name__ for p in PASSES))
     if after not in known:
         raise ParameterError(f"no pass '{after}'; the passes are {', '.join(known)}")
-    graph = verify(replace(units(network), precision=precision, weight_bits=bits))
-    for step in PASSES:
-        if graph.stage == after:
-            break
-        graph = verify(step(graph))
+    try:
+        graph = verify(replace(units(network), precision=precision, weight_bits=bits))
+        for step in PASSES:
+            if graph.stage == after:
+                break
+            graph = verify(step(graph))
+    except RecursionError:
+        raise EquationError("the equations or parameters refer to each other over too many links to be followed", network.where) from None
     return graph

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib import metadata
 from typing import Any
 
@@ -22,10 +22,13 @@ from neurosim.ir.graph import Graph, ProbeNode, digest
 from neurosim.ir.timegrid import whole_steps
 from neurosim.lang.network import Network
 from neurosim.registry import load_backend
-from neurosim.units import TIME, Quantity, quantity
+from neurosim.units import TIME, Quantity, scalar
 
 Progress = Callable[[str, int, int, float], None]
 """Called as ``progress(stage, done, total, seconds)``: stage ``build`` or ``simulate``, steps, wall time in it."""
+
+intercept: Callable[[Network, Any, dict[str, Any]], None] | None = None
+"""Called first with what a run was asked for, where it is set: the command line reads scripts that run a network."""
 
 _TICK = 0.1
 """Wall seconds that one uninterrupted stretch of steps aims at: how soon Ctrl-C and the progress bar react."""
@@ -80,20 +83,26 @@ def simulate(
         With ``provenance.status`` ``finished``, or ``interrupted`` after Ctrl-C (what was recorded is kept).
     """
     where = caller()
-    seconds = float(quantity(duration, TIME, "duration", where))
+    if intercept is not None:
+        asked = {"backend": backend, "threads": threads, "precision": precision, "weight_bits": weight_bits, **extra}
+        intercept(network, duration, asked)
+    if progress is True:
+        with importlib.import_module("neurosim.cli.progress").Bar(network.dt) as bar:
+            return simulate(network, duration, backend=backend, threads=threads, precision=precision,
+                            weight_bits=weight_bits, output=output, load=load, progress=bar, overrides=overrides,
+                            **extra)  # fmt: skip
+    seconds = scalar(duration, TIME, "duration", where)
     if seconds < 0:
         raise ParameterError(f"duration must not be negative, got {duration}", where)
     steps = whole_steps(seconds, network.dt, "the duration", where)
     if threads is not None and (not isinstance(threads, int) or threads < 1):
         raise ParameterError(f"threads must be a whole number of at least 1, got {threads!r}", where)
     engine_class = load_backend(backend)
-    started = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    started = datetime.now(UTC).isoformat(timespec="seconds")
     begin = time.perf_counter()
     graph = compile_network(network, precision=precision, weight_bits=weight_bits)
     engine_class.check(graph)
     fits(engine_class, graph)
-    if progress is True:
-        progress = importlib.import_module("neurosim.cli.progress").Bar(network.dt)
     report: Progress = progress or (lambda stage, done, total, wall: None)
     report("build", 0, steps, 0.0)
     options = importlib.import_module("neurosim.backends.base").Options(threads=threads, extra=extra)
@@ -127,6 +136,7 @@ def simulate(
                     break
     except DivergedError as e:
         status, failure = "diverged", e
+        done = max(done, int(getattr(engine, "n", done)))
         sink.take(engine.drain(), done)
     except BaseException:
         sink.abort()

@@ -56,6 +56,8 @@ class Dimension:
         """The SI unit as text that `parse_quantity` can read: ``V``, ``mol/m^3``, ``kg m^2 s^-1``; ``1`` for none."""
         if self in _NAMED:
             return _NAMED[self][1]
+        if self in _RATES:
+            return _RATES[self]
         parts = [(_BASE[k], self.exponents[k]) for k in _PRINT_ORDER if self.exponents[k]]
         return " ".join(name if e == 1 else _power_text(name, e) for name, e in parts)
 
@@ -122,6 +124,10 @@ _NAMED: dict[Dimension, tuple[str, str, str]] = {
     CURRENT / AREA: ("current density", "A/m^2", "uA/cm**2"),
     RESISTANCE * LENGTH: ("resistivity", "ohm m", "ohm*cm"),
 }
+
+
+_RATES = {VOLTAGE / TIME: "V/s", CURRENT / TIME: "A/s", CONDUCTANCE / TIME: "S/s", VOLTAGE * TIME: "V s"}
+"""Dimensions without a name that the equations of neurons are full of."""
 
 
 def _plain(x: object) -> float | np.ndarray | None:
@@ -554,6 +560,11 @@ def _suggested(dim: Dimension) -> str:
     return _NAMED[dim][2] if dim in _NAMED else ""
 
 
+def usual_unit(dim: Dimension) -> str:
+    """Return the unit a modeller would write for a dimension, as Python; ``""`` for a number and where there is none."""
+    return _suggested(dim)
+
+
 def _display_unit(q: Quantity) -> tuple[str, float]:
     """Choose the unit to print in: the one it was written in, the usual one, or the prefix that suits the size."""
     if q.dim == DIMENSIONLESS:
@@ -641,6 +652,14 @@ def quantity(
         at = "" if isinstance(number, float) else f" at index {index_text(~np.isfinite(number))}"
         first = np.atleast_1d(number)[~np.isfinite(np.atleast_1d(number))][0]
         raise ParameterError(f"{what} must be finite, got {first}{at}", where)
+    return number
+
+
+def scalar(value: Any, dim: Dimension, what: str, where: str | None = None) -> float:
+    """Check a user's value as :func:`quantity` does, and that it is a single one."""
+    number = quantity(value, dim, what, where)
+    if not isinstance(number, float):
+        raise ParameterError(f"{what} must be one value, got shape {list(np.shape(number))}", where)
     return number
 
 

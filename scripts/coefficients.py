@@ -16,9 +16,7 @@ Real = mpmath.mpf
 GRID = 1500
 
 
-def minimax(
-    f: Callable[[Real], Real], weight: Callable[[Real], Real], low: Real, high: Real, terms: int
-) -> list[Real]:
+def minimax(f: Callable[[Real], Real], weight: Callable[[Real], Real], low: Real, high: Real, terms: int) -> list[Real]:
     """Return coefficients, lowest first, of the polynomial that minimises max ``|weight (f - p)|`` on (low, high)."""
     middle, half = (low + high) / 2, (high - low) / 2
     xs = [middle - half * mpmath.cos(mpmath.pi * (k + mpmath.mpf(1) / 2) / GRID) for k in range(GRID)]
@@ -146,7 +144,7 @@ def main() -> None:
         for name, value, parts in (
             ("ln 2", log(2), [13] if single else [40]),
             ("ln 2 of pow", log(2), [12] if single else [26]),
-            ("pi/2", mpmath.pi / 2, [7, 15, 23] if single else [26, 53]),
+            ("pi/2", mpmath.pi / 2, [7, 15, 23, 31] if single else [26, 53]),
             ("2/(3 ln 2)", 2 / (3 * log(2)), [11] if single else [25]),
             ("1/ln 2", 1 / log(2), []),
             ("2/pi", 2 / mpmath.pi, []),

@@ -39,7 +39,7 @@ SIDE = {
 }
 ENGINES = {"torch", "snntorch", "brian2", "nest", "numba", "llvmlite", "lava", "nengo", "pyNN", "nir"}
 LATE = ENGINES | {"matplotlib", "h5py", "click", "rich"}
-AT_IMPORT = {"neurosim.backends.native": {"numba"}}  # itself loaded late, so it may load its engine at once
+AT_IMPORT = {"neurosim.backends.native": {"numba", "llvmlite"}}  # itself loaded late, so it may load its engine at once
 
 
 class Import(NamedTuple):
@@ -240,6 +240,6 @@ def test_the_arrow_test_itself(module: str, text: str, legal: bool) -> None:
 
 
 def test_late_imports_are_told_from_early_ones() -> None:
-    text = "import a\nclass C:\n    import b\nif TYPE_CHECKING:\n    import c\ndef f():\n    import d\nif x:\n    import e"
+    text = "import a\nclass C:\n import b\nif TYPE_CHECKING:\n import c\ndef f():\n import d\nif x:\n import e"
     assert [(f.target, f.late) for f in statements("neurosim.x", False, text)] == [
         ("a", False), ("b", False), ("c", True), ("d", True), ("e", False)]  # fmt: skip

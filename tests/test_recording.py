@@ -32,7 +32,7 @@ from neurosim.recording import (
     read_spikes,
     sonata,
 )
-from neurosim.units import VOLTAGE, ms, second
+from neurosim.units import VOLTAGE, ms
 
 DT = 1e-4
 STEPS = 2000
@@ -189,44 +189,6 @@ def test_rates_and_summary() -> None:
         RunResult({"a": 3}, Provenance(dt=1e-3), {"a": Spikes([], [], 3, DT, 5)})
 
 
-def test_plot_is_a_figure_without_global_state(tmp_path: Path) -> None:
-    figure = result().plot(tmp_path / "run.png")
-    assert (tmp_path / "run.png").read_bytes().startswith(b"\x89PNG")
-    assert os.listdir(tmp_path) == ["run.png"]
-    assert {axes.get_ylabel() for axes in figure.axes} >= {"rate (Hz)", "g (mS)"}
-    assert figure.axes[-1].get_xlabel() == "time (ms)"
-    shown = sum(len(c.get_offsets()) for c in figure.axes[0].collections)
-    assert shown == sum(map(len, result().spikes.values()))
-    assert "matplotlib.pyplot" not in subprocess.run(
-        [sys.executable, "-c", f"import sys; sys.path[:0] = {sys.path!r}\n"
-         "from neurosim.recording import *; import numpy as np\n"
-         "assert not {'matplotlib', 'h5py', 'scipy'} & set(sys.modules)\n"
-         "RunResult({'a': 2}, Provenance(dt=1e-3, n_steps=9), {'a': Spikes([1], [0], 2, 1e-3, 9)}).plot()\n"
-         "print(*sys.modules)"],
-        capture_output=True, text=True, check=True,
-    ).stdout  # fmt: skip
-    with pytest.raises(ParameterError, match="nothing to plot: this run recorded neither"):
-        RunResult({"a": 2}, Provenance(dt=DT, n_steps=5)).plot()
-    with pytest.raises(ParameterError, match=r"cannot draw a '.xyz' file"):
-        result().plot(tmp_path / "run.xyz")
-
-
-@pytest.mark.parametrize("populations", [1, 8, 20])
-def test_large_rasters_are_thinned(populations: int) -> None:
-    rng = np.random.default_rng(0)
-    spikes = {}
-    for k in range(populations):
-        size = 20_000 // (k + 1)
-        key = np.unique(rng.integers(0, STEPS * size, 2 * size))
-        spikes[f"p{k}"] = Spikes(key // size, key % size, size, DT, STEPS)
-    run = RunResult({n: s.size for n, s in spikes.items()}, Provenance(dt=DT, n_steps=STEPS), spikes)
-    figure = run.plot(start=50 * ms, stop=0.15 * second)
-    assert any("recorded neurons" in text.get_text() for text in figure.texts)
-    dots = sum(len(c.get_offsets()) for c in figure.axes[0].collections)
-    assert 0 < dots < 8000
-    assert figure.axes[0].get_xlim() == pytest.approx((50, 150))
-
-
 # -- files
 
 
@@ -333,7 +295,7 @@ def test_flipped_bits_never_change_spikes_unseen(tmp_path: Path) -> None:
     data = bytearray((tmp_path / "a.h5").read_bytes())
     rng = np.random.default_rng(0)
     noticed = 0
-    for at in rng.integers(0, len(data), 150):
+    for at in rng.integers(0, len(data), 80):
         bit = 1 << int(rng.integers(8))
         data[at] ^= bit
         (tmp_path / "b.h5").write_bytes(data)
@@ -342,7 +304,7 @@ def test_flipped_bits_never_change_spikes_unseen(tmp_path: Path) -> None:
             assert RunResult.load(tmp_path / "b.h5").spikes["e"].identical(run.spikes["e"])
         except ResultFileError:
             noticed += 1
-    assert noticed > 5
+    assert noticed > 20
 
 
 def edited(saved: Path, edit: Callable[[h5py.File], None]) -> str:
@@ -421,7 +383,7 @@ def test_failures_to_move_into_place_leave_nothing(tmp_path: Path, monkeypatch: 
     with pytest.raises(ResultFileError, match="you have no permission to write there"):
         result().save(tmp_path / "run.h5")
     with pytest.raises(ResultFileError, match="you have no permission"):
-        result().plot(tmp_path / "run.png")
+        atomic.write_bytes(tmp_path / "run.png", b"picture")
     assert os.listdir(tmp_path) == []
 
 

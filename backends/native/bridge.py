@@ -8,24 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 from llvmlite import ir as llvm
-from numba import carray, njit, types
+from numba import njit, types
 from numba.core.typing import signature
 from numba.extending import intrinsic
+from numba.np.arrayobj import populate_array
 
 BLOCK = types.CPointer(types.int64)
-
-
-def _pointer(element):  # type: ignore[no-untyped-def]
-    @intrinsic
-    def pointer(typingctx, address):  # type: ignore[no-untyped-def]
-        result = types.CPointer(element)
-
-        def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
-            return builder.inttoptr(args[0], context.get_value_type(result))
-
-        return signature(result, types.int64), codegen
-
-    return pointer
 
 
 @intrinsic
@@ -38,7 +26,35 @@ def float_of(typingctx, bits):  # type: ignore[no-untyped-def]
     return signature(types.float64, types.int64), codegen
 
 
-pointer_f8, pointer_f4, pointer_i8, pointer_i4 = _pointer(types.float64), _pointer(types.float32), _pointer(types.int64), _pointer(types.int32)
-pointer_u8, pointer_u4, pointer_u2, pointer_u1 = _pointer(types.uint64), _pointer(types.uint32), _pointer(types.uint16), _pointer(types.uint8)
+def _view(element, dims):  # type: ignore[no-untyped-def]
+    """Make the intrinsic that sees memory at an address as an array; it owns nothing."""
 
-__all__ = ["BLOCK", "carray", "float_of", "njit", "np"]
+    @intrinsic
+    def view(typingctx, address, shape):  # type: ignore[no-untyped-def]
+        result = types.Array(element, dims, "C")
+
+        def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
+            array = context.make_array(result)(context, builder)
+            item = context.get_abi_sizeof(context.get_data_type(element))
+            lengths = [builder.extract_value(args[1], k) for k in range(dims)]
+            strides = [context.get_constant(types.intp, item)]
+            for length in reversed(lengths[1:]):
+                strides.insert(0, builder.mul(strides[0], length))
+            data = builder.inttoptr(args[0], context.get_data_type(element).as_pointer())
+            populate_array(array, data=data, shape=lengths, strides=strides, itemsize=context.get_constant(types.intp, item),
+                           meminfo=None)
+            return array._getvalue()
+
+        return signature(result, types.int64, types.UniTuple(types.int64, dims)), codegen
+
+    return view
+
+
+VIEWS = {
+    f"{name}:{dims}": _view(element, dims)
+    for name, element in (("f8", types.float64), ("f4", types.float32), ("i8", types.int64), ("i4", types.int32),
+                          ("u8", types.uint64), ("u4", types.uint32), ("u2", types.uint16), ("u1", types.uint8))
+    for dims in (1, 2, 3)
+}  # fmt: skip
+
+__all__ = ["BLOCK", "VIEWS", "float_of", "njit", "np"]

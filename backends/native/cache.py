@@ -13,6 +13,7 @@ import json
 import os
 import platform
 import tempfile
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -36,6 +37,7 @@ _STUBS = ("NRT_MemInfo_call_dtor",)  # named by code that never runs: no kernel 
 
 _loaded: dict[str, Module] = {}
 _keep: list[Any] = []
+_lock = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -67,14 +69,25 @@ def size() -> int:
     return sum(p.stat().st_size for p in root.rglob("*") if p.is_file()) if root.exists() else 0
 
 
-def key(source: str, entries: Entries) -> str:
-    """Return the hash of a printed module, the versions that compile it, and the processor."""
+@cache
+def _machine() -> str:
+    """Return what besides the source decides about the code: versions and the processor."""
     import llvmlite.binding as llvm
 
     versions = [metadata.version(p) for p in ("numba", "llvmlite")]
     cpu = f"{llvm.get_host_cpu_name()} {llvm.get_host_cpu_features().flatten()}"
-    parts = (source, json.dumps({k: list(v) for k, v in entries.items()}), str(FORMAT), *versions, platform.platform(), cpu)
+    return "\0".join((str(FORMAT), *versions, platform.platform(), cpu))
+
+
+def key(source: str, entries: Entries) -> str:
+    """Return the hash of a printed module, the versions that compile it, and the processor."""
+    parts = (_machine(), json.dumps({k: list(v) for k, v in entries.items()}), _bridge(), source)
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+
+
+@cache
+def _bridge() -> str:
+    return Path(__file__).with_name("bridge.py").read_text(encoding="utf-8")
 
 
 def load(source: str, label: str, entries: Entries) -> Module:
@@ -88,17 +101,26 @@ def load(source: str, label: str, entries: Entries) -> Module:
         Name for the files.
     """
     name = key(source, entries)
-    if name in _loaded:
+    with _lock:
+        if name not in _loaded:
+            _loaded[name] = _fetch(source, label, name, entries)
         return _loaded[name]
+
+
+def _fetch(source: str, label: str, name: str, entries: Entries) -> Module:
     found = _read(directory() / f"{label}-{name}")
     fresh = found is None
     symbol, code = _compile(source, label, name, entries) if found is None else found
     if fresh:
         _write(directory() / f"{label}-{name}", symbol, code)
     address = _link(symbol, code)
-    module = Module({f: _caller(address, k, tuple(spec), f) for k, (f, spec) in enumerate(entries.items())}, fresh)
-    _loaded[name] = module
-    return module
+    return Module({f: _caller(address, k, tuple(spec), f) for k, (f, spec) in enumerate(entries.items())}, fresh)
+
+
+def ready(source: str, label: str, entries: Entries) -> bool:
+    """Tell whether a module is compiled already."""
+    name = key(source, entries)
+    return name in _loaded or (directory() / f"{label}-{name}.json").exists()
 
 
 def _read(stem: Path) -> tuple[str, bytes] | None:
@@ -138,7 +160,7 @@ def _entry(function: str, spec: Sequence[str]) -> str:
         else:
             element, _, dims = kind.partition(":")
             lengths = ", ".join(f"a[{at + 1 + d}]" for d in range(int(dims)))
-            args.append(f"carray(pointer_{element}(a[{at}]), ({lengths},))")
+            args.append(f"view_{element}_{dims}(a[{at}], ({lengths},))")
             at += int(dims)
         at += 1
     joined = ", ".join(args)
@@ -150,9 +172,8 @@ def _entry(function: str, spec: Sequence[str]) -> str:
 
 def _compile(source: str, label: str, name: str, entries: Entries) -> tuple[str, bytes]:
     """Compile a module with numba; return the symbol of its one entry, and the object code."""
-    from neurosim.backends.native import bridge
-
-    pieces = [Path(bridge.__file__).read_text(encoding="utf-8"), source,
+    views = "\n".join(f"view_{k.replace(':', '_')} = VIEWS['{k}']" for k in sorted({k for s in entries.values() for k in s if ":" in k}))
+    pieces = [_bridge(), views, source,
                         *(_entry(f, spec) for f, spec in entries.items()), _TOGETHER.format(
                             calls="\n".join(f"    if which == {k}:\n        return {f}__entry(a)" for k, f in enumerate(entries)))]  # fmt: skip
     text = "\n\n".join(pieces).replace("from __future__ import annotations\n", "")

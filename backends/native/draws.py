@@ -9,60 +9,74 @@ from typing import Any
 import numpy as np
 
 from neurosim.backends.native import tables
-from neurosim.backends.native.cache import load
+from neurosim.backends.native.cache import load, ready
 from neurosim.backends.native.expressions import function_sources
 from neurosim.ir.ops import OPS
 from neurosim.ir.random import Draws
 
-_SMALL = 20_000
-"""Below so many numbers a compiled function is not worth loading."""
+_SMALL, _WORTH = 20_000, 3_000_000
+"""Below the first number of draws a compiled function is not worth loading, below the second not worth compiling."""
 
 
 @cache
-def build_module() -> Any:
-    """Return the compiled helpers of building; ``place_u2_f8`` and its kin by the types they write."""
-    entries: dict[str, Any] = dict(tables.BUILD_ENTRIES)
+def _build_source(name: str) -> tuple[str, str, dict[str, tuple[str, ...]]]:
     text = [Path(__file__).with_name("build_kernels.py").read_text(encoding="utf-8")]
-    for target in ("u2", "u4"):
-        for weight in ("f8", "f4"):
-            name = f"place_{target}_{weight}"
-            names = ", ".join(f"x{k}" for k in range(len(tables.PLACE)))
-            text.append(f"@njit(error_model='numpy')\ndef {name}({names}):\n    return place_edges({names})\n")
-            entries[name] = tuple(a.format(target=target, weight=weight) for a in tables.PLACE)
-    return load("\n\n".join(text), "build", entries)
+    spec = tables.BUILD_ENTRIES.get(name)
+    if spec is None:  # place_edges by the types it writes
+        _, target, weight = name.split("_")
+        names = ", ".join(f"x{k}" for k in range(len(tables.PLACE)))
+        text.append(f"@njit(error_model='numpy')\ndef {name}({names}):\n    return place_edges({names})\n")
+        spec = tuple(a.format(target=target, weight=weight) for a in tables.PLACE)
+    return "\n\n".join(text), name, {name: spec}
 
 
 @cache
-def _vector(name: str) -> Any:
+def _vector_source(name: str) -> tuple[str, str, dict[str, tuple[str, ...]]]:
     loop = (
         f"@njit(error_model='numpy')\ndef vector(x, out):\n    for k in range(x.shape[0]):\n"
         f"        out[k] = {name}_f64(x[k])\n    return 0\n"
     )
-    return load("\n\n".join([*function_sources([name], "f64"), loop]), name, {"vector": ("f8:1", "f8:1")}).vector
+    return "\n\n".join([*function_sources([name], "f64"), loop]), name, {"vector": ("f8:1", "f8:1")}
+
+
+@cache
+def build_kernel(name: str) -> Any:
+    """Return one compiled helper of building: ``philox_fill``, ``count_edges``, ``place_u2_f8`` and so on."""
+    return load(*_build_source(name)).functions[name]
+
+
+@cache
+def _vector(name: str) -> Any:
+    return load(*_vector_source(name)).functions["vector"]
+
+
+def _pays(count: int, source: str, label: str, entries: dict[str, tuple[str, ...]]) -> bool:
+    """Tell whether to take the compiled way: always for many numbers, for fewer only if it is compiled already."""
+    return count >= _WORTH or (count >= _SMALL and ready(source, label, entries))
 
 
 class NativeDraws(Draws):
-    """Draws through compiled kernels."""
+    """Draws through compiled kernels, where that pays."""
 
     def _words(self, start: int, count: int, steps: np.ndarray) -> np.ndarray:
-        if count * len(steps) < _SMALL:
+        if not _pays(count * len(steps), *_build_source("philox_fill")):
             return super()._words(start, count, steps)
         first, last = start >> 2, (start + count + 3) >> 2
         out = np.empty((len(steps), 4 * (last - first)), dtype=np.uint32)
-        build_module().philox_fill(self.key[0], self.key[1], first, steps, out)
+        build_kernel("philox_fill")(self.key[0], self.key[1], first, steps, out)
         return out[:, start - 4 * first : start - 4 * first + count]
 
     def _words_at(self, block: np.ndarray, step: np.ndarray) -> np.ndarray:
-        if block.size < _SMALL:
+        if not _pays(block.size, *_build_source("philox_at")):
             return super()._words_at(block, step)
         out = np.empty((block.size, 4), dtype=np.uint32)
-        build_module().philox_at(self.key[0], self.key[1], np.ascontiguousarray(block), np.ascontiguousarray(step), out)
+        build_kernel("philox_at")(self.key[0], self.key[1], np.ascontiguousarray(block), np.ascontiguousarray(step), out)
         return out
 
     def fn(self, name: str, *x: Any) -> Any:
         """Evaluate one of the IR's functions."""
         array = np.asarray(x[0], dtype=np.float64)
-        if OPS[name].arity != 1 or array.size < _SMALL:
+        if OPS[name].arity != 1 or not _pays(array.size, *_vector_source(name)):
             return super().fn(name, *x)
         flat = np.ascontiguousarray(array).reshape(-1)
         out = np.empty_like(flat)

@@ -44,8 +44,9 @@ class NativeEngine(Engine):
             if shape not in self.shapes:
                 self.shapes.append(shape)
             self.kind.append(self.shapes.index(shape))
+        classes = frozenset(int(row[K.B_CLASS]) for d in self.edge_tables for row in d.blocks)
         compile_start = time.perf_counter()
-        self.kernel: Any = load(module_source(self.shapes, graph.precision), "engine", entries(graph.precision)).run
+        self.kernel: Any = load(module_source(self.shapes, graph.precision, classes), "engine", entries(graph.precision)).run
         self.compile_wall = time.perf_counter() - compile_start
         self._delays()
         self._parts()
@@ -85,7 +86,6 @@ class NativeEngine(Engine):
                     own = d.delays[row[K.B_DELAY_AT] : row[K.B_DELAY_AT] + row[K.B_NDELAY]]
                     shortest, longest = min(shortest, int(own[0])), max(longest, int(own[-1]))
         self.window = min(shortest, 64)
-        self.has_ring = ring > 0
         self.slots = max(1, ring)
         self.history = longest + 2 * self.window + 2
 
@@ -161,7 +161,7 @@ class NativeEngine(Engine):
                 k, self.threads, first, stop, self.window, self.control, part.status, self.graph.dt, part.pops, part.f,
                 part.scalars, part.keys, part.tabled, part.thresholds, part.scheduled, part.inbox, part.width, self.slots,
                 first - self.history, self.need, d.blocks, d.rows, d.delays, d.target16, d.target32, d.delay16, d.weight32,
-                d.weight64, d.shared, self.has_ring, self.logs, self.segments, records, part.where, out,
+                d.weight64, d.shared, self.logs, self.segments, records, part.where, out,
                 part.spike, part.words, part.counts,
             )
         )  # fmt: skip

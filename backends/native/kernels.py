@@ -17,27 +17,7 @@ from numba.core import cgutils
 from numba.core.typing import signature
 from numba.extending import intrinsic
 
-from neurosim.backends.native.tables import (
-    ARRIVED,
-    B_BASE,
-    B_CLASS,
-    B_DELAY_AT,
-    B_FIRST,
-    B_NDELAY,
-    B_POP,
-    B_ROW_AT,
-    B_WEIGHT_AT,
-    DUE16_F32,
-    DUE16_F64,
-    DUE16_SHARED,
-    DUE32_F64,
-    DUE32_SHARED,
-    GENERATION,
-    RING_F64,
-    RING_SHARED,
-    SPIN,
-    TILE,
-)
+from neurosim.backends.native.tables import ARRIVED, GENERATION, SPIN, TILE
 
 @intrinsic
 def atomic_add(typingctx, array, index, value):  # type: ignore[no-untyped-def]
@@ -181,69 +161,6 @@ def ring_each(inbox, width, slots, n, target, delay, weights, a, b, late, shift)
     """Scatter each edge's weight."""
     for k in range(a, b):
         inbox[((n + np.int64(delay[k + late])) % slots) * width + np.int64(target[k])] += np.float64(weights[k + shift])
-
-
-@njit(error_model="numpy")
-def deliver_due(tid, threads, n, slots, origin, inbox, width, blocks, rows, delays, target16, target32, delay16,
-                weight32, weight64, shared, logs, segments):  # type: ignore[no-untyped-def]
-    """Add what arrives in step n from the blocks that are delivered when due."""
-    at = (n % slots) * width
-    slot = inbox[at : at + width]
-    for b in range(blocks.shape[0]):
-        kind = blocks[b, B_CLASS]
-        if kind >= RING_SHARED:
-            continue
-        pop, first, row_at, nd = blocks[b, B_POP], blocks[b, B_FIRST], blocks[b, B_ROW_AT], blocks[b, B_NDELAY]
-        base, weight_at = blocks[b, B_BASE], blocks[b, B_WEIGHT_AT]
-        box = slot[base:]
-        for d in range(nd):
-            m = n - delays[blocks[b, B_DELAY_AT] + d]
-            if m < 0:
-                continue
-            h = m - origin
-            for q in range(threads):
-                log = logs[q]
-                for s in range(segments[q, h, pop], segments[q, h, pop + 1]):
-                    r = row_at + (np.int64(log[s]) - first) * nd + d
-                    lo, hi = rows[r], rows[r + 1]
-                    if lo == hi:
-                        continue
-                    if kind == DUE16_SHARED:
-                        add_shared(box, target16, lo, hi, shared[b])
-                    elif kind == DUE32_SHARED:
-                        add_shared(box, target32, lo, hi, shared[b])
-                    elif kind == DUE16_F64:
-                        add_each(box, target16, weight64, lo, hi, weight_at)
-                    elif kind == DUE32_F64:
-                        add_each(box, target32, weight64, lo, hi, weight_at)
-                    elif kind == DUE16_F32:
-                        add_each(box, target16, weight32, lo, hi, weight_at)
-                    else:
-                        add_each(box, target32, weight32, lo, hi, weight_at)
-
-
-@njit(error_model="numpy")
-def deliver_ring(tid, threads, m, slots, origin, inbox, width, blocks, rows, target32, delay16, weight32,
-                 weight64, shared, logs, segments):  # type: ignore[no-untyped-def]
-    """Scatter the spikes of step m from the blocks whose edges have delays of their own."""
-    h = m - origin
-    for b in range(blocks.shape[0]):
-        kind = blocks[b, B_CLASS]
-        if kind < RING_SHARED:
-            continue
-        pop, first, row_at = blocks[b, B_POP], blocks[b, B_FIRST], blocks[b, B_ROW_AT]
-        weight_at, late = blocks[b, B_WEIGHT_AT], blocks[b, B_BASE]
-        for q in range(threads):
-            log = logs[q]
-            for s in range(segments[q, h, pop], segments[q, h, pop + 1]):
-                r = row_at + np.int64(log[s]) - first
-                lo, hi = rows[r], rows[r + 1]
-                if kind == RING_SHARED:
-                    ring_shared(inbox, width, slots, m, target32, delay16, lo, hi, late, shared[b])
-                elif kind == RING_F64:
-                    ring_each(inbox, width, slots, m, target32, delay16, weight64, lo, hi, late, weight_at)
-                else:
-                    ring_each(inbox, width, slots, m, target32, delay16, weight32, lo, hi, late, weight_at)
 
 
 @njit(error_model="numpy")

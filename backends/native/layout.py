@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from neurosim.backends.native import tables as K
-from neurosim.backends.native.draws import NativeDraws, build_module
+from neurosim.backends.native.draws import NativeDraws, build_kernel
 from neurosim.errors import ConnectivityError
 from neurosim.ir.distributions import Draw, bound
 from neurosim.ir.edges import Edges, iter_edges
@@ -148,7 +148,7 @@ def _column(value: Any, dtype: Any) -> np.ndarray:
 
 def deliveries(graph: Graph, shares: list[Share]) -> list[Delivery]:
     """Build the rows of every thread: edges are generated twice, to count and to place, and never held as a list."""
-    module, threads = build_module(), len(shares)
+    threads, count_edges = len(shares), build_kernel("count_edges")
     blocks = blocks_of(graph, threads)
     offsets = list(graph.offsets().values())
     counts: list[list[np.ndarray]] = []  # [block][thread]
@@ -164,7 +164,7 @@ def deliveries(graph: Graph, shares: list[Share]) -> list[Delivery]:
                 if delay.min() < block.lowest or delay.max() > block.highest:
                     raise ConnectivityError("a delay lies outside the range of its distribution")
                 args = (_column(e.pre, np.uint32), _column(e.post, np.uint32), delay, offsets[block.population], sources, block.lowest, nd)
-                list(pool.map(lambda k, a=args, c=count, s=span, b=block: module.count_edges(*a, shares[k].place[b.receptor], c[k], s[k]),
+                list(pool.map(lambda k, a=args, c=count, s=span, b=block: count_edges(*a, shares[k].place[b.receptor], c[k], s[k]),
                               range(threads)))  # fmt: skip
             counts.append(count)
             spans.append(span)
@@ -176,7 +176,7 @@ def deliveries(graph: Graph, shares: list[Share]) -> list[Delivery]:
             for e in _pieces(graph, block, weights=block.weight is None):
                 args = (_column(e.pre, np.uint32), _column(e.post, np.uint32), _column(e.delay, np.int64),
                         _column(e.weight, np.float64), offsets[block.population], sources, block.lowest, nd)  # fmt: skip
-                list(pool.map(lambda k, a=args, n=b, r=block.receptor: out[k].place(module, n, a, shares[k].place[r]), range(threads)))
+                list(pool.map(lambda k, a=args, n=b, r=block.receptor: out[k].place(n, a, shares[k].place[r]), range(threads)))
     return [o.done() for o in out]
 
 
@@ -186,7 +186,7 @@ class _Rows:
     def __init__(self, delivery: Delivery, cursors: list[np.ndarray]) -> None:
         self.delivery, self.cursors = delivery, cursors
 
-    def place(self, module: Any, b: int, args: tuple[Any, ...], place: np.ndarray) -> None:
+    def place(self, b: int, args: tuple[Any, ...], place: np.ndarray) -> None:
         """Put one piece of edges into the rows of block b."""
         d = self.delivery
         if len(self.cursors[b]) == 0:
@@ -200,7 +200,7 @@ class _Rows:
             weights = d.weight32
         ring = kind >= K.RING_SHARED
         element = "f8" if weights.dtype == np.float64 else "f4"
-        module.functions[f"place_{'u2' if narrow else 'u4'}_{element}"](
+        build_kernel(f"place_{'u2' if narrow else 'u4'}_{element}")(
             *args, place, self.cursors[b], 0 if ring else int(d.blocks[b, K.B_BASE]), d.target16 if narrow else d.target32,
             weights, int(d.blocks[b, K.B_WEIGHT_AT]), d.delay16 if ring else NO_DELAY, int(d.blocks[b, K.B_BASE]) if ring else 0,
         )  # fmt: skip

@@ -22,6 +22,22 @@ from neurosim.ir.ops import FUNCTIONS
 from neurosim.ir.program import Program
 
 TILE = tables.TILE
+RINGS = frozenset((tables.RING_SHARED, tables.RING_F32, tables.RING_F64))
+
+_DUE = {
+    tables.DUE16_SHARED: "add_shared(box, target16, lo, hi, shared[b])",
+    tables.DUE32_SHARED: "add_shared(box, target32, lo, hi, shared[b])",
+    tables.DUE16_F32: "add_each(box, target16, weight32, lo, hi, weight_at)",
+    tables.DUE32_F32: "add_each(box, target32, weight32, lo, hi, weight_at)",
+    tables.DUE16_F64: "add_each(box, target16, weight64, lo, hi, weight_at)",
+    tables.DUE32_F64: "add_each(box, target32, weight64, lo, hi, weight_at)",
+}
+_RING = {
+    tables.RING_SHARED: "ring_shared(inbox, width, slots, m, target32, delay16, lo, hi, late, shared[b])",
+    tables.RING_F32: "ring_each(inbox, width, slots, m, target32, delay16, weight32, lo, hi, late, weight_at)",
+    tables.RING_F64: "ring_each(inbox, width, slots, m, target32, delay16, weight64, lo, hi, late, weight_at)",
+}
+"""Storage class of a block -> the call that delivers a run of its edges."""
 
 
 @dataclass(frozen=True)
@@ -83,8 +99,12 @@ def shape_of(pop: PopulationNode, checked: bool) -> Shape:
     )
 
 
-def module_source(shapes: list[Shape], precision: str) -> str:
-    """Return the text of the module for a set of programs: kernels, functions, programs, and the loop over steps."""
+def module_source(shapes: list[Shape], precision: str, classes: frozenset[int]) -> str:
+    """Return the text of the module for a set of programs: kernels, functions, programs, and the loop over steps.
+
+    ``classes`` are the storage classes of the network's edges; only their branches are printed, since compiling is
+    what a first run waits for.
+    """
     dtype = "f64" if precision == "double" else "f32"
     used = sorted({ins.op for s in shapes for ins in s.program.instrs if ins.op in FUNCTIONS}
                   | ({"ndtri"} if any(op == "normal" for s in shapes for op, _ in s.draws) else set()))  # fmt: skip
@@ -99,7 +119,7 @@ def module_source(shapes: list[Shape], precision: str) -> str:
     parts += [p for p in function_sources(used, dtype) if p not in known]
     for k, shape in enumerate(shapes):
         parts += [_tile(k, shape, dtype), _update(k, shape, dtype)]
-    parts.append(_loop(shapes))
+    parts += [_deliver_due(classes), *([_deliver_ring(classes)] if classes & RINGS else []), _loop(shapes, bool(classes & RINGS))]
     return "\n\n".join(parts)
 
 
@@ -319,11 +339,69 @@ def entries(precision: str) -> dict[str, tuple[str, ...]]:
     text = f"""tid i, threads i, first i, last i, window i, control i8:1, status i8:1, dt d, pops i8:2, f {f}:1, scalars {f}:1,
         keys i8:1, tabled {f}:1, thresholds u4:1, scheduled i8:1, inbox f8:1, width i, slots i, origin i, need i, blocks i8:2,
         rows i8:1, delays i8:1, target16 u2:1, target32 u4:1, delay16 u2:1, weight32 f4:1, weight64 f8:1, shared f8:1,
-        has_ring i, logs i4:2, segments i8:3, records i8:2, where i8:2, out {f}:1, spike u1:1, words u4:1, counts i4:1"""
+        logs i4:2, segments i8:3, records i8:2, where i8:2, out {f}:1, spike u1:1, words u4:1, counts i4:1"""
     return {"run": tuple(a.split()[1] for a in text.split(","))}
 
 
-def _loop(shapes: list[Shape]) -> str:
+def _branches(calls: Mapping[int, str], classes: frozenset[int], indent: str) -> list[str]:
+    used = [k for k in calls if k in classes]
+    if len(used) == 1:
+        return [f"{indent}{calls[used[0]]}"]
+    return [f"{indent}{'if' if k == used[0] else 'elif'} kind == {k}:\n{indent}    {calls[k]}" for k in used]
+
+
+def _deliver_due(classes: frozenset[int]) -> str:
+    """Print the delivery of what arrives in step n."""
+    body = _branches(_DUE, classes, " " * 20) or [" " * 20 + "pass"]
+    return "\n".join([_DELIVER_DUE, *body])
+
+
+def _deliver_ring(classes: frozenset[int]) -> str:
+    """Print the scattering of the spikes of step m from the blocks whose edges have delays of their own."""
+    return "\n".join([_DELIVER_RING, *_branches(_RING, classes, " " * 16)])
+
+
+_DELIVER_DUE = """@njit(error_model="numpy")
+def deliver_due(threads, n, slots, origin, inbox, width, blocks, rows, delays, target16, target32, weight32, weight64,
+                shared, logs, segments):
+    at = (n % slots) * width
+    slot = inbox[at : at + width]
+    for b in range(blocks.shape[0]):
+        kind = blocks[b, B_CLASS]
+        if kind >= RING_SHARED:
+            continue
+        pop, first, row_at, nd = blocks[b, B_POP], blocks[b, B_FIRST], blocks[b, B_ROW_AT], blocks[b, B_NDELAY]
+        base, weight_at = blocks[b, B_BASE], blocks[b, B_WEIGHT_AT]
+        box = slot[base:]
+        for d in range(nd):
+            m = n - delays[blocks[b, B_DELAY_AT] + d]
+            if m < 0:
+                continue
+            h = m - origin
+            for q in range(threads):
+                log = logs[q]
+                for s in range(segments[q, h, pop], segments[q, h, pop + 1]):
+                    r = row_at + (np.int64(log[s]) - first) * nd + d
+                    lo, hi = rows[r], rows[r + 1]"""
+
+_DELIVER_RING = """@njit(error_model="numpy")
+def deliver_ring(threads, m, slots, origin, inbox, width, blocks, rows, target32, delay16, weight32, weight64, shared,
+                 logs, segments):
+    h = m - origin
+    for b in range(blocks.shape[0]):
+        kind = blocks[b, B_CLASS]
+        if kind < RING_SHARED:
+            continue
+        pop, first, row_at = blocks[b, B_POP], blocks[b, B_FIRST], blocks[b, B_ROW_AT]
+        weight_at, late = blocks[b, B_WEIGHT_AT], blocks[b, B_BASE]
+        for q in range(threads):
+            log = logs[q]
+            for s in range(segments[q, h, pop], segments[q, h, pop + 1]):
+                r = row_at + np.int64(log[s]) - first
+                lo, hi = rows[r], rows[r + 1]"""
+
+
+def _loop(shapes: list[Shape], ring: bool) -> str:
     """Print the entry point: the loop over steps of one thread."""
     branches = []
     for k in range(len(shapes)):
@@ -335,7 +413,7 @@ def _loop(shapes: list[Shape]) -> str:
             "@njit(error_model='numpy')",
             "def run(tid, threads, first, last, window, control, status, dt, pops, f, scalars, keys, tabled, thresholds, scheduled,",
             "        inbox, width, slots, origin, need, blocks, rows, delays, target16, target32, delay16, weight32, weight64,",
-            "        shared, has_ring, logs, segments, records, where, out, spike, words, counts):",
+            "        shared, logs, segments, records, where, out, spike, words, counts):",
             '    """Step one thread\'s neurons from ``first`` to ``last``; return the step reached (less if a log is full)."""',
             "    log = logs[tid]",
             "    at = segments[tid, first - 1 - origin, pops.shape[0]]",
@@ -350,13 +428,14 @@ def _loop(shapes: list[Shape]) -> str:
             "            if atomic_load(control, FULL + 8 * (turn & 1)) != 0:",
             "                status[1] = scattered",
             "                return n",
-            "            if has_ring:",
-            "                while scattered < n:",
-            "                    deliver_ring(tid, threads, scattered, slots, origin, inbox, width, blocks, rows, target32, delay16,",
-            "                                 weight32, weight64, shared, logs, segments)",
-            "                    scattered += 1",
-            "        deliver_due(tid, threads, n, slots, origin, inbox, width, blocks, rows, delays, target16, target32, delay16,",
-            "                    weight32, weight64, shared, logs, segments)",
+            *([
+                "            while scattered < n:",
+                "                deliver_ring(threads, scattered, slots, origin, inbox, width, blocks, rows, target32, delay16, weight32,",
+                "                             weight64, shared, logs, segments)",
+                "                scattered += 1",
+            ] if ring else []),
+            "        deliver_due(threads, n, slots, origin, inbox, width, blocks, rows, delays, target16, target32, weight32,",
+            "                    weight64, shared, logs, segments)",
             "        slot = inbox[(n % slots) * width : (n % slots + 1) * width]",
             "        h = n - origin",
             "        for p in range(pops.shape[0]):",

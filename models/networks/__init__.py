@@ -1,1 +1,12 @@
-"""Published networks under the names that the command line takes."""
+"""Published networks under the names that the command line takes: ``neurosim run cuba``.
+
+Each is a function of keyword parameters that returns a :class:`~neurosim.lang.network.Network` with the spikes of all
+populations recorded, a ``default_duration``, and the ``published`` rates to compare with.
+"""
+
+from neurosim.models.networks.brunel import brunel
+from neurosim.models.networks.coba import coba
+from neurosim.models.networks.cuba import cuba
+from neurosim.models.networks.potjans_diesmann import potjans_diesmann
+
+__all__ = ["brunel", "coba", "cuba", "potjans_diesmann"]

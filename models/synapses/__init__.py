@@ -1,5 +1,8 @@
 """Receptors: what an arriving spike does to its target."""
 
+from neurosim.models.synapses.alpha import AlphaConductance, AlphaCurrent
+from neurosim.models.synapses.delta import DeltaCurrent
 from neurosim.models.synapses.exponential import ExpConductance, ExpCurrent
+from neurosim.models.synapses.pulse import PulseCurrent
 
-__all__ = ["ExpConductance", "ExpCurrent"]
+__all__ = ["AlphaConductance", "AlphaCurrent", "DeltaCurrent", "ExpConductance", "ExpCurrent", "PulseCurrent"]

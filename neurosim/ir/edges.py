@@ -17,6 +17,9 @@ from neurosim.ir.program import Program
 from neurosim.ir.random import Draws
 from neurosim.ir.rules import EdgeContext
 
+MAX_DELAY = 65535
+"""Longest delay in steps: it fits 16 bits."""
+
 MakeDraws = Callable[[int, str], Draws]
 
 
@@ -149,6 +152,7 @@ def _delay(graph: Graph, projection: ProjectionNode, ctx: EdgeContext, start: in
         raise ConnectivityError(
             f"a delay of projection '{projection.name}' is {steps.min():g} steps; the smallest is 1: bound the distribution "
             f"with lo={graph.dt * 1e3:g}*ms", projection.where)  # fmt: skip
-    if len(steps) and steps.max() > 65535:
-        raise ConnectivityError(f"a delay of projection '{projection.name}' is {steps.max():g} steps; the largest is 65535", projection.where)
+    if len(steps) and steps.max() > MAX_DELAY:
+        raise ConnectivityError(
+            f"a delay of projection '{projection.name}' is {steps.max():g} steps; the largest is {MAX_DELAY}", projection.where)  # fmt: skip
     return steps.astype(np.int64)

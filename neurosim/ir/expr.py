@@ -41,6 +41,9 @@ def name(text: str) -> Expr:
 
 ZERO, ONE = const(0.0), const(1.0)
 
+MAX_NODES, MAX_SUM = 10_000, 32
+"""Largest tree, and longest sum that is written as a chain."""
+
 
 def is_zero(e: Expr) -> bool:
     """Tell whether a tree is the literal zero."""
@@ -48,8 +51,8 @@ def is_zero(e: Expr) -> bool:
 
 
 def is_one(e: Expr) -> bool:
-    """Tell whether a tree is the dimensionless literal one."""
-    return e.op == "const" and e.attr == 1.0
+    """Tell whether a tree is the dimensionless literal one (a unit such as ``second`` is not)."""
+    return e.op == "const" and e.attr == 1.0 and e.dim is None
 
 
 def add(a: Expr, b: Expr) -> Expr:
@@ -87,11 +90,39 @@ def call(op: str, *args: Expr) -> Expr:
 
 
 def total(terms: Iterable[Expr]) -> Expr:
-    """Sum from left to right."""
+    """Sum from left to right; more than :data:`MAX_SUM` terms by halves, so that the tree stays flat."""
+    given = list(terms)
+    if len(given) > MAX_SUM:
+        middle = len(given) // 2
+        return add(total(given[:middle]), total(given[middle:]))
     out = ZERO
-    for term in terms:
+    for term in given:
         out = add(out, term)
     return out
+
+
+def measure(e: Expr) -> tuple[int, int]:
+    """Return the number of nodes of a tree and its depth; quick also where subtrees are shared."""
+    seen: dict[int, tuple[int, int]] = {}
+    open_ = [e]
+    while open_:
+        node = open_[-1]
+        missing = [a for a in node.args if id(a) not in seen]
+        if missing:
+            open_ += missing
+            continue
+        open_.pop()
+        parts = [seen[id(a)] for a in node.args]
+        seen[id(node)] = 1 + sum(p[0] for p in parts), 1 + max((p[1] for p in parts), default=0)
+    return seen[id(e)]
+
+
+def too_large(e: Expr, depth: int) -> str | None:
+    """Say in what a tree exceeds the limits that keep every pass quick and off the end of the stack."""
+    size, levels = measure(e)
+    if size > MAX_NODES:
+        return f"an expression has {size} operations once written out; at most {MAX_NODES} are allowed"
+    return f"an expression is nested {levels} levels deep; at most {depth} are allowed" if levels > depth else None
 
 
 def walk(e: Expr) -> Iterable[Expr]:
@@ -113,8 +144,8 @@ def replace(e: Expr, how: Callable[[Expr], Expr | None]) -> Expr:
         return new
     if not e.args:
         return e
-    args = tuple(replace(a, how) for a in e.args)
-    return e if args == e.args else Expr(e.op, args, e.attr, e.dim, e.span)
+    args = tuple([replace(a, how) for a in e.args])
+    return e if all(a is b for a, b in zip(args, e.args, strict=True)) else Expr(e.op, args, e.attr, e.dim, e.span)
 
 
 def substitute(e: Expr, table: Mapping[str, Expr]) -> Expr:
@@ -170,27 +201,29 @@ _COMPARE_TEXT = {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne":
 
 
 def render(e: Expr, level: int = -1) -> str:
-    """Write a tree as the text that would parse to it (SI numbers)."""
+    """Write a tree as the text that would parse to it (SI numbers, to the bit)."""
     if e.op == "const":
-        return f"{e.attr:g}"
+        text = repr(float(e.attr)).removesuffix(".0")
+        return f"({text})" if text.startswith("-") and level > 4 else text
     if e.op == "name":
         return str(e.attr)
     if e.op == "next":
         return f"{e.attr}[n+1]"
     if e.op in COMPARE:
-        text, at = f"{render(e.args[0], 3)} {_COMPARE_TEXT[e.op]} {render(e.args[1], 3)}", 3
+        text, at = f"{render(e.args[0], 4)} {_COMPARE_TEXT[e.op]} {render(e.args[1], 4)}", 3
     elif e.op in _INFIX:
         sign, at = _INFIX[e.op]
-        tight = at + (1 if e.op in ("sub", "div") else 0)
-        text = f"{render(e.args[0], at)} {sign} {render(e.args[1], tight)}"
+        text = f"{render(e.args[0], at)} {sign} {render(e.args[1], at + 1)}"
+    elif e.op == "pow":
+        text, at = f"{render(e.args[0], 8)} ** {render(e.args[1], 8)}", 7
     elif e.op in ("neg", "not"):
         text, at = f"{'-' if e.op == 'neg' else 'not '}{render(e.args[0], 6)}", 2 if e.op == "not" else 4
     else:
-        return f"{e.op}({', '.join(render(a) for a in e.args)})"
+        return f"{'where' if e.op == 'select' else e.op}({', '.join(render(a) for a in e.args)})"
     return f"({text})" if at < level else text
 
 
 __all__ = [
-    "FUNCTIONS", "ONE", "ZERO", "Expr", "add", "call", "const", "div", "is_one", "is_zero", "linear", "mul", "name",
-    "names", "neg", "rename", "render", "replace", "sub", "substitute", "total", "walk",
+    "FUNCTIONS", "ONE", "ZERO", "Expr", "add", "call", "const", "div", "is_one", "is_zero", "linear", "measure", "mul",
+    "name", "names", "neg", "rename", "render", "replace", "sub", "substitute", "too_large", "total", "walk",
 ]  # fmt: skip

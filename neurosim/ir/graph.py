@@ -113,10 +113,18 @@ class Table:
 
 @dataclass(frozen=True)
 class PoissonTable:
-    """Inversion thresholds: ``thresholds`` [U, K] (32-bit), ``row`` the row of each neuron (None: row 0 for all)."""
+    """Inversion thresholds: ``thresholds`` [U, K] (32-bit), ``row`` the row of each neuron (None: row 0 for all).
+
+    Rows are filled up with 2^32 - 1, which is no threshold (:func:`neurosim.ir.random.poisson_thresholds` has none).
+    """
 
     thresholds: Array
     row: Array | None
+
+    def unpadded(self, k: int) -> Array:
+        """Return the thresholds of row k."""
+        row = self.thresholds[k]
+        return row[row != 0xFFFFFFFF]
 
 
 @dataclass(frozen=True)
@@ -259,6 +267,8 @@ def _feed(hasher: Any, value: Any) -> None:
         _feed(hasher, value.edges_hash())
     elif isinstance(value, (float, np.floating)):
         hasher.update(float(value).hex().encode())
+    elif isinstance(value, (int, np.integer)):
+        hasher.update(f"<{int(value)}".encode())
     else:
         hasher.update(f"<{value!r}".encode())
 

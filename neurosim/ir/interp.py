@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import DTypeLike, NDArray
 
 from neurosim.errors import VerifyError
 from neurosim.ir.functions import FUNCTIONS as BODIES
@@ -140,7 +140,7 @@ def call(name: str, *arrays: Any, dtype: DTypeLike = np.float64) -> Any:
     fmt = _format(dtype)
     given = np.broadcast_arrays(*[np.asarray(a, dtype=fmt.dtype) for a in arrays])
     flat = [a.reshape(-1) for a in given]
-    out = np.empty(flat[0].size, dtype=fmt.dtype)
+    out: NDArray[Any] = np.empty(flat[0].size, dtype=fmt.dtype)
     with np.errstate(all="ignore"):
         for start in range(0, out.size, _CHUNK):
             out[start : start + _CHUNK] = _function(name, [a[start : start + _CHUNK] for a in flat], fmt)

@@ -31,6 +31,7 @@ from __future__ import annotations
 import hashlib
 import math
 from decimal import Context, Decimal
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -316,9 +317,7 @@ def poisson_inversion(words: U32, mean: ArrayLike, exp: Any = None) -> I64:
     if exp is None:
         from neurosim.ir.interp import call
 
-        def exp(x: F64) -> F64:
-            return np.asarray(call("exp", x))
-
+        exp = partial(call, "exp")
     u, means = np.broadcast_arrays(uniform_from_words(np.asarray(words, dtype=np.uint32)), np.asarray(mean, np.float64))
     shape, u, means = u.shape, u.reshape(-1), means.reshape(-1)
     count = np.zeros(u.size, dtype=np.int64)

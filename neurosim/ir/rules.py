@@ -100,18 +100,18 @@ class EdgeContext:
 
     def is_autapse(self, pre: NDArray[Any], post: NDArray[Any]) -> NDArray[np.bool_]:
         """Tell for every pair whether both are the same neuron."""
-        return self.self_post[pre] == post.astype(np.int64)
+        return np.asarray(self.self_post[pre] == post.astype(np.int64))
 
     def distance(self, pre: NDArray[Any], post: NDArray[Any]) -> F64:
         """Return ``sqrt((dx dx + dy dy) + dz dz)`` of pairs, in metres."""
         a, b = self._positions("pre"), self._positions("post")
-        total = None
+        total = np.zeros(len(pre))  # adding the first square to it changes no bit
         for axis in range(3):
             d = a[axis][pre]
             d -= b[axis][post]
             d *= d
-            total = d if total is None else np.add(total, d, out=total)
-        return np.sqrt(total)
+            total += d
+        return np.sqrt(total, out=total)
 
     def evaluate(
         self, program: Program, pre: NDArray[Any], post: NDArray[Any], index: int | NDArray[Any], stream: str
@@ -246,8 +246,8 @@ class Rule:
 
     def describe(self) -> str:
         """Return one line: the rule's name and its parameters."""
-        fields = dataclasses.fields(self) if dataclasses.is_dataclass(self) else ()
-        return f"{type(self).__name__}({', '.join(f'{f.name}={_shown(getattr(self, f.name))}' for f in fields)})"
+        names: list[str] = [f.name for f in dataclasses.fields(self)] if dataclasses.is_dataclass(self) else []
+        return f"{type(self).__name__}({', '.join(f'{n}={_shown(getattr(self, n))}' for n in names)})"
 
 
 def _shown(value: Any) -> str:
@@ -408,7 +408,7 @@ class FixedProbability(Rule):
 
 
 def _batch(count: float) -> int:
-    return int(min(max(8.0, math.ceil(count + 4.0)), 16.0 * _BLOCK))
+    return int(min(max(8.0, math.ceil(count + 4.0)), float(_BLOCK)))
 
 
 @dataclass(frozen=True)
@@ -884,7 +884,7 @@ def _indices(name: str, given: ArrayLike) -> U32:
     if array.size and (array.min() < 0 or array.max() >= GROUP_LIMIT):
         raise ConnectivityError(f"{name} must hold indices from 0 to 2^31 - 1, not {array.min()} to {array.max()}")
     out = np.ascontiguousarray(array, dtype=np.uint32)
-    if out is array or out.base is not None:
+    if out.flags.writeable and np.shares_memory(out, array):
         out = out.copy()
     out.flags.writeable = False
     return out
@@ -910,7 +910,7 @@ def from_matrix(matrix: Any) -> tuple[EdgeList, F64]:
     if not np.isfinite(weights).all():
         at = int(np.argmin(np.isfinite(weights)))
         raise ConnectivityError(f"the weight from {row[at]} to {col[at]} is {weights[at]}; weights must be finite")
-    return EdgeList(row, col), weights
+    return EdgeList(_indices("row", row), _indices("column", col)), weights
 
 
 __all__ = [

@@ -12,7 +12,7 @@ def whole_steps(seconds: float, dt: float, what: str, where: str | None, least: 
     """Return a constant duration in steps, or complain and name the nearest legal values."""
     ratio = seconds / dt
     steps = round(ratio)
-    if abs(ratio - steps) <= TOLERANCE and steps >= least:
+    if abs(ratio - steps) <= max(TOLERANCE, 4e-16 * ratio) and steps >= least:  # the quotient itself is rounded
         return int(steps)
     low = max(least, int(ratio // 1))
     legal = f"{_ms((low) * dt)} or {_ms((low + 1) * dt)}" if ratio > least else _ms(least * dt)

@@ -51,7 +51,11 @@ def _programs(pop: PopulationNode) -> Iterator[str]:
             stored.add(ins.attr)
         if ins.op in EFFECTS and ins.phase not in (INTEGRATE, REACT):
             yield f"%{k}: {ins.op} in phase {ins.phase}"
-    types = program.types()
+    try:
+        types = program.types()
+    except VerifyError as e:
+        yield e.message
+        return
     for k, ins in enumerate(program.instrs):
         if ins.op in ("and", "or", "not", "emit") and any(types[a] != "b" for a in ins.args):
             yield f"%{k}: {ins.op} of a value that is not boolean"

@@ -17,10 +17,18 @@ import numpy as np
 
 from neurosim.errors import DimensionError, EquationError, ParameterError, UnknownNameError, caller, suggest
 from neurosim.ir.distributions import Draw
-from neurosim.ir.expr import Expr, linear, names
-from neurosim.lang.parser import RESERVED, Equation, Statement, parse_equations, parse_expression, parse_statements
+from neurosim.ir.expr import ZERO, Expr, add, is_one, is_zero, linear, names, walk
+from neurosim.lang.parser import (
+    Equation,
+    Statement,
+    drawn,
+    parse_equations,
+    parse_expression,
+    parse_statements,
+    reserved,
+)
 from neurosim.params import Param, table
-from neurosim.units import DIMENSIONLESS, TIME, UNITS, Dimension, Quantity, quantity
+from neurosim.units import DIMENSIONLESS, TIME, UNITS, Dimension, Quantity, quantity, scalar
 
 METHODS = ("auto", "exact", "exponential_euler", "euler", "rk2", "rk4")
 
@@ -41,7 +49,7 @@ def _pair(a: Any, b: Any, what: str, *more: Any) -> tuple[list[float | None], Di
     if len(dims) != 1:
         raise DimensionError(f"{what}: all arguments need the same dimension, got {', '.join(map(str, dims))}", where)
     dim = dims.pop()
-    return [None if x is None else float(quantity(x, dim, what, where)) for x in (a, b, *more)], dim
+    return [None if x is None else scalar(x, dim, what, where) for x in (a, b, *more)], dim
 
 
 def uniform(low: Any, high: Any) -> Random:
@@ -99,7 +107,7 @@ class TimedArray:
         self.values = np.array(quantity(values, self.dim, "the values of a TimedArray", self.where), dtype=float)
         if self.values.ndim not in (1, 2) or self.values.shape[0] == 0:
             raise ParameterError(f"a TimedArray is [T] or [T, N], got shape {self.values.shape}", self.where)
-        self.dt = float(quantity(dt, TIME, "the dt of a TimedArray", self.where))
+        self.dt = scalar(dt, TIME, "the dt of a TimedArray", self.where)
         self.repeat = bool(repeat)
 
     def __repr__(self) -> str:
@@ -119,14 +127,19 @@ class Component:
         self.text = equations
         self.params: dict[str, Param] = {}
         self.values: dict[str, Any] = {}
+        self.init: dict[str, Any] = {}
         self.prototype: Component = self
         for key, value in params.items():
-            if key in RESERVED or not key.isidentifier():
-                raise ParameterError(f"'{key}' cannot be a parameter of {self.name}: the name is reserved", self.where)
+            problem = reserved(key)
+            if problem:
+                raise ParameterError(f"'{key}' cannot be a parameter of {self.name}: {problem}", self.where)
+            if isinstance(value, (list, tuple)) and value and isinstance(value[0], Quantity):
+                value = Quantity(quantity(value, value[0].dim, f"{key} of {self.name}", self.where), value[0].dim)
             self.params[key] = value if isinstance(value, Param) else _declared(value)
             if not isinstance(value, Param):
-                self.values[key] = value
+                self.values[key] = check_value(value, self.params[key], f"{key} of {self.name}", self.where)
         self.equations: tuple[Equation, ...] = parse_equations(equations, (*self.params, *outer), self.where)
+        self.draws = max((drawn(eq.expr) for eq in self.equations), default=0)
         for eq in self.equations:
             if eq.var in self.params:
                 raise EquationError(f"'{eq.var}' is both a parameter and a variable of {self.name}", self.where)
@@ -189,8 +202,23 @@ class Component:
         given = ", ".join(f"{k}={v}" for k, v in self.values.items() if np.ndim(getattr(v, "value", v)) == 0)
         return f"{self.name}({given})"
 
-    def _parse(self, text: str, more: tuple[str, ...] = ()) -> Expr:
-        return parse_expression(text, (*self.own, *more), self.where)
+    def _initial(self, init: Mapping[str, Any] | None) -> None:
+        """Keep initial values of the component's own variables."""
+        self.init = dict(init or {})
+        for var in self.init:
+            if var not in self.variables:
+                raise UnknownNameError(f"{self.name} has no state variable '{var}'{suggest(var, self.variables)}", self.where)
+
+    def _parse(self, text: str, more: tuple[str, ...] = (), condition: bool = False) -> Expr:
+        """Parse an expression whose random numbers are none of those before it."""
+        out = parse_expression(text, (*self.own, *more), self.where, condition, self.draws)
+        self.draws = max(self.draws, drawn(out))
+        return out
+
+    def _statements(self, text: str, more: tuple[str, ...] = ()) -> tuple[Statement, ...]:
+        out = parse_statements(text, (*self.own, *more), self.where, self.draws)
+        self.draws = max([self.draws, *(drawn(st.expr) for st in out)])
+        return out
 
 
 def check_value(value: Any, param: Param, what: str, where: str | None) -> Any:
@@ -199,14 +227,14 @@ def check_value(value: Any, param: Param, what: str, where: str | None) -> Any:
         return value
     if isinstance(value, (Random, TimedArray)):
         if param.dim is not None and value.dim != param.dim:
-            raise DimensionError(f"{what} must be {_article(param.dim)}, got {value!r} of {value.dim}", where)
+            raise DimensionError(f"{what} must be {_article(param.dim)}, got {value!r}, which is {value.dim}", where)
         return value
     if param.dim is not None:
         si = quantity(value, param.dim, what, where)
         param.check(si, what, where)
         return Quantity(si, param.dim) if param.dim != DIMENSIONLESS else si
     if isinstance(value, Quantity):
-        param.check(value.value, what, where)
+        param.check(quantity(value, value.dim, what, where), what, where)
         return value
     si = quantity(value, DIMENSIONLESS, what, where)
     param.check(si, what, where)
@@ -239,6 +267,8 @@ class Receptor(Component):
         or before it.
     port : str
         The name in the cell's equations that the outputs of all receptors are summed into.
+    init : mapping, optional
+        Initial values of the receptor's variables, as for a cell.
     **params
         Parameters: a value, or a :class:`~neurosim.params.Param`.
     """
@@ -246,24 +276,30 @@ class Receptor(Component):
     kind = "receptor"
 
     def __init__(self, equations: str = "", *, event: str, output: str | None = None, when: str = "after",
-                 port: str = "i", name: str | None = None, source: str = "", doc: str = "", **params: Any) -> None:  # fmt: skip
+                 port: str = "i", init: Mapping[str, Any] | None = None, name: str | None = None, source: str = "",
+                 doc: str = "", **params: Any) -> None:  # fmt: skip
         super().__init__(equations, params, name, source, doc)
+        self._initial(init)
         if when not in ("after", "before"):
             raise ParameterError(f"when must be 'after' or 'before' (the decay of the step), got {when!r}", self.where)
+        if "w" in self.own:
+            raise EquationError(f"'w' is the weight that arrives: {self.name} cannot give the name to anything else", self.where)
         self.when, self.port = when, port
         self.output = None if output is None else self._parse(output)
         self.event_text = event
-        self.event: tuple[Statement, ...] = parse_statements(event, (*self.own, "w"), self.where)
+        self.event: tuple[Statement, ...] = self._statements(event, ("w",))
         self.gains: dict[str, Expr] = {}
         for st in self.event:
             split = linear(st.expr, {st.var, "w"})
-            ok = split is not None and split[0].get(st.var) is not None and "w" in split[0]
-            if not ok or split is None or str(split[0][st.var]) != "1" or str(split[1]) != "0":
+            if split is None or "w" not in split[0] or not is_one(split[0].get(st.var, ZERO)) or not is_zero(split[1]):
                 raise EquationError(
                     f"an arrival can only add to a variable, in proportion to the weight: 'x += gain*w', not '{st.text}'",
                     self.where,
                 )
-            self.gains[st.var] = split[0]["w"]
+            gain = split[0]["w"]
+            if any(x.op in ("uniform", "normal", "next") for x in walk(gain)):
+                raise EquationError(f"the gain of an arrival cannot be random or read a new value ([n+1]): '{st.text}'", self.where)
+            self.gains[st.var] = add(self.gains[st.var], gain) if st.var in self.gains else gain
 
     def _option(self, key: str, value: Any) -> bool:
         if key == "when":
@@ -286,13 +322,16 @@ class Current(Component):
         The value in step n; may use ``t`` (= n dt), ``dt``, ``uniform()``, ``normal()``.
     port : str
         The name in the cell's equations it is added to.
+    init : mapping, optional
+        Initial values of the stimulus' variables, as for a cell.
     """
 
     kind = "current"
 
-    def __init__(self, equations: str = "", *, output: str, port: str = "i", name: str | None = None,
-                 source: str = "", doc: str = "", **params: Any) -> None:  # fmt: skip
+    def __init__(self, equations: str = "", *, output: str, port: str = "i", init: Mapping[str, Any] | None = None,
+                 name: str | None = None, source: str = "", doc: str = "", **params: Any) -> None:  # fmt: skip
         super().__init__(equations, params, name, source, doc)
+        self._initial(init)
         self.port = port
         self.output = self._parse(output)
 
@@ -330,7 +369,9 @@ class Drive(Component):
         for key, value in (("rate", rate), ("weight", weight), ("n", n)):
             if not (varying and key == "rate"):
                 self.set(key, value)
-        if np.ndim(getattr(self.value("weight"), "value", self.value("weight"))) != 0:
+        given_weight = self.value("weight")
+        single = not isinstance(given_weight, (str, Random, TimedArray))
+        if not single or np.ndim(getattr(given_weight, "value", given_weight)) != 0:
             raise ParameterError("the weight of a Poisson drive is one value; use several drives for several weights", self.where)
         self.receptor = receptor
         self.rate_expr = self._parse(rate) if varying else self._parse("rate")
@@ -377,14 +418,15 @@ class Cell(Component):
         if isinstance(refractory, Quantity):
             params = {**params, "t_refractory": refractory}
             refractory = "t_refractory"
-        super().__init__(equations, params, name, source, doc, ())
+        ports = (ports,) if isinstance(ports, str) else tuple(ports)
+        super().__init__(equations, params, name, source, doc, ports)
         self.ports = tuple(p for p in ports if p not in self.own)
         self.schedule = schedule
         self.edge = bool(edge)
         self.method = _method(method, self.where)
-        self.threshold = None if threshold is None else self._parse(threshold)
+        self.threshold = None if threshold is None else self._parse(threshold, condition=True)
         self.threshold_text = threshold or ""
-        self.reset: tuple[Statement, ...] = () if reset is None else parse_statements(reset, tuple(self.own), self.where)
+        self.reset: tuple[Statement, ...] = () if reset is None else self._statements(reset)
         self.refractory = None if refractory is None else self._parse(refractory)
         for st in self.reset:
             if st.var not in self.variables:
@@ -392,25 +434,46 @@ class Cell(Component):
                                     f"{suggest(st.var, self.variables)}", self.where)  # fmt: skip
         if threshold is None and (reset is not None or refractory is not None):
             raise EquationError(f"{self.name} has a reset or refractory period but no threshold", self.where)
+        self._old_values_only()
         if clamp is None:
-            read = names(self.threshold) if self.threshold is not None and self.refractory is not None else set()
+            read = self._read(self.threshold) if self.threshold is not None and self.refractory is not None else set()
             clamp = [v for v in self.variables if v in read]
-        self.clamp = tuple(clamp)
+        self.clamp = (clamp,) if isinstance(clamp, str) else tuple(clamp)
         for var in self.clamp:
             if var not in self.variables:
                 raise EquationError(f"clamp names '{var}', which is no state variable of {self.name}"
                                     f"{suggest(var, self.variables)}", self.where)  # fmt: skip
         self.receptors: dict[str, Receptor] = {}
         self._receptors(receptors or {})
-        self.init: dict[str, Any] = dict(init or {})
+        self.init = dict(init or {})
+
+    def _old_values_only(self) -> None:
+        parts = [("the threshold", self.threshold, self.threshold_text), ("the refractory period", self.refractory, "")]
+        for what, e, text in [*parts, *(("a reset", st.expr, st.text) for st in self.reset)]:
+            if e is not None and any(x.op == "next" for x in walk(e)):
+                raise EquationError(f"{what} of {self.name} cannot read a new value ([n+1]): it comes after the step, so "
+                                    f"the plain name is the new value{f': {text!r}' if text else ''}", self.where)  # fmt: skip
+
+    def _read(self, e: Expr) -> set[str]:
+        """Return the names an expression reads, also through intermediates."""
+        lets = {eq.var: eq.expr for eq in self.equations if eq.kind == "let"}
+        seen: set[str] = set()
+        open_ = list(names(e))
+        while open_:
+            key = open_.pop()
+            if key not in seen:
+                seen.add(key)
+                open_ += names(lets[key]) if key in lets else ()
+        return seen
 
     def _receptors(self, given: Mapping[str, Receptor]) -> None:
         for key, receptor in given.items():
             if not isinstance(receptor, Receptor):
                 raise ParameterError(f"receptor '{key}' of {self.name} must be a Receptor, such as ExpCurrent(tau=5*ms); "
                                      f"got {receptor!r}", caller())  # fmt: skip
-            if not key.isidentifier():
-                raise ParameterError(f"'{key}' cannot name a receptor: use letters, digits and '_'", caller())
+            problem = reserved(key)
+            if problem:
+                raise ParameterError(f"'{key}' cannot name a receptor: {problem}", caller())
         self.receptors = dict(given)
 
     def _option(self, key: str, value: Any) -> bool:

@@ -9,14 +9,13 @@ import numpy as np
 
 from neurosim.errors import ConnectivityError, DimensionError, EquationError, ParameterError, caller
 from neurosim.ir import rules as ir_rules
-from neurosim.ir.expr import Expr
+from neurosim.ir.expr import Expr, walk
 from neurosim.ir.lower import edge_program
-from neurosim.ir.ops import COMPARE
-from neurosim.lang.components import Random
+from neurosim.lang.components import Random, TimedArray
 from neurosim.lang.dimensions import Solver
 from neurosim.lang.groups import Group
 from neurosim.lang.parser import parse_expression
-from neurosim.units import DIMENSIONLESS, LENGTH, Dimension, Quantity, quantity
+from neurosim.units import DIMENSIONLESS, LENGTH, Dimension, Quantity, quantity, scalar, usual_unit
 
 
 @dataclass(frozen=True)
@@ -52,12 +51,10 @@ class Where:
         """Parse and check the texts for two groups."""
         condition = probability = None
         if self.condition is not None:
-            e, _ = edge_expression(self.condition, pre, post, "condition", self.where)
-            if e.op not in COMPARE and e.op not in ("and", "or", "not"):
-                raise EquationError(f"the condition '{self.condition}' compares nothing", self.where)
+            e, _ = edge_expression(self.condition, pre, post, self.where, condition=True)
             condition = edge_program(e)
         if self.p is not None:
-            e, dim = edge_expression(str(self.p), pre, post, "probability", self.where)
+            e, dim = edge_expression(str(self.p), pre, post, self.where)
             if dim != DIMENSIONLESS:
                 raise DimensionError(f"the probability '{self.p}' must be dimensionless, got {dim}", self.where)
             probability = edge_program(e)
@@ -79,18 +76,20 @@ class DistanceDependent:
 
     def __init__(self, p: str | float, max_distance: Quantity | None = None, autapses: bool = True) -> None:
         self.p, self.autapses, self.where = str(p), autapses, caller()
-        self.max_distance = None if max_distance is None else float(quantity(max_distance, LENGTH, "max_distance", self.where))
+        self.max_distance = None if max_distance is None else scalar(max_distance, LENGTH, "max_distance", self.where)
 
     def lower(self, pre: Group, post: Group) -> ir_rules.Rule:
         """Parse and check the text for two groups."""
         for group in (pre, post):
             if any(pop.positions is None for pop, _ in group.parts):
                 raise ConnectivityError(f"'{group.name}' has no positions: give positions= to net.population", self.where)
-        e, dim = edge_expression(self.p, pre, post, "probability", self.where)
+        e, dim = edge_expression(self.p, pre, post, self.where)
         if dim != DIMENSIONLESS:
             raise DimensionError(f"the probability '{self.p}' must be dimensionless, got {dim}", self.where)
         return ir_rules.DistanceDependent(edge_program(e), max_distance=self.max_distance, autapses=self.autapses)
 
+
+_PLACES = {"distance", *(f"{a}_{side}" for a in "xyz" for side in ("pre", "post"))}
 
 _NAMED = {
     "all_to_all": ir_rules.AllToAll, "one_to_one": ir_rules.OneToOne, "fixed_indegree": ir_rules.FixedInDegree,
@@ -99,16 +98,35 @@ _NAMED = {
 }  # fmt: skip
 
 
-def prepare_rule(rule: Any, weight: Any, pre: Group, post: Group, where: str | None) -> tuple[ir_rules.Rule, Any]:
+def _is_matrix(value: Any) -> bool:
+    if isinstance(value, np.ndarray):
+        return value.ndim == 2
+    return isinstance(value, (list, tuple)) and bool(value) and all(isinstance(row, (list, tuple, np.ndarray)) for row in value)
+
+
+def prepare_rule(rule: Any, weight: Any, dim_of_weight: Dimension, pre: Group, post: Group,
+                 where: str | None) -> tuple[ir_rules.Rule, Any]:  # fmt: skip
     """Turn what the user gave as ``rule`` into a rule of the IR; a weight matrix becomes an edge list and an array."""
     raw = weight.value if isinstance(weight, Quantity) else weight
-    if hasattr(raw, "tocoo") or np.ndim(raw) == 2:
-        if not isinstance(rule, ir_rules.AllToAll):
+    if hasattr(raw, "tocoo") or _is_matrix(raw):
+        if rule is not None:
             raise ConnectivityError("a matrix of weights is the rule already: leave rule= out", where)
+        if not hasattr(raw, "tocoo"):
+            given = weight if isinstance(weight, Quantity) else np.array(weight)
+            dim = given.dim if isinstance(given, Quantity) else DIMENSIONLESS
+            raw, weight = quantity(given, dim, "the matrix of weights", where), given
         if tuple(raw.shape) != (len(pre), len(post)):
             raise ConnectivityError(f"the matrix must be [{len(pre)}, {len(post)}], sources by targets, got {list(raw.shape)}", where)
-        edges, values = ir_rules.from_matrix(raw)
+        try:
+            edges, values = ir_rules.from_matrix(raw)
+        except ConnectivityError as e:
+            raise ConnectivityError(e.message, where) from None
+        if hasattr(raw, "tocoo") and dim_of_weight != DIMENSIONLESS:
+            raise DimensionError(f"a sparse matrix holds plain numbers, and the weight must be {_a(dim_of_weight)}: give the entries, "
+                                 f"rule=EdgeList(m.row, m.col), weight=m.data*{usual_unit(dim_of_weight) or 'unit'} with m = matrix.tocoo()", where)  # fmt: skip
         return edges, Quantity(values, weight.dim) if isinstance(weight, Quantity) else values
+    if rule is None:
+        rule = ir_rules.AllToAll()
     if isinstance(rule, str):
         if rule in ("all_to_all", "one_to_one"):
             return _NAMED[rule](), None
@@ -122,18 +140,24 @@ def prepare_rule(rule: Any, weight: Any, pre: Group, post: Group, where: str | N
     return rule, None
 
 
-def edge_expression(text: str, pre: Group, post: Group, what: str, where: str | None) -> tuple[Expr, Dimension]:
-    """Parse an expression over edges and find its dimension."""
+def edge_expression(text: str, pre: Group, post: Group, where: str | None, condition: bool = False) -> tuple[Expr, Dimension]:
+    """Parse an expression (or condition) over edges and find its dimension."""
     known: dict[str, Dimension] = {k: DIMENSIONLESS for k in ("i", "j", "N_pre", "N_post")}
     located = all(pop.positions is not None for g in (pre, post) for pop, _ in g.parts)
     if located:
         known.update({f"{a}_{side}": LENGTH for a in "xyz" for side in ("pre", "post")}, distance=LENGTH)
-    for side, group in (("pre", pre), ("post", post)):
-        for pop, _ in group.parts:
-            for key in pop.cell.params:
-                if not isinstance(pop.cell.value(key), str):
-                    known[f"{key}_{side}"] = pop.scope.dimension(key)
-    e = parse_expression(text, known, where)
+    for side, group in (("pre", pre), ("post", post)):  # what all populations of a union have, in one dimension
+        pops = [pop for pop, _ in group.parts]
+        for key in pops[0].cell.params:
+            dims = {p.scope.dimension(key) if key in p.cell.params and not isinstance(p.cell.value(key), TimedArray) else None for p in pops}
+            if len(dims) == 1 and None not in dims:
+                known[f"{key}_{side}"] = pops[0].scope.dimension(key)
+    e = parse_expression(text, known, where, condition)
+    if any(x.op == "next" or (x.op == "name" and x.attr in ("t", "dt")) for x in walk(e)):
+        raise EquationError(f"'{text}' is evaluated once per edge, before the first step: it cannot depend on time", where)
+    if not located and (missing := sorted(x.attr for x in walk(e) if x.op == "name" and x.attr in _PLACES)):
+        raise ConnectivityError(f"'{text}' reads {missing[0]}, but '{pre.name}' or '{post.name}' has no positions: give positions= "
+                                "to net.population", where)  # fmt: skip
     solver = Solver(known, set(), where)
     dim = solver.resolve(e, text)
     assert dim is not None
@@ -148,7 +172,7 @@ def edge_quantity(value: Any, dim: Dimension, what: str, pre: Group, post: Group
             raise DimensionError(f"{what} must be {_a(dim)}, got a distribution of {value.dim}", where)
         return value.draw
     if isinstance(value, str):
-        e, got = edge_expression(value, pre, post, what, where)
+        e, got = edge_expression(value, pre, post, where)
         if got != dim:
             raise DimensionError(f"{what} must be {_a(dim)}, got '{value}' of {got}", where)
         return edge_program(e)

@@ -8,14 +8,15 @@ that contradicts the ones before it is the one that is reported.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 
 from neurosim.errors import DimensionError, UnknownNameError, suggest
 from neurosim.ir.expr import Expr, render
 from neurosim.ir.ops import COMPARE, FUNCTIONS
-from neurosim.units import DIMENSIONLESS, FREQUENCY, TIME, Dimension
+from neurosim.units import DIMENSIONLESS, FREQUENCY, TIME, Dimension, usual_unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,12 @@ class Form:
         powers = dict(self.unknowns)
         for name, p in other.unknowns:
             powers[name] = powers.get(name, Fraction(0)) + p * power
-        return Form(tuple((n, p) for n, p in powers.items() if p), self.known * other.known**power)
+        if any(abs(p) > MAX_POWER or p.denominator > MAX_POWER for p in powers.values()):
+            raise DimensionError(f"a unit is raised to a power beyond {MAX_POWER}: look for a square that is taken again and again")
+        known = tuple(a + b * power for a, b in zip(self.known.exponents, other.known.exponents, strict=True))
+        if any(abs(p) > MAX_POWER or Fraction(p).denominator > MAX_POWER for p in known):
+            raise DimensionError(f"a unit is raised to a power beyond {MAX_POWER}: look for a square that is taken again and again")
+        return Form(tuple((n, p) for n, p in powers.items() if p), Dimension(known))
 
     def power(self, power: int | Fraction) -> Form:
         """Return ``self ** power``."""
@@ -38,6 +44,22 @@ class Form:
 
 
 NUMBER = Form((), DIMENSIONLESS)
+
+MAX_POWER = 10_000
+"""Largest power, or root, of a unit that can come up on the way to a result."""
+
+
+def _free(name: str) -> Form:
+    return Form(((name, Fraction(1)),), DIMENSIONLESS)
+
+
+def _hint(a: Form, b: Form) -> str:
+    """Suggest the unit that is likely missing where a plain number met a quantity."""
+    for one, other in ((a, b), (b, a)):
+        if not one.unknowns and not other.unknowns and one.known == DIMENSIONLESS:
+            unit = usual_unit(other.known)
+            return f"; give the plain number its unit, as in 5*{unit}" if unit else ""
+    return ""
 
 
 class Solver:
@@ -59,24 +81,60 @@ class Solver:
         """Put what is known of the unknowns into a form."""
         out = Form((), form.known)
         for name, p in form.unknowns:
-            out = out.times(self.reduce(self.solved[name]) if name in self.solved else Form(((name, Fraction(1)),), DIMENSIONLESS), p)
+            out = out.times(self._solution(name), p)
         return out
+
+    def _solution(self, name: str) -> Form:
+        """Return what a name stands for in terms of free unknowns, and keep it; a chain may be as long as the text."""
+        open_ = [name] if name in self.solved else []
+        while open_:
+            form = self.solved[open_[-1]]
+            later = [u for u, _ in form.unknowns if u in self.solved]
+            waiting = [u for u in later if any(w in self.solved for w, _ in self.solved[u].unknowns)]
+            if waiting:
+                open_ += waiting
+                continue
+            out = Form((), form.known)
+            for u, p in form.unknowns:
+                out = out.times(self.solved.get(u) or _free(u), p)
+            self.solved[open_.pop()] = out
+        return self.solved.get(name) or _free(name)
 
     def equal(self, a: Form, b: Form, doing: str, text: str) -> None:
         """Demand that two forms are equal."""
-        gap = self.reduce(a.times(b, -1))
+        with self._located(text):
+            gap = self.reduce(a.times(b, -1))
         if not gap.unknowns:
             if gap.known != DIMENSIONLESS:
                 left, right = self.reduce(a), self.reduce(b)
-                detail = "" if left.unknowns or right.unknowns else f" {left.known} {doing.split('|')[1]} {right.known}"
-                raise DimensionError(f"{doing.split('|')[0]}{detail} in '{text}'", self.where)
+                first, join = doing.split("|")
+                if left.unknowns or right.unknowns:
+                    detail = f"{first.rstrip(':')}: the units differ by a factor of {gap.known}"
+                else:
+                    detail = f"{first} {left.known} {join} {right.known}"
+                raise DimensionError(f"{detail} in '{text}'{_hint(left, right)}", self.where)
             return
         name, p = gap.unknowns[0]
-        rest = Form(tuple(u for u in gap.unknowns if u[0] != name), gap.known)
-        self.solved[name] = rest.power(-1 / p)
+        with self._located(text):
+            rest = Form(tuple(u for u in gap.unknowns if u[0] != name), gap.known).power(-1 / p)
+        self.solved[name] = rest
+
+    @contextmanager
+    def _located(self, text: str) -> Iterator[None]:
+        """Say where a power beyond the limit came up."""
+        try:
+            yield
+        except DimensionError as e:
+            if e.where is not None:
+                raise
+            raise DimensionError(f"{e.message}, in '{text}'", self.where) from None
 
     def form(self, e: Expr, text: str) -> Form:
         """Return the form of an expression, adding the constraints inside it."""
+        with self._located(text):
+            return self._form(e, text)
+
+    def _form(self, e: Expr, text: str) -> Form:
         if e.op == "const":
             return Form((), e.dim or DIMENSIONLESS)
         if e.op in ("name", "next"):
@@ -91,7 +149,7 @@ class Solver:
             )
         if e.op in ("uniform", "normal"):
             return NUMBER
-        parts = [self.form(a, text) for a in e.args]
+        parts = [self._form(a, text) for a in e.args]
         if e.op in ("add", "sub", "min", "max"):
             verb = {"add": "cannot add|and", "sub": "cannot subtract|and"}.get(e.op, "cannot compare|with")
             self.equal(parts[0], parts[1], verb, text)
@@ -112,7 +170,13 @@ class Solver:
             return parts[1]
         if e.op in FUNCTIONS or e.op in ("floor", "rint"):
             for a, part in zip(e.args, parts, strict=True):
-                self.equal(part, NUMBER, f"{e.op}() takes a dimensionless number, not '{render(a)}':|where", text)
+                got = self.reduce(part)
+                if not got.unknowns and got.known != DIMENSIONLESS:
+                    what = "a power that is no whole number" if e.op == "pow" else f"{e.op}()"
+                    unit = usual_unit(got.known)
+                    raise DimensionError(f"{what} takes dimensionless numbers, but '{render(a)}' is {got.known} in '{text}'"
+                                         + (f"; divide it by a quantity such as 1*{unit}" if unit else ""), self.where)  # fmt: skip
+                self.equal(part, NUMBER, f"{e.op}() takes dimensionless numbers:|and", text)
             return NUMBER
         return NUMBER  # and, or, not
 

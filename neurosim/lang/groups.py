@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from neurosim.errors import ParameterError, caller
 from neurosim.lang.components import Cell
 from neurosim.lang.scope import Scope
-from neurosim.units import LENGTH, Quantity, quantity
+from neurosim.units import LENGTH, Quantity, quantity, scalar
 
 
 class Group:
@@ -34,13 +34,21 @@ class Group:
     def __add__(self, other: Group) -> Group:
         if not isinstance(other, Group):
             return NotImplemented
+        where = caller()
         if self.parts[0][0].network is not other.parts[0][0].network:
-            raise ParameterError("populations of two networks cannot be joined", caller())
+            raise ParameterError("populations of two networks cannot be joined", where)
+        for pop, ids in self.parts:
+            for same, others in other.parts:
+                if pop is same and (ids is None or others is None or np.intersect1d(ids, others).size):
+                    raise ParameterError(f"a neuron of '{pop.label}' is in both groups: a union holds each once", where)
         return Group((*self.parts, *other.parts))
+
+    def __iter__(self) -> Iterator[Group]:
+        return (self[k] for k in range(len(self)))
 
     def __getitem__(self, key: Any) -> Group:
         where, n = caller(), len(self)
-        if isinstance(key, (int, np.integer)):
+        if isinstance(key, (int, np.integer)) and not isinstance(key, bool):
             if not -n <= key < n:
                 raise ParameterError(f"index {key} is outside '{self.name}' of {n} neurons", where)
             chosen = np.array([key % n])
@@ -67,7 +75,8 @@ class Group:
             size = pop.n if ids is None else len(ids)
             local = chosen[(chosen >= start) & (chosen < start + size)] - start
             if len(local):
-                parts.append((pop, local if ids is None else ids[local]))
+                some = local if ids is None else ids[local]
+                parts.append((pop, None if np.array_equal(some, np.arange(pop.n)) else some))
             start += size
         if len(self.parts) > 1 and np.any(np.diff(chosen) < 0):
             raise ParameterError("a selection from a union must keep the order of its neurons", where)
@@ -115,6 +124,6 @@ def _positions(value: Any, n: int, label: str, where: str | None) -> np.ndarray 
 
 def grid_positions(shape: tuple[int, ...], spacing: Quantity) -> Quantity:
     """Return positions of a regular grid, row by row: ``grid_positions((20, 20), 10*um)``."""
-    step = float(quantity(spacing, LENGTH, "spacing", caller()))
+    step = scalar(spacing, LENGTH, "spacing", caller())
     axes = np.meshgrid(*(np.arange(k) for k in shape), indexing="ij")
     return Quantity(np.stack([a.ravel() for a in axes], axis=1) * step, LENGTH)

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from neurosim.errors import ConnectivityError, DimensionError, ParameterError, UnknownNameError, caller, suggest
-from neurosim.ir.rules import AllToAll, EdgeList, Rule
-from neurosim.lang.components import Cell, Current, Drive, Random, check_value
+from neurosim.ir.rules import EdgeList, Rule
+from neurosim.lang.components import Cell, Current, Drive, Random, TimedArray, check_value
 from neurosim.lang.connect import Connection, edge_quantity, prepare_rule
 from neurosim.lang.groups import Group, Population
 from neurosim.params import Param
-from neurosim.units import TIME, Quantity, quantity
+from neurosim.units import DIMENSIONLESS, TIME, Quantity, parse_quantity, quantity, scalar
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Network:
     def __init__(self, name: str = "network", *, dt: Quantity, seed: int = 0) -> None:
         self.where = caller()
         self.name = str(name)
-        self.dt = float(quantity(dt, TIME, "dt of the network", self.where))
+        self.dt = scalar(dt, TIME, "dt of the network", self.where)
         if not self.dt > 0:
             raise ParameterError(f"dt of the network must be positive, got {dt}", self.where)
         if not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**64:
@@ -79,8 +79,7 @@ class Network:
         where = caller()
         if name in self.populations:
             raise ParameterError(f"the network has a population '{name}' already", where)
-        if not str(name).replace("_", "a").isalnum() or not str(name)[0].isalpha():
-            raise ParameterError(f"'{name}' cannot name a population: use letters, digits and '_'", where)
+        _named(name, "population", where)
         if not isinstance(n, (int, np.integer)) or n < 1:
             raise ParameterError(f"population '{name}' needs a whole number of neurons, at least 1; got {n!r}", where)
         if not isinstance(cell, Cell):
@@ -90,13 +89,12 @@ class Network:
         for var, value in {**cell.init, **pop.init}.items():
             if var not in variables:
                 raise UnknownNameError(f"population '{name}' has no state variable '{var}'{suggest(var, variables)}", where)
-            what = f"initial {var} of population '{name}'"
-            if not isinstance(value, str):
-                dim = pop.scope.dimension(var)
-                pop.init[var] = check_value(value, Param(Quantity(0.0, dim), Quantity(1.0, dim), ""), what, where)
-                _fits(pop.init[var], int(n), what, where)
-        for key in cell.params:
-            _fits(cell.value(key), int(n), f"{key} of population '{name}'", where)
+            pop.init[var] = _initial(pop, "", var, value, where)
+        for prefix, part in pop.scope.parts.items():
+            for key in part.params:
+                _fits(part.value(key), int(n), f"{prefix and prefix + '.'}{key} of population '{name}'", where)
+            for var, value in part.init.items() if prefix else ():
+                _initial(pop, prefix, var, value, where)
         self.populations[name] = pop
         return pop
 
@@ -119,8 +117,7 @@ class Network:
         """
         where = caller()
         if not isinstance(pre, Group) or not isinstance(post, Group):
-            pres = [pre] if isinstance(pre, Group) else list(pre)
-            posts = [post] if isinstance(post, Group) else list(post)
+            pres, posts = _groups(pre, self, where), _groups(post, self, where)
             return [self.connect(a, b, receptor=receptor, rule=rule, weight=weight, delay=delay,
                                  name=None if name is None else f"{name}_{a.name}_{b.name}")
                     for a in pres for b in posts]  # fmt: skip
@@ -131,10 +128,12 @@ class Network:
         dims = {pop.scope.weight_dimension(receptor) for pop, _ in post.parts}
         if len(dims) > 1:
             raise DimensionError(f"receptor '{receptor}' takes weights of different dimensions in '{post.name}'", where)
-        label = name or self._free(f"{pre.name}_{post.name}_{receptor}")
+        label = self._free(f"{pre.name}_{post.name}_{receptor}") if name is None else name
+        if name is not None:
+            _named(name, "projection", where, "+")
         if label in self.projections:
             raise ParameterError(f"the network has a projection '{label}' already", where)
-        chosen, matrix = prepare_rule(rule if rule is not None else AllToAll(), weight, pre, post, where)
+        chosen, matrix = prepare_rule(rule, weight, next(iter(dims)), pre, post, where)
         if matrix is not None:
             weight = matrix
         what = f"weight of the projection '{label}'"
@@ -163,11 +162,15 @@ class Network:
         stimulus : Current or Drive
             Such as ``SineCurrent(...)`` or ``PoissonInput(...)``.
         """
+        where = caller()
         if not isinstance(target, Group):
-            for one in target:
+            for one in _groups(target, self, where):
                 self.stimulate(one, stimulus, name=name)
             return
-        where = caller()
+        if target.parts[0][0].network is not self:
+            raise ParameterError(f"'{target.name}' belongs to another network", where)
+        if name is not None:
+            _named(name, "stimulus", where)
         if not isinstance(stimulus, (Current, Drive)):
             raise ParameterError(f"a stimulus is a current or a Poisson input, got {stimulus!r}", where)
         for pop, ids in target.parts:
@@ -183,6 +186,8 @@ class Network:
                 pop.scope.add_drive(key, stimulus, receptor)
             else:
                 pop.scope.add_current(key, stimulus)
+                for var, value in stimulus.init.items():
+                    _initial(pop, key, var, value, where)
             pop.stimuli.append((key, stimulus, ids, receptor))
 
     def record(self, target: Group | Connection | Iterable[Any], variable: str, *, every: Quantity | None = None) -> None:
@@ -195,14 +200,18 @@ class Network:
         """
         where = caller()
         if not isinstance(target, (Group, Connection)):
-            for one in target:
+            for one in _groups(target, self, where, Connection):
                 self.record(one, variable, every=every)
             return
-        seconds = None if every is None else float(quantity(every, TIME, "every", where))
+        if (target.parts[0][0].network if isinstance(target, Group) else self) is not self:
+            raise ParameterError(f"'{target.name}' belongs to another network", where)
+        seconds = None if every is None else scalar(every, TIME, "every", where)
         if isinstance(target, Connection):
             if variable != "weight":
                 raise UnknownNameError(f"a projection has no variable '{variable}'; known: weight", where)
-            self.probes.append(Probe(target.name, variable, None, seconds, where))
+            if self.projections.get(target.name) is not target:
+                raise ParameterError(f"the projection '{target.name}' belongs to another network", where)
+            self._probe(Probe(target.name, variable, None, seconds, where))
             return
         for pop, ids in target.parts:
             known = ["spikes", "rate", *_variables(pop)]
@@ -210,7 +219,20 @@ class Network:
                 raise UnknownNameError(
                     f"population '{pop.label}' has no variable '{variable}' to record{suggest(variable, known)}", where
                 )
-            self.probes.append(Probe(pop.label, variable, ids, seconds, where))
+            self._probe(Probe(pop.label, variable, ids, seconds, where))
+
+    def _probe(self, new: Probe) -> None:
+        """Keep a probe; a second one of the same variable adds its neurons to the first."""
+        for k, old in enumerate(self.probes):
+            if (old.target, old.variable) != (new.target, new.variable):
+                continue
+            if old.every != new.every or (new.variable == "rate" and not np.array_equal(old.ids, new.ids)):
+                raise ParameterError(f"'{new.variable}' of '{new.target}' is recorded already, with another interval or of other "
+                                     "neurons: record it once", new.where)  # fmt: skip
+            both = None if old.ids is None or new.ids is None else np.unique(np.concatenate([old.ids, new.ids]))
+            self.probes[k] = Probe(old.target, old.variable, both, old.every, old.where)
+            return
+        self.probes.append(new)
 
     # -- running ------------------------------------------------------------------------------------------------
 
@@ -265,7 +287,9 @@ class Network:
             known = [f"{p}.{k}" if p else k for p, c in pop.scope.parts.items() for k in c.params]
             raise UnknownNameError(f"population '{pop_name}' has no parameter '{key}'{suggest(key, known)}", where)
         dim = pop.scope.solver.known[f"{prefix}.{last}" if prefix else last]
-        new = part(**{last: Quantity(float(quantity(value, dim, path, where)), dim)})
+        si = quantity(parse_quantity(value) if isinstance(value, str) else value, dim, path, where)
+        new = part(**{last: Quantity(si, dim) if dim != DIMENSIONLESS else si})
+        _fits(new.value(last), pop.n, path, where)
         pop.scope.parts[prefix] = new
         if prefix == "":
             pop.cell = new
@@ -288,8 +312,47 @@ def _variables(pop: Population) -> list[str]:
     return out
 
 
+def _groups(given: Any, network: Network, where: str | None, *more: type) -> list[Any]:
+    """Return the populations in a list; refuse what is none before anything is built."""
+    if isinstance(given, (Group, *more)):
+        return [given]
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        hint = f": write net['{given}']" if isinstance(given, str) and given in network.populations else ""
+        raise ParameterError(f"a population, a part of one or a list of them is needed, got {given!r}{hint}", where)
+    out = list(given)
+    for one in out:
+        _groups(one, network, where, *more)
+    return out
+
+
+def _named(name: Any, what: str, where: str | None, more: str = "") -> None:
+    allowed = isinstance(name, str) and name[:1].isalpha() and all(c.isalnum() or c in "_" + more for c in name)
+    if not allowed:
+        raise ParameterError(f"{name!r} cannot name a {what}: use letters, digits and '_', a letter first", where)
+
+
+def _a(dim: Any) -> str:
+    return str(dim) if dim == DIMENSIONLESS else f"a {dim}"
+
+
+def _initial(pop: Population, prefix: str, var: str, value: Any, where: str | None) -> Any:
+    """Check an initial value."""
+    full = f"{prefix}.{var}" if prefix else var
+    what, dim = f"initial {full} of population '{pop.label}'", pop.scope.dimension(full)
+    if isinstance(value, str):
+        _, got = pop.scope.value(prefix, value, where)
+        if got != dim:
+            raise DimensionError(f"{what} must be {_a(dim)}, got '{value}', which is {got}", where)
+        return value
+    if isinstance(value, TimedArray):
+        raise ParameterError(f"{what} is one value, an array, a distribution or an expression, not a TimedArray", where)
+    out = check_value(value, Param(Quantity(0.0, dim), Quantity(1.0, dim), ""), what, where)
+    _fits(out, pop.n, what, where)
+    return out
+
+
 def _fits(value: Any, n: int, what: str, where: str | None) -> None:
-    shape = np.shape(value.value if isinstance(value, Quantity) else value) if not isinstance(value, (str, Random)) else ()
+    shape = np.shape(value.value if isinstance(value, Quantity) else value) if not isinstance(value, (str, Random, TimedArray)) else ()
     if shape not in ((), (n,)):
         raise ParameterError(f"{what} needs one value or {n}, got shape {list(shape)}", where)
 

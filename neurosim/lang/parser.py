@@ -19,7 +19,8 @@ cannot run code. ::
                 | name "=" expression [ ":" unit ]
     statement   = name ("=" | "+=" | "-=" | "*=" | "/=") expression
 
-Equations and statements are separated by new lines or semicolons; ``#`` starts a comment.
+Equations and statements are separated by new lines or semicolons; ``#`` starts a comment. Conditions and numbers do
+not mix: what ``and``, ``or``, ``not`` and ``where`` take as a condition is a comparison, and no sum holds one.
 """
 
 from __future__ import annotations
@@ -28,16 +29,17 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from neurosim.errors import EquationError, suggest
-from neurosim.ir.expr import Expr, add, call, const, div, mul, neg, sub
+from neurosim.errors import EquationError, ParameterError, suggest
+from neurosim.ir.expr import Expr, call, const, div, too_large, walk
 from neurosim.ir.expr import name as name_
+from neurosim.ir.ops import COMPARE
 from neurosim.units import DIMENSIONLESS, UNITS, Dimension, Quantity, parse_quantity
 
-MAX_LENGTH, MAX_DEPTH = 20_000, 60
-"""Longest text and deepest nesting that are accepted (a hostile file cannot exhaust the stack)."""
+MAX_LENGTH, MAX_DEPTH, MAX_LEVELS = 20_000, 60, 200
+"""Longest text, deepest nesting of brackets and deepest tree (a hostile file cannot exhaust the stack)."""
 
 _TOKEN = re.compile(
-    r"\s*(?:(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)|(?P<name>[A-Za-z_][A-Za-z_0-9]*(?:\.[A-Za-z_][A-Za-z_0-9]*)*)"
+    r"\s*(?:(?P<number>(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)|(?P<name>[A-Za-z_][A-Za-z_0-9]*(?:\.[A-Za-z_][A-Za-z_0-9]*)*)"
     r"|(?P<sign>\*\*|<=|>=|==|!=|\+=|-=|\*=|/=|[-+*/<>=(),\[\]:]))"
 )
 _FUNCTIONS = {
@@ -72,11 +74,10 @@ class Statement:
 class Parser:
     """Parses one piece of text; ``names`` are variables and parameters that hide units of the same name."""
 
-    def __init__(self, text: str, names: Collection[str] = (), where: str | None = None) -> None:
-        if len(text) > MAX_LENGTH:
-            raise EquationError(f"the text is {len(text)} characters long; at most {MAX_LENGTH} are read", where)
+    def __init__(self, text: str, names: Collection[str] = (), where: str | None = None, draws: int = 0) -> None:
+        _readable(text, where)
         self.text, self.names, self.where = text, names, where
-        self.draws = 0
+        self.draws = draws
         self.tokens: list[tuple[str, str, int]] = []
         self._tokenise()
         self.at = 0
@@ -129,6 +130,32 @@ class Parser:
         if self.tokens[self.at][0] != "end":
             raise self.error(f"unexpected {self.peek()!r}")
 
+    def whole(self, condition: bool | None = False) -> Expr:
+        """Parse an expression that is all of the rest: a number, a condition, or (None) either."""
+        at = self.tokens[self.at][2]
+        out = self.expression()
+        self.finish()
+        if condition and not is_condition(out):
+            raise self.error("a condition compares values, as in v >= v_th; this is a number", at)
+        if condition is False:
+            self.number(out, at)
+        problem = too_large(out, MAX_LEVELS)
+        if problem:
+            raise EquationError(f"{problem}: give a name to a part of it, on a line of its own", self.where)
+        return out
+
+    def number(self, e: Expr, at: int) -> Expr:
+        """Complain about a condition where a number has to stand."""
+        if is_condition(e):
+            raise self.error("a condition is no number: write where(condition, 1, 0)", at)
+        return e
+
+    def condition(self, e: Expr, at: int) -> Expr:
+        """Complain about a number where a condition has to stand."""
+        if not is_condition(e):
+            raise self.error("a comparison has to stand here, as in v > 0", at)
+        return e
+
     # -- expressions ----------------------------------------------------------------------------------------------
 
     def expression(self) -> Expr:
@@ -136,58 +163,79 @@ class Parser:
         self.depth += 1
         if self.depth > MAX_DEPTH:
             raise self.error(f"nested deeper than {MAX_DEPTH} levels")
+        at = self.tokens[self.at][2]
         left = self.conjunction()
         while self.accept("or"):
-            left = call("or", left, self.conjunction())
+            self.condition(left, at)
+            right = self.tokens[self.at][2]
+            left = call("or", left, self.condition(self.conjunction(), right))
         self.depth -= 1
         return left
 
     def conjunction(self) -> Expr:
         """Parse ``conjunction``."""
+        at = self.tokens[self.at][2]
         left = self.negation()
         while self.accept("and"):
-            left = call("and", left, self.negation())
+            self.condition(left, at)
+            right = self.tokens[self.at][2]
+            left = call("and", left, self.condition(self.negation(), right))
         return left
 
     def negation(self) -> Expr:
         """Parse ``negation``."""
-        inverted = False
+        count = 0
         while self.accept("not"):
-            inverted = not inverted
+            count += 1
+        at = self.tokens[self.at][2]
         inner = self.comparison()
-        return call("not", inner) if inverted else inner
+        if count:
+            self.condition(inner, at)
+        return call("not", inner) if count % 2 else inner
 
     def comparison(self) -> Expr:
         """Parse ``comparison``."""
+        at = self.tokens[self.at][2]
         left = self.sum()
         sign = self.accept(*_COMPARE)
         if sign:
-            left = call(_COMPARE[sign], left, self.sum())
+            self.number(left, at)
+            right = self.tokens[self.at][2]
+            left = call(_COMPARE[sign], left, self.number(self.sum(), right))
             if self.peek() in _COMPARE:
                 raise self.error("a chain of comparisons: write (a < b) and (b < c)")
         return left
 
     def sum(self) -> Expr:
         """Parse ``sum``."""
+        at = self.tokens[self.at][2]
         left = self.product()
         while sign := self.accept("+", "-"):
-            right = self.product()
-            left = Expr("add" if sign == "+" else "sub", (left, right))
+            self.number(left, at)
+            right = self.tokens[self.at][2]
+            left = Expr("add" if sign == "+" else "sub", (left, self.number(self.product(), right)))
         return left
 
     def product(self) -> Expr:
         """Parse ``product``."""
+        at = self.tokens[self.at][2]
         left = self.unary()
         while sign := self.accept("*", "/"):
-            left = Expr("mul" if sign == "*" else "div", (left, self.unary()))
+            self.number(left, at)
+            right = self.tokens[self.at][2]
+            left = Expr("mul" if sign == "*" else "div", (left, self.number(self.unary(), right)))
         return left
 
     def unary(self) -> Expr:
         """Parse ``unary``."""
-        inverted = False
+        inverted, signs = False, 0
         while sign := self.accept("-", "+"):
             inverted ^= sign == "-"
+            signs += 1
+        at = self.tokens[self.at][2]
         inner = self.power()
+        if signs:
+            self.number(inner, at)
         if not inverted:
             return inner
         if inner.op == "const":
@@ -196,14 +244,16 @@ class Parser:
 
     def power(self) -> Expr:
         """Parse ``power``; an integer exponent becomes multiplications, 0.5 a square root."""
+        start = self.tokens[self.at][2]
         base = self.atom()
         if not self.accept("**"):
             return base
+        self.number(base, start)
         at = self.tokens[self.at][2]
         self.depth += 1
         if self.depth > MAX_DEPTH:
             raise self.error(f"nested deeper than {MAX_DEPTH} levels")
-        exponent = self.unary()
+        exponent = self.number(self.unary(), at)
         self.depth -= 1
         if exponent.op != "const" or exponent.dim is not None:
             return call("pow", base, exponent)
@@ -253,9 +303,12 @@ class Parser:
             raise self.error(f"no function {text!r}{suggest(text, _FUNCTIONS)}", at)
         self.take()
         args: list[Expr] = []
+        places: list[int] = []
         if self.peek() != ")":
+            places.append(self.tokens[self.at][2])
             args.append(self.expression())
             while self.accept(","):
+                places.append(self.tokens[self.at][2])
                 args.append(self.expression())
         self.expect(")")
         if len(args) != _FUNCTIONS[text]:
@@ -263,6 +316,8 @@ class Parser:
         if text in ("uniform", "normal"):
             self.draws += 1
             return Expr(text, (), f"{text}{self.draws - 1}")
+        for k, (e, place) in enumerate(zip(args, places, strict=True)):
+            self.condition(e, place) if text == "where" and k == 0 else self.number(e, place)
         if text == "where":
             return call("select", *args)
         if text == "clip":
@@ -271,8 +326,8 @@ class Parser:
 
     # -- equations and statements ---------------------------------------------------------------------------------
 
-    def equation(self) -> Equation:
-        """Parse ``equation``."""
+    def equation(self, unit: str | None = None) -> Equation:
+        """Parse ``equation``; the text after ``:``, a unit, comes separately."""
         kind, text, at = self.take()
         if kind != "name":
             raise self.error("an equation starts with dx/dt, x[n+1] or x", at)
@@ -288,18 +343,15 @@ class Parser:
             var, what = text, "update"
         else:
             var, what = text, "let"
-        if var in RESERVED:
-            raise self.error(f"'{var}' is a reserved name", at)
+        problem = reserved(var)
+        if problem:
+            raise self.error(f"'{var}' cannot name a variable: {problem}", at)
         self.expect("=")
-        expr = self.expression()
-        dim = None
-        if self.accept(":"):
-            start = self.tokens[self.at][2]
-            unit = self.text[start:].strip()
-            dim = _dimension(unit, self.where)
-            self.at = len(self.tokens) - 1
-        self.finish()
-        return Equation(var, what, expr, dim, " ".join(self.text.split()))
+        expr = self.whole()
+        shown = " ".join(self.text.split())
+        if unit is None:
+            return Equation(var, what, expr, None, shown)
+        return Equation(var, what, expr, _dimension(unit, self.where), f"{shown} : {unit}")
 
     def statement(self) -> Statement:
         """Parse ``statement``."""
@@ -309,11 +361,9 @@ class Parser:
         sign = self.accept("=", "+=", "-=", "*=", "/=")
         if not sign:
             raise self.error("expected '=', '+=', '-=', '*=' or '/='")
-        value = self.expression()
-        self.finish()
-        old = name_(var)
-        made = {"=": lambda: value, "+=": lambda: add(old, value), "-=": lambda: sub(old, value),
-                "*=": lambda: mul(old, value), "/=": lambda: div(old, value)}[sign]()  # fmt: skip
+        value = self.whole()
+        op = {"+=": "add", "-=": "sub", "*=": "mul", "/=": "div"}.get(sign)
+        made = value if op is None else call(op, name_(var), value)
         return Statement(var, made, " ".join(self.text.split()))
 
 
@@ -334,39 +384,65 @@ def _power(base: Expr, exponent: int) -> Expr:
     return out
 
 
+def is_condition(e: Expr) -> bool:
+    """Tell whether a tree is true or false rather than a number."""
+    return e.op in COMPARE or e.op in ("and", "or", "not")
+
+
+def drawn(e: Expr) -> int:
+    """Return how many streams are taken once the random numbers of an expression have theirs."""
+    return max((int(x.attr.lstrip("uniformal")) + 1 for x in walk(e) if x.op in ("uniform", "normal")), default=0)
+
+
+def reserved(key: str) -> str | None:
+    """Return why a variable or parameter may not have a name, None where it may."""
+    if key in RESERVED:
+        return "the name is reserved"
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z_0-9]*", key):
+        return "use letters (a to z), digits and '_'"
+    return "names that start with '_' are kept for neurosim" if key.startswith("_") else None
+
+
+def _readable(text: str, where: str | None) -> None:
+    if not isinstance(text, str):
+        raise EquationError(f"equations, conditions and expressions are text, not {type(text).__name__} {text!r}", where)
+    if len(text) > MAX_LENGTH:
+        raise EquationError(f"the text is {len(text)} characters long; at most {MAX_LENGTH} are read", where)
+
+
 def _dimension(text: str, where: str | None) -> Dimension:
     if text == "1":
         return DIMENSIONLESS
-    value = parse_quantity(text if text[:1].isdigit() else "1 " + text)
+    try:
+        value = parse_quantity(text if text[:1].isdigit() or not text else "1 " + text)
+    except ParameterError as e:
+        raise EquationError(f"after ':' stands a unit, such as mV, or 1: {e.message}", where) from None
     return value.dim if isinstance(value, Quantity) else DIMENSIONLESS
 
 
-def lines(text: str) -> list[str]:
+def lines(text: str, where: str | None = None) -> list[str]:
     """Split text into equations or statements, without comments and blank lines."""
-    if len(text) > MAX_LENGTH:
-        raise EquationError(f"the text is {len(text)} characters long; at most {MAX_LENGTH} are read")
-    bare = "\n".join(line.split("#", 1)[0] for line in text.splitlines())
+    _readable(text, where)
+    bare = "\n".join(line.split("#", 1)[0] for line in text.split("\n"))
     return [part.strip() for part in re.split(r"[;\n]", bare) if part.strip()]
 
 
-def parse_expression(text: str, names: Collection[str] = (), where: str | None = None) -> Expr:
-    """Parse one expression."""
-    parser = Parser(text, names, where)
-    out = parser.expression()
-    parser.finish()
-    return out
+def parse_expression(text: str, names: Collection[str] = (), where: str | None = None, condition: bool | None = False,
+                     draws: int = 0) -> Expr:  # fmt: skip
+    """Parse one expression: a number, a condition, or (``condition=None``) either."""
+    return Parser(text, names, where, draws).whole(condition)
 
 
 def parse_equations(text: str, names: Collection[str] = (), where: str | None = None) -> tuple[Equation, ...]:
     """Parse equations; their own left sides hide units too (``m`` is a gate here, not a metre)."""
-    parts = lines(text)
+    parts = lines(text, where)
     own = {*names, *(left for part in parts if (left := _left(part)))}
     out: list[Equation] = []
     draws = 0
     for part in parts:
-        parser = Parser(part, own, where)
-        parser.draws = draws
-        out.append(parser.equation())
+        body, colon, unit = part.partition(":")
+        parser = Parser(body, own, where, draws)
+        out.append(parser.equation(unit.strip() if colon else None))
         draws = parser.draws
     seen: set[str] = set()
     for eq in out:
@@ -381,12 +457,17 @@ def _left(part: str) -> str | None:
     return (found.group("ode") or found.group("other")) if found else None
 
 
-def parse_statements(text: str, names: Collection[str] = (), where: str | None = None) -> tuple[Statement, ...]:
+def parse_statements(text: str, names: Collection[str] = (), where: str | None = None, draws: int = 0) -> tuple[Statement, ...]:
     """Parse statements, executed in order."""
-    return tuple(Parser(part, names, where).statement() for part in lines(text))
+    out: list[Statement] = []
+    for part in lines(text, where):
+        parser = Parser(part, names, where, draws)
+        out.append(parser.statement())
+        draws = parser.draws
+    return tuple(out)
 
 
 __all__ = [
-    "Equation", "Parser", "RESERVED", "Statement", "lines", "neg", "parse_equations", "parse_expression",
-    "parse_statements",
+    "Equation", "Parser", "RESERVED", "Statement", "drawn", "is_condition", "lines", "parse_equations",
+    "parse_expression", "parse_statements", "reserved",
 ]  # fmt: skip

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 
 from neurosim.errors import DimensionError, EquationError, UnknownNameError, suggest
-from neurosim.ir.expr import Expr, rename
+from neurosim.ir.expr import Expr, names, rename, walk
 from neurosim.ir.ops import COMPARE
 from neurosim.lang.components import Cell, Component, Current, Drive, Receptor
 from neurosim.lang.dimensions import NUMBER, Form, Solver
-from neurosim.units import DIMENSIONLESS, FREQUENCY, TIME, Dimension
+from neurosim.lang.parser import parse_expression
+from neurosim.units import DIMENSIONLESS, FREQUENCY, LENGTH, TIME, Dimension
 
 _ONE = Fraction(1)
 
@@ -36,21 +38,62 @@ class Scope:
         self.parts[prefix] = part
         lead = f"{prefix}." if prefix else ""
         for key in part.params:
-            self.solver.known[lead + key] = part.dimension(key)
+            self.solver.known[lead + key] = self._parameter(prefix, key, ())
         for eq in part.equations:
             self.solver.unknown.add(lead + eq.var)
         if isinstance(part, Receptor):
             self.solver.unknown.add(lead + "w")
 
-    def full(self, prefix: str) -> Callable[[str], str]:
-        """Return the function that turns a name as a part wrote it into the population's name for it."""
+    def _parameter(self, prefix: str, key: str, open_: tuple[str, ...]) -> Dimension:
+        """Return the dimension of a parameter; that of an expression is found, and has to be the declared one."""
         part = self.parts[prefix]
-        own = part.own | ({"w"} if isinstance(part, Receptor) else set())
+        value, declared = part.value(key), part.params[key].dim
+        if not isinstance(value, str):
+            return part.dimension(key)
+        if key in open_:
+            raise EquationError(f"the parameters {', '.join(open_)} of {part.name} refer to each other in a circle", part.where)
+        _, got = self.value(prefix, value, part.where, (*open_, key))
+        if declared is not None and got != declared:
+            raise DimensionError(f"{key} of {part.name} must be {_a(declared)}, got '{value}', which is {got}", part.where)
+        return got
+
+    def value(self, prefix: str, text: str, where: str | None, open_: tuple[str, ...] = ()) -> tuple[Expr, Dimension]:
+        """Parse the expression of a parameter or initial value: over parameters, ``index``, ``N``, ``x``, ``y``, ``z``.
+
+        Returns
+        -------
+        (Expr, Dimension)
+        """
+        part, cell = self.parts[prefix], self.cell
+        hiding = (*part.params, *cell.params, "index", "N", "x", "y", "z")
+        e = parse_expression(text, hiding, where)
+        known: dict[str, Dimension] = {"index": DIMENSIONLESS, "N": DIMENSIONLESS, "x": LENGTH, "y": LENGTH, "z": LENGTH}
+        for node in walk(e):
+            if node.op == "name" and node.attr not in (*hiding, "t", "dt"):
+                raise UnknownNameError(f"unknown name '{node.attr}' in '{text}'{suggest(node.attr, [*hiding, 'dt'])}", where)
+            if node.op == "next" or (node.op == "name" and node.attr == "t"):
+                raise EquationError(f"'{text}' is evaluated once, before the first step: it cannot depend on time", where)
+            if node.op == "name" and node.attr in part.params:
+                known[node.attr] = self._parameter(prefix, node.attr, open_)
+            elif node.op == "name" and node.attr in cell.params:
+                known[node.attr] = self._parameter("", node.attr, open_)
+        got = Solver(known, set(), where).resolve(e, text)
+        assert got is not None
+        return e, got
+
+    def full(self, prefix: str, event: bool = False) -> Callable[[str], str]:
+        """Return the function that turns a name as a part wrote it into the population's name for it.
+
+        The weight ``w`` that arrives is known in an ``event`` only.
+        """
+        part = self.parts[prefix]
+        own = part.own | ({"w"} if event else set())
 
         def how(name: str) -> str:
             if prefix and name in own:
                 return f"{prefix}.{name}"
-            if name in ("t", "dt") or name in self.solver.known or name in self.solver.unknown:
+            weight = name.endswith(".w") and isinstance(self.parts.get(name[:-2]), Receptor)
+            if name in ("t", "dt") or (not weight and (name in self.solver.known or name in self.solver.unknown)):
                 return name
             known = [*own, *self.cell.own, *self.cell.ports, "t", "dt"]
             raise UnknownNameError(
@@ -60,9 +103,9 @@ class Scope:
 
         return how
 
-    def expr(self, prefix: str, e: Expr) -> Expr:
+    def expr(self, prefix: str, e: Expr, event: bool = False) -> Expr:
         """Rename a part's expression, and tell the parts' random streams apart."""
-        out = rename(e, self.full(prefix))
+        out = rename(e, self.full(prefix, event))
         return _streams(out, prefix)
 
     # -- dimensions ---------------------------------------------------------------------------------------------
@@ -95,7 +138,10 @@ class Scope:
         self._equations(key, receptor)
         for st in receptor.event:
             var = self.full(key)(st.var)
-            self.solver.assign(var, self.expr(key, st.expr), st.text)
+            if var not in self.variables():
+                raise EquationError(f"an arrival at receptor '{key}' changes '{st.var}', which is no state variable"
+                                    f"{suggest(st.var, [*receptor.variables, *self.cell.variables])}", receptor.where)  # fmt: skip
+            self.solver.assign(var, self.expr(key, st.expr, event=True), st.text)
         if receptor.output is not None:
             self._port(key, receptor, receptor.port, receptor.output)
 
@@ -105,8 +151,17 @@ class Scope:
                 f"{part.kind} '{prefix}' feeds the port '{port}', which {self.cell.name} of population "
                 f"'{self.population}' does not have{suggest(port, self.cell.ports)}", part.where)  # fmt: skip
         got = self.solver.form(self.expr(prefix, output), f"output of {prefix}")
+        read = [eq.expr for each in self.parts.values() for eq in each.equations]
+        read += [e for e in (self.cell.threshold, *(st.expr for st in self.cell.reset)) if e is not None]
+        if not any(port in names(e) for e in read):
+            raise EquationError(f"{part.kind} '{prefix}' feeds the port '{port}', but no equation of {self.cell.name} of population "
+                                f"'{self.population}' reads it", part.where)  # fmt: skip
         self.solver.equal(Form(((port, _ONE),), DIMENSIONLESS), got, f"{part.kind} '{prefix}' does not fit the port '{port}' of "
                           f"population '{self.population}':|and", str(output))  # fmt: skip
+
+    def variables(self) -> list[str]:
+        """Return the state variables of all parts."""
+        return [f"{prefix}.{v}" if prefix else v for prefix, part in self.parts.items() for v in part.variables]
 
     def _settle(self) -> None:
         """What is still free after all equations can be scaled at will: call it dimensionless."""
@@ -118,29 +173,36 @@ class Scope:
 
     def add_current(self, key: str, current: Current) -> None:
         """Enter a current and check it."""
-        self._enter(key, current)
-        try:
+        with self._attempt(key):
+            self._enter(key, current)
             self._equations(key, current)
             self._port(key, current, current.port, current.output)
             self._settle()
-        except Exception:
-            del self.parts[key]
-            raise
 
     def add_drive(self, key: str, drive: Drive, receptor: str) -> None:
         """Enter a Poisson drive and check its weight and rate."""
-        self._enter(key, drive)
-        try:
+        with self._attempt(key):
+            self._enter(key, drive)
             want, got = self.weight_dimension(receptor), drive.dimension("weight")
             if want != got:
                 raise DimensionError(
                     f"the weight of a drive onto receptor '{receptor}' of population '{self.population}' must be "
                     f"{_a(want)}, got {got}", drive.where)  # fmt: skip
+            self.solver.where = drive.where
             rate = self.solver.resolve(self.expr(key, drive.rate_expr), "rate")
             if rate != FREQUENCY:
-                raise DimensionError(f"the rate of a Poisson drive must be a {FREQUENCY}, got {rate}", drive.where)
+                raise DimensionError(f"the rate of a Poisson drive must be {_a(FREQUENCY)}, got {rate}", drive.where)
+
+    @contextmanager
+    def _attempt(self, key: str) -> Iterator[None]:
+        """Leave no trace of a stimulus that is refused."""
+        solver = self.solver
+        before = dict(solver.known), set(solver.unknown), dict(solver.solved)
+        try:
+            yield
         except Exception:
-            del self.parts[key]
+            self.parts.pop(key, None)
+            solver.known, solver.unknown, solver.solved = before
             raise
 
     def weight_dimension(self, receptor: str) -> Dimension:

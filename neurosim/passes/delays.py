@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from neurosim.errors import ParameterError
+from neurosim.ir.edges import MAX_DELAY
 from neurosim.ir.graph import Graph, ProjectionNode
 from neurosim.ir.timegrid import whole_steps
 
@@ -14,6 +16,9 @@ def delays(graph: Graph) -> Graph:
     def one(p: ProjectionNode) -> ProjectionNode:
         if not isinstance(p.delay, float):
             return p
-        return replace(p, delay_steps=whole_steps(p.delay, graph.dt, f"the delay of projection '{p.name}'", p.where, least=1))
+        steps = whole_steps(p.delay, graph.dt, f"the delay of projection '{p.name}'", p.where, least=1)
+        if steps > MAX_DELAY:
+            raise ParameterError(f"the delay of projection '{p.name}' is {steps} steps; the largest is {MAX_DELAY}", p.where)
+        return replace(p, delay_steps=steps)
 
     return replace(graph, projections=tuple(one(p) for p in graph.projections), stage="delays")

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from neurosim.errors import EquationError
+from neurosim.errors import EquationError, ParameterError
 from neurosim.ir import expr as ex
 from neurosim.ir.expr import Expr
 from neurosim.ir.graph import Graph, PoissonTable, PopulationNode, StateVar, System
@@ -77,6 +77,7 @@ class _Step:
         self.odes = {e.var: e.expr for e in self.system.equations if e.kind == "ode"}
         self.updates = {e.var: e.expr for e in self.system.equations if e.kind == "update"}
         self.refractory: int | None = None
+        self.integrated = False
         self._busy: list[str] = []
 
     # -- reading expressions ------------------------------------------------------------------------------------
@@ -132,18 +133,13 @@ class _Step:
             self.old[COUNTDOWN] = b.emit("load", attr=COUNTDOWN)
             self.refractory = b.emit("gt", self.old[COUNTDOWN], b.const(0.0))
         self.start = dict(self.old)
-        for receptor, jumps in s.jumps.items():
-            for j in jumps:
-                if j.when == "before":
-                    self.start[j.var] = self.jump(j.var, self.start[j.var], j.gain, arrived[receptor], self.start)
+        self.start = self.jumps("before", self.start, arrived)
         self.new = dict(self.start)
         self.integrate()
+        self.integrated = True
         for var in self.updates:
             self.update(var)
-        for receptor, jumps in s.jumps.items():
-            for j in jumps:
-                if j.when == "after":
-                    self.new[j.var] = self.jump(j.var, self.new[j.var], j.gain, arrived[receptor], self.new)
+        self.new = self.jumps("after", self.new, arrived)
 
         final = dict(self.new)
         if s.threshold is not None:
@@ -171,6 +167,11 @@ class _Step:
             if var.name in final and final[var.name] != self.old.get(var.name):
                 b.emit("store", final[var.name], attr=var.name)
         program, params = fold(b.build(), self.params)
+        for key, value in params.items():
+            if not np.all(np.isfinite(value)):
+                raise ParameterError(
+                    f"a constant of population '{self.pop.name}' ({key}) is not finite: a parameter that something is divided by "
+                    "is 0, or a value is beyond the range of numbers", self.pop.where)  # fmt: skip
         return with_(self.pop, system=None, program=program, params=params, states=tuple(states),
                      poisson=self.poisson, streams=self.streams)  # fmt: skip
 
@@ -187,18 +188,30 @@ class _Step:
 
     def poisson_count(self, stream: str, mean: Expr) -> int:
         """Append the count of a drive: from a table where the mean is constant and takes few values."""
-        self.streams[stream] = f"{self.pop.name}/{stream}"
+        self.streams[stream] = f"{self.pop.name}/{stream}.count"
         if self.known(mean):
             means = np.atleast_1d(np.asarray(self.constant(mean), dtype=np.float64))
             rows, row = np.unique(means, return_inverse=True)
             if len(rows) <= MAX_POISSON_ROWS:
-                tables = [poisson_thresholds(float(m)) for m in rows]
+                try:
+                    tables = [poisson_thresholds(float(m)) for m in rows]
+                except ParameterError as e:
+                    raise ParameterError(f"drive '{stream}' of population '{self.pop.name}': {e.message}", self.pop.where) from None
                 wide = np.full((len(rows), max(1, max(len(t) for t in tables))), 2**32 - 1, dtype=np.uint32)
                 for k, t in enumerate(tables):
                     wide[k, : len(t)] = t
                 self.poisson[stream] = PoissonTable(wide, None if len(rows) == 1 else row.astype(np.int32))
                 return self.b.emit("poisson", attr=stream)
         return self.b.emit("poisson_of", self.value(mean, self.old), attr=stream)
+
+    def jumps(self, when: str, env: dict[str, int], arrived: dict[str, int]) -> dict[str, int]:
+        """Append all jumps of one kind; their gains read the values before any of them."""
+        out = dict(env)
+        for receptor, jumps in self.system.jumps.items():
+            for j in jumps:
+                if j.when == when:
+                    out[j.var] = self.jump(j.var, out[j.var], j.gain, arrived[receptor], env)
+        return out
 
     def jump(self, var: str, value: int, gain: Expr, arrived: int, env: dict[str, int]) -> int:
         """Append ``value + gain * arrived``; a clamped variable takes nothing while it is refractory."""
@@ -225,13 +238,19 @@ class _Step:
             raise EquationError(f"the refractory period of population '{self.pop.name}' must be made of parameters", self.pop.where)
         seconds = self.constant(self.system.refractory)
         what = f"the refractory period of population '{self.pop.name}'"
+        if not np.all(np.isfinite(seconds)) or np.min(seconds) < 0:
+            raise ParameterError(f"{what} must not be negative, got {np.min(seconds) * 1e3:.6g} ms", self.pop.where)
         if np.ndim(seconds) == 0:
             return float(whole_steps(float(seconds), self.graph.dt, what, self.pop.where))
-        return np.maximum(np.rint(np.asarray(seconds) / self.graph.dt), 0.0)
+        return np.rint(np.asarray(seconds) / self.graph.dt)
 
     def update(self, var: str) -> int:
         """Append the discrete update of a variable (once), after those whose new values it reads."""
         if var not in self.updates:
+            if not self.integrated:
+                raise EquationError(
+                    f"a differential equation of population '{self.pop.name}' reads {var}[n+1], which comes out of the same "
+                    f"integration: read {var}, or make the reader a discrete update", self.pop.where)  # fmt: skip
             return self.new[var]
         key = f"{var}[n+1]"
         if key in self.new:
@@ -271,6 +290,10 @@ class _Step:
         n = len(variables)
         splits = [ex.linear(self.odes[v], set(variables)) for v in variables]
         coefficients = [[self.constant(s[0].get(w, ex.ZERO)) if s else 0.0 for w in variables] for s in splits]
+        for i, line in enumerate(coefficients):
+            if not all(np.all(np.isfinite(c)) for c in line):
+                raise ParameterError(f"d{variables[i]}/dt of population '{self.pop.name}' has a coefficient that is not finite: a "
+                                     "parameter that something is divided by is 0", self.pop.where)  # fmt: skip
         shape = (n, n, self.pop.size) if any(np.ndim(c) for row in coefficients for c in row) else (n, n, 1)
         matrix = np.empty(shape)
         for i, row in enumerate(coefficients):

@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import replace as with_
 
 from neurosim.errors import EquationError
-from neurosim.ir.expr import Expr, names, substitute, total
+from neurosim.ir.expr import Expr, names, substitute, too_large, total
 from neurosim.ir.graph import Drive, EquationNode, Graph, Jump, PopulationNode, System
+
+MAX_DEPTH = 300
+"""Deepest tree after everything has been written out."""
 
 
 def expand(graph: Graph) -> Graph:
@@ -20,23 +23,26 @@ def _population(pop: PopulationNode) -> PopulationNode:
     lets = {e.var: e.expr for e in system.equations if e.kind == "let"}
     raw: dict[str, Expr] = {**lets, **{port: total(terms) for port, terms in system.ports.items()}}
     done: dict[str, Expr] = {}
-    active: list[str] = []
-
-    def resolve(name: str) -> Expr:
-        if name in done:
-            return done[name]
-        if name in active:
-            raise EquationError(
-                f"{' -> '.join([*active[active.index(name):], name])} is a circle of intermediates in population "
-                f"'{pop.name}': make one of them a differential equation or a discrete update", pop.where)  # fmt: skip
-        active.append(name)
-        done[name] = inline(raw[name])
-        active.pop()
-        return done[name]
+    for start in raw:  # depth first, with a stack of its own: a chain may be as long as the text
+        active = [start]
+        while active:
+            key = active[-1]
+            used = names(raw[key])
+            waiting = [n for n in raw if n in used and n not in done] if key not in done else []
+            for n in waiting:
+                if n in active:
+                    raise EquationError(
+                        f"{' -> '.join([*active[active.index(n) :], n])} is a circle of intermediates in population "
+                        f"'{pop.name}': make one of them a differential equation or a discrete update", pop.where)  # fmt: skip
+            if waiting:
+                active.append(waiting[0])
+                continue
+            if key not in done:
+                done[key] = _checked(substitute(raw[key], done), pop)
+            active.pop()
 
     def inline(e: Expr) -> Expr:
-        used = names(e) & raw.keys()
-        return substitute(e, {n: resolve(n) for n in used}) if used else e
+        return _checked(substitute(e, done), pop) if names(e) & raw.keys() else e
 
     new = System(
         equations=tuple(EquationNode(e.var, e.kind, inline(e.expr)) for e in system.equations if e.kind != "let"),
@@ -51,3 +57,11 @@ def _population(pop: PopulationNode) -> PopulationNode:
         method=system.method,
     )
     return with_(pop, system=new)
+
+
+def _checked(e: Expr, pop: PopulationNode) -> Expr:
+    """Refuse what would grow beyond all measure, such as intermediates that each hold the one before twice."""
+    problem = too_large(e, MAX_DEPTH)
+    if problem:
+        raise EquationError(f"population '{pop.name}': {problem}", pop.where)
+    return e

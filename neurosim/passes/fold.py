@@ -13,7 +13,7 @@ from neurosim.ir.program import Instr, Program
 
 
 def fold(program: Program, params: Mapping[str, Any]) -> tuple[Program, dict[str, Any]]:
-    """Return the program with constant subexpressions replaced by parameters ``c0``, ``c1`` …, and all parameters used.
+    """Return the program with constant subexpressions replaced by parameters ``c[0]``, ``c[1]`` …, and all parameters used.
 
     Folding keeps meaning, not bits: the folded value is what the interpreter computes in double precision, and every
     backend then uses that value.
@@ -46,7 +46,7 @@ def fold(program: Program, params: Mapping[str, Any]) -> tuple[Program, dict[str
                 one, zero = put(Instr("const", (), 1.0, phase)), put(Instr("const", (), 0.0, phase))
                 place[k] = put(Instr("gt", (one, zero) if values[k] else (zero, one), None, phase))
             else:
-                key = f"c{sum(u.startswith('c') and u[1:].isdigit() for u in used)}"
+                key = f"c[{sum(u.startswith('c[') for u in used)}]"  # no name a user could give
                 value = np.asarray(values[k])
                 if value.dtype == bool:
                     used[key] = value.astype(np.float64)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from neurosim.errors import EquationError, ParameterError, UnknownNameError, suggest
+from neurosim.errors import ConnectivityError, EquationError, ParameterError, UnknownNameError, suggest
 from neurosim.ir.expr import Expr, mul, name, replace, walk
 from neurosim.ir.graph import (
     Drive,
@@ -29,7 +29,6 @@ from neurosim.ir.timegrid import whole_steps
 from neurosim.lang.components import Random, TimedArray
 from neurosim.lang.groups import Group, Population
 from neurosim.lang.network import Network
-from neurosim.lang.parser import parse_expression
 from neurosim.units import Quantity
 
 
@@ -91,6 +90,9 @@ class Values:
         """Turn a value as given into numbers."""
         if isinstance(value, Random):
             return value.draw.sample(Draws(self.network.seed, f"value:{self.pop.label}.{full}"), 0, self.pop.n)
+        if isinstance(value, TimedArray):
+            raise ParameterError(f"{full} of population '{self.pop.label}' changes in time (a TimedArray), so no other parameter "
+                                 "and no initial value can be computed from it", value.where)  # fmt: skip
         if isinstance(value, str):
             return self._expression(value, full, prefix)
         raw = value.value if isinstance(value, Quantity) else value
@@ -98,7 +100,7 @@ class Values:
 
     def _expression(self, text: str, full: str, prefix: str) -> Any:
         part = self.pop.scope.parts[prefix]
-        e = parse_expression(text, (*part.params, "index", "N", "x", "y", "z"), part.where)
+        e, _ = self.pop.scope.value(prefix, text, part.where)
         pos = self.pop.positions
 
         def leaf(ins: Any, *_: Any) -> Any:
@@ -112,7 +114,12 @@ class Values:
                 return np.arange(self.pop.n, dtype=np.float64)
             if key == "N":
                 return np.float64(self.pop.n)
-            if key in ("x", "y", "z") and pos is not None:
+            if key == "dt":
+                return np.float64(self.network.dt)
+            if key in ("x", "y", "z"):
+                if pos is None:
+                    raise ConnectivityError(f"'{text}' reads the position {key}, but population '{self.pop.label}' has none: give "
+                                            "positions= to net.population", self.pop.where)  # fmt: skip
                 return pos[:, "xyz".index(key)]
             if prefix and key in self.pop.cell.params:
                 return np.float64(v) if np.ndim(v := self.param("", key)) == 0 else v
@@ -143,10 +150,15 @@ def _population(network: Network, pop: Population) -> PopulationNode:
     params = dict(values.done)
 
     equations: list[EquationNode] = []
+    states: list[StateVar] = []
     for prefix, part in scope.parts.items():
         for eq in part.equations:
             full = f"{prefix}.{eq.var}" if prefix else eq.var
             equations.append(EquationNode(full, eq.kind, _bare(scope.expr(prefix, eq.expr))))
+            if eq.kind != "let":
+                owner, given = ("", pop.init[full]) if full in pop.init else (prefix, part.init.get(eq.var, 0.0))
+                init = values.concrete(given, f"{full}(0)", owner)
+                states.append(StateVar(full, "f", init, scope.dimension(full).symbol))
 
     cell = pop.cell
     ports: dict[str, list[Expr]] = {p: [] for p in cell.ports}
@@ -160,7 +172,7 @@ def _population(network: Network, pop: Population) -> PopulationNode:
     for key, stimulus, ids, receptor in pop.stimuli:
         mask = None
         if ids is not None:
-            mask = f"{key}.on"
+            mask = f"{key}@on"
             on = np.zeros(pop.n)
             on[ids] = 1.0
             params[mask] = on
@@ -177,15 +189,6 @@ def _population(network: Network, pop: Population) -> PopulationNode:
     if cell.schedule is not None:
         schedules["spikes"] = cell.schedule.lower(pop.n, network.dt, pop.label, pop.where)
         threshold = Expr("scheduled", (), "spikes")
-    states: list[StateVar] = []
-    for eq in equations:
-        if eq.kind == "let":
-            continue
-        given = {**cell.init, **pop.init}.get(eq.var)
-        if given is None:
-            given = 0.0
-        init = values.concrete(given, f"init.{eq.var}", "")
-        states.append(StateVar(eq.var, "f", init, scope.dimension(eq.var).symbol))
     system = System(
         equations=tuple(equations),
         ports={k: tuple(v) for k, v in ports.items()},
@@ -208,16 +211,10 @@ def _population(network: Network, pop: Population) -> PopulationNode:
 
 
 def _check_next(system: System, pop: Population) -> None:
-    """Discrete updates may read the new value only of discrete variables: the others are integrated together."""
-    discrete = {e.var for e in system.equations if e.kind == "update"}
-    odes = {e.var for e in system.equations if e.kind == "ode"}
-
-    def look(x: Expr) -> Expr | None:
-        if x.op == "next" and x.attr not in discrete | odes:
-            raise EquationError(f"'{x.attr}[n+1]' is read, but '{x.attr}' has no equation in population '{pop.label}'", pop.where)
-        return None
-
-    for e in system.equations:
-        replace(e.expr, look)
-        if e.kind == "ode" and any(x.op == "next" for x in walk(e.expr)):
-            raise EquationError(f"d{e.var}/dt of population '{pop.label}' cannot read a new value ([n+1])", pop.where)
+    """A new value is that of an equation; differential equations are integrated together and read none of each other's."""
+    kinds = {e.var: e.kind for e in system.equations if e.kind != "let"}
+    for e in (*(e.expr for e in system.equations), *(term for terms in system.ports.values() for term in terms)):
+        for x in walk(e):
+            if x.op == "next" and x.attr not in kinds:
+                raise EquationError(f"'{x.attr}[n+1]' is read, but population '{pop.label}' has no equation that gives '{x.attr}' "
+                                    "a new value", pop.where)  # fmt: skip

@@ -1,0 +1,89 @@
+"""Brunel's network of excitatory and inhibitory neurons with delta synapses, in its four regimes."""
+
+from __future__ import annotations
+
+from neurosim.errors import ParameterError, caller, suggest
+from neurosim.ir.rules import FixedInDegree
+from neurosim.lang.network import Network
+from neurosim.models.cells.lif import LIF
+from neurosim.models.inputs.poisson import PoissonInput
+from neurosim.models.synapses.delta import DeltaCurrent
+from neurosim.units import Quantity, ms, mV, second
+
+REGIMES = {"AI": (5.0, 2.0), "SR": (3.0, 2.0), "SI_fast": (6.0, 4.0), "SI_slow": (4.5, 0.9)}
+"""Regime -> g and eta of the paper's figure 8."""
+
+_PUBLISHED = {"SI_fast": 60.7, "AI": 37.7, "SI_slow": 5.5}
+"""Regime -> spikes/s in the paper's simulations (v_reset = 10 mV)."""
+
+
+def brunel(
+    n: int = 12500,
+    seed: int = 42,
+    dt: Quantity = 0.1 * ms,
+    regime: str = "AI",
+    g: float | None = None,
+    eta: float | None = None,
+    in_degree: int = 1000,
+    epsilon: float | None = None,
+    J: Quantity = 0.1 * mV,
+    delay: Quantity = 1.5 * ms,
+    tau_m: Quantity = 20 * ms,
+    v_th: Quantity = 20 * mV,
+    v_reset: Quantity = 0 * mV,
+    t_ref: Quantity = 2 * ms,
+) -> Network:
+    """Return the network: 4 excitatory neurons to 1 inhibitory, fixed in-degrees, one Poisson input per neuron.
+
+    The result: with the parameters given (asynchronous irregular, reset to 0 mV, as NEST's ``brunel_delta_nest.py``)
+    both populations fire at 32 spikes/s. The paper resets to 10 mV: ``v_reset=10*mV`` gives 38 spikes/s there.
+
+    Parameters
+    ----------
+    n : int
+        Number of neurons, 4/5 of them excitatory.
+    seed : int
+        Of everything random.
+    regime : {"AI", "SR", "SI_fast", "SI_slow"}
+        Sets `g` and `eta` to the values of the paper's figure 8: asynchronous irregular (5, 2), synchronous regular
+        (3, 2), synchronous irregular with a fast (6, 4) or a slow oscillation (4.5, 0.9).
+    g : float, optional
+        Strength of inhibitory synapses relative to excitatory ones.
+    eta : float, optional
+        External rate relative to the one that brings the mean potential to the threshold without recurrent input.
+    in_degree : int
+        Excitatory synapses a neuron gets from the network (a quarter of it inhibitory ones), and external ones. Kept
+        when `n` changes.
+    epsilon : float, optional
+        Connection probability: the in-degree is this fraction of the excitatory neurons, instead of `in_degree`.
+    J : Quantity
+        What an excitatory spike adds to the potential.
+    dt, delay, tau_m, v_th, v_reset, t_ref : Quantity
+        Of the simulation, the synapses and the cells; the resting potential is 0 mV.
+
+    References
+    ----------
+    N. Brunel, J. Comput. Neurosci. 8 (2000), model A, figure 8 and table 1.
+    """
+    if regime not in REGIMES:
+        raise ParameterError(f"no regime '{regime}'{suggest(regime, REGIMES)}; known: {', '.join(REGIMES)}", caller())
+    standard = g is None and eta is None and n == 12500 and epsilon is None and in_degree == 1000
+    g = REGIMES[regime][0] if g is None else g
+    eta = REGIMES[regime][1] if eta is None else eta
+    n_exc = n * 4 // 5
+    if epsilon is not None:
+        in_degree = round(epsilon * n_exc)
+    net = Network("brunel", dt=dt, seed=seed)
+    cell = LIF(tau_m=tau_m, v_rest=0 * mV, v_th=v_th, v_reset=v_reset, t_ref=t_ref, receptors={"syn": DeltaCurrent})
+    exc = net.population("exc", n_exc, cell)
+    inh = net.population("inh", n - n_exc, cell)
+    net.stimulate([exc, inh], PoissonInput(eta * v_th / (J * in_degree * tau_m), weight=J, n=in_degree), name="external")
+    net.connect(exc, exc + inh, rule=FixedInDegree(in_degree), weight=J, delay=delay, name="exc")
+    net.connect(inh, exc + inh, rule=FixedInDegree(in_degree // 4), weight=-g * J, delay=delay, name="inh")
+    net.record([exc, inh], "spikes")
+    net.default_duration = 1 * second
+    if standard and v_reset == 0 * mV and regime == "AI":
+        net.published = {"NEST 3.10, brunel_delta_nest.py": {"exc": 32.10, "inh": 31.90}}
+    elif standard and v_reset == 10 * mV and regime in _PUBLISHED:
+        net.published = {"Brunel 2000": dict.fromkeys(("exc", "inh"), _PUBLISHED[regime])}
+    return net

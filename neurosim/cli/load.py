@@ -1,0 +1,261 @@
+"""From what stands on the command line to a network: a file of the user's or a name of the library, and ``--set``.
+
+A file is executed as a module of its own. If it comes to run its network, execution ends there and that network, its
+duration and its options are taken, so that a script works unchanged under ``python`` and under ``neurosim run``.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
+
+from neurosim import registry
+from neurosim import run as runner
+from neurosim.errors import NeurosimError, ParameterError, UnknownNameError, suggest
+from neurosim.lang.network import Network
+from neurosim.units import TIME, Quantity, parse_quantity, quantity
+
+
+@dataclass
+class Loaded:
+    """A network, and how its own script would run it."""
+
+    network: Network
+    duration: Quantity | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+    overrides: dict[str, str] = field(default_factory=dict)
+
+
+class _Reached(BaseException):
+    """The script has come to run its network (no Exception, so that the script does not catch it)."""
+
+    def __init__(self, loaded: Loaded) -> None:
+        self.loaded = loaded
+
+
+def load(target: str, settings: tuple[str, ...] = (), seed: int | None = None) -> Loaded:
+    """Return the network that a file defines or the library has, with ``--set`` and ``--seed`` applied.
+
+    Parameters
+    ----------
+    target : str
+        Path of a Python file, or a name that ``neurosim networks`` lists.
+    settings : tuple of str
+        ``key=value``: with a dot a parameter of a population, without one a keyword of the builder.
+    seed : int, optional
+        Handed to the builder if it has such a keyword, else set on the network.
+    """
+    overrides = _split(settings)
+    keywords = {k: v for k, v in overrides.items() if "." not in k}
+    by_name = target in registry.NETWORKS or not (target.endswith(".py") or os.sep in target or os.path.exists(target))
+    with _intercepted(target):
+        try:
+            if by_name:
+                builder: Any = _library(target)
+            else:
+                builder = _find(_execute(target), target)
+            if isinstance(builder, Network):
+                if keywords:
+                    raise UnknownNameError(
+                        f"'{target}' defines a network, not a function that builds one, so it has no keyword "
+                        f"'{next(iter(keywords))}': --set takes POPULATION.PARAMETER=VALUE there")
+                found = Loaded(builder)
+            else:
+                found, seed = _built(builder, keywords, seed, target, by_name)
+        except _Reached as reached:
+            found = reached.loaded
+            if keywords:
+                raise UnknownNameError(
+                    f"'{target}' runs its network itself, so it has no keyword '{next(iter(keywords))}': --set takes "
+                    "POPULATION.PARAMETER=VALUE there") from None
+    if not found.network.populations:
+        raise ParameterError(f"the network '{found.network.name}' of '{target}' has no population")
+    if seed is not None:
+        if not 0 <= seed < 2**64:
+            raise ParameterError(f"seed must be a whole number from 0 to 2**64 - 1, got {seed}")
+        found.network.seed = seed
+    for key, text in overrides.items():
+        if "." in key:
+            found.network.set_parameter(key, parse_quantity(text))
+    if found.duration is None:
+        found.duration = found.network.default_duration
+    found.overrides = overrides
+    return found
+
+
+def parse_duration(text: str) -> Quantity:
+    """Read ``--duration``."""
+    value = parse_quantity(text)
+    if not isinstance(value, Quantity):
+        raise ParameterError(f"--duration needs a unit of time: {text}s or {text}ms")
+    quantity(value, TIME, "--duration")
+    return value
+
+
+def keywords_of(builder: Callable[..., Any]) -> dict[str, Any]:
+    """Return the keywords a builder takes, with their defaults (``inspect.Parameter.empty`` where there is none)."""
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return {p.name: p.default for p in inspect.signature(builder).parameters.values() if p.kind in kinds}
+
+
+# -- files ----------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _intercepted(target: str) -> Iterator[None]:
+    """Let the user's code find its neighbours and its own name, and stop it where it runs its network."""
+
+    def reached(network: Network, duration: Any, options: dict[str, Any]) -> None:
+        raise _Reached(Loaded(network, duration, options))
+
+    before = sys.argv, list(sys.path), runner.intercept
+    sys.argv, runner.intercept = [target], reached
+    sys.path.insert(0, os.path.dirname(os.path.abspath(target)))
+    try:
+        yield
+    finally:
+        sys.argv, sys.path[:], runner.intercept = before
+
+
+def _execute(target: str) -> ModuleType:
+    path = os.path.abspath(target)
+    try:
+        with open(path, "rb") as file:
+            source = file.read()
+    except OSError as e:
+        why = "there is no such file" if isinstance(e, FileNotFoundError) else (e.strerror or str(e))
+        raise ParameterError(f"cannot read '{target}': {why}") from None
+    module = ModuleType(f"_network_{os.path.splitext(os.path.basename(path))[0]}")
+    module.__file__ = path
+    sys.modules[module.__name__] = module  # dataclasses and pickle look their module up
+    with _blamed(path):
+        exec(compile(source, path, "exec"), module.__dict__)
+    return module
+
+
+@contextmanager
+def _blamed(path: str) -> Iterator[None]:
+    """Say of an exception in the user's file where it came from."""
+    try:
+        yield
+    except NeurosimError as e:
+        if e.where is None:
+            e.where = _place(e, path)
+        raise
+    except SystemExit as e:
+        raise ParameterError(f"{_place(e, path)}: the script ended itself before it had built a network") from e
+    except SyntaxError as e:
+        at = f"{_shown(e.filename or path)}:{e.lineno}"
+        raise ParameterError(f"{at}: {type(e).__name__}: {e.msg}") from e
+    except Exception as e:
+        raise ParameterError(f"{_place(e, path)}: {type(e).__name__}: {e}".rstrip(": ")) from e
+
+
+def _place(e: BaseException, path: str) -> str:
+    """Return file:line of the innermost frame of the user's file, else of the innermost frame."""
+    frames = [(f.f_code.co_filename, line) for f, line in traceback.walk_tb(e.__traceback__)]
+    mine = [frame for frame in frames if frame[0] == path] or frames
+    return f"{_shown(mine[-1][0])}:{mine[-1][1]}"
+
+
+def _shown(path: str) -> str:
+    short = os.path.relpath(path)
+    return path if short.startswith("..") else short
+
+
+def _find(module: ModuleType, target: str) -> Network | Callable[..., Any]:
+    """Return the network of a script, or the function of its that builds one."""
+    stem = os.path.splitext(os.path.basename(target))[0]
+    own = {k: v for k, v in vars(module).items() if inspect.isfunction(v) and v.__module__ == module.__name__}
+    given = vars(module).get("network")
+    if isinstance(given, Network):
+        return given
+    for name in ("network", stem, "build"):
+        if name in own:
+            return own[name]
+    networks = {id(v): (k, v) for k, v in vars(module).items() if isinstance(v, Network)}
+    if len(networks) == 1:
+        return next(iter(networks.values()))[1]
+    if networks:
+        names = ", ".join(k for k, _ in networks.values())
+        raise ParameterError(f"'{target}' defines {len(networks)} networks ({names}): name the one to run 'network'")
+    raise ParameterError(f"'{target}' defines no network: make one (network = ns.Network(...)), or write a function "
+                         "network() that returns one")  # fmt: skip
+
+
+# -- builders and settings ------------------------------------------------------------------------------------------
+
+
+def _library(name: str) -> Callable[..., Any]:
+    if name not in registry.NETWORKS:
+        raise UnknownNameError(f"no network '{name}'{suggest(name, registry.NETWORKS)} (a file is named with its .py)")
+    return registry.load_network(name)
+
+
+def _built(builder: Callable[..., Any], given: dict[str, str], seed: int | None, target: str,
+           by_name: bool) -> tuple[Loaded, int | None]:  # fmt: skip
+    """Call a builder; return the network, and the seed if it is still to be set."""
+    legal = keywords_of(builder)
+    open_ended = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in inspect.signature(builder).parameters.values())
+    for key in given:
+        if key not in legal and not open_ended:
+            if not legal:
+                raise UnknownNameError(f"{builder.__name__}() takes no keywords, so there is no '{key}' to --set")
+            close = suggest(key, legal) if len(legal) > 1 else ""
+            close = f"{close} It" if close.endswith("?") else "; it"
+            raise UnknownNameError(f"{builder.__name__}() has no keyword '{key}'{close} takes {', '.join(legal)}")
+    values = {k: _value(text, legal.get(k)) for k, text in given.items()}
+    if seed is not None and "seed" in legal:
+        values["seed"], seed = seed, None
+    needed = [k for k, default in legal.items() if default is inspect.Parameter.empty and k not in values]
+    if needed:
+        raise ParameterError(f"{builder.__name__}() of '{target}' needs a value: --set {needed[0]}=…")
+    path = inspect.getfile(builder) if by_name else os.path.abspath(target)
+    if by_name:
+        try:
+            network = builder(**values)
+        except (TypeError, ValueError, ArithmeticError) as e:
+            if isinstance(e, NeurosimError) or not given:
+                raise
+            how = ", ".join(f"{k}={v}" for k, v in given.items())
+            raise ParameterError(f"'{target}' cannot be built with {how}: {e}") from e
+    else:
+        with _blamed(path):
+            network = builder(**values)
+    if not isinstance(network, Network):
+        raise ParameterError(f"{builder.__name__}() of '{target}' returned {type(network).__name__}, not a Network")
+    return Loaded(network), seed
+
+
+def _split(settings: tuple[str, ...]) -> dict[str, str]:
+    out = {}
+    for item in settings:
+        key, equals, text = (part.strip() for part in item.partition("="))
+        if not (key and equals and text):
+            raise ParameterError(f"--set takes KEY=VALUE, such as exc.tau_m=15ms or scale=0.1; got '{item}'")
+        out[key] = text
+    return out
+
+
+def _value(text: str, default: Any) -> Any:
+    """Read the value of a keyword: number, truth value, quantity or plain text, as its default suggests."""
+    if isinstance(default, str):
+        return text
+    words: dict[str, Any] = {"true": True, "yes": True, "false": False, "no": False, "none": None}
+    if text.lower() in words:
+        return words[text.lower()]
+    if isinstance(default, bool) and text in ("0", "1"):
+        return text == "1"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            pass
+    return parse_quantity(text) if text[0] in "+-.(0123456789" else text

@@ -1,0 +1,176 @@
+"""The command line: options, help texts, and how an error ends.
+
+Only click is imported here; every command imports what it needs when it is called, so that ``--help`` is quick.
+Exit codes: 0 done, 1 a fault of ours (or ``doctor`` found one), 2 the user's mistake, 3 the run failed, 130 Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import click
+
+from neurosim import __version__
+from neurosim.errors import DivergedError, NeurosimError, ResourceError, ResultFileError, VerifyError
+
+_RUN_FAILED = (DivergedError, ResourceError, ResultFileError, MemoryError)
+_DEBUG = "neurosim.debug"
+_WIDTH = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+class _Commands(click.Group):
+    """Lists commands in the order of this file, and turns exceptions into a sentence and an exit code."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise
+        except KeyboardInterrupt:
+            _end(ctx, "interrupted; nothing was kept", 130)
+        except Exception as e:
+            if ctx.meta.get(_DEBUG):
+                raise
+            if isinstance(e, NeurosimError) and not isinstance(e, VerifyError):
+                _end(ctx, f"error: {sentence(e)}", 3 if isinstance(e, _RUN_FAILED) else 2)
+            if isinstance(e, MemoryError):
+                _end(ctx, "error: there is not enough memory: use a smaller scale, or --weight-bits 24", 3)
+            text = str(e).strip() or "no message"
+            _end(ctx, f"error: neurosim failed, which is not your fault ({type(e).__name__}: {text}); "
+                      "please report it with the traceback that --debug shows", 1)  # fmt: skip
+
+
+def sentence(e: NeurosimError) -> str:
+    """Return the message, with the place in the user's file where there is one."""
+    # Where the command line itself made the object, the frame outside neurosim is one of click's or of Python's own.
+    homes = [os.path.dirname(os.path.abspath(str(module.__file__))) + os.sep for module in (click, os)]
+    if not e.where or os.path.abspath(e.where).startswith(tuple(homes)):
+        return e.message
+    first, *more = e.message.split("\n")
+    return "\n".join([f"{first} ({e.where})", *more])
+
+
+def _end(ctx: click.Context, text: str, code: int) -> NoReturn:
+    click.echo(text, err=True)
+    ctx.exit(code)
+
+
+def _debug(ctx: click.Context, option: click.Parameter, value: bool) -> None:
+    if value:
+        ctx.meta[_DEBUG] = True
+
+
+def _options(*which: str) -> Callable[[Any], Any]:
+    """Return a decorator that adds options several commands share."""
+    shared = {
+        "set": click.option(
+            "--set", "settings", multiple=True, metavar="KEY=VALUE",
+            help="Set a parameter of a population (exc.tau_m=15ms) or a keyword of the builder (scale=0.1)."),
+        "seed": click.option("--seed", type=int, metavar="N", help="Seed of everything random."),
+        "precision": click.option("--precision", type=click.Choice(["double", "single"]), help="Of the state."),
+        "weight_bits": click.option(
+            "--weight-bits", type=click.Choice(["40", "24"]),
+            help="Bits of the weights below the largest; 24 takes less memory."),
+        "debug": click.option("--debug", is_flag=True, expose_value=False, callback=_debug, help="Show tracebacks."),
+    }  # fmt: skip
+
+    def add(command: Any) -> Any:
+        for key in reversed(which):
+            command = shared[key](command)
+        return command
+
+    return add
+
+
+@click.group(cls=_Commands, context_settings=_WIDTH)
+@click.version_option(__version__, prog_name="neurosim")
+@_options("debug")
+def cli() -> None:
+    """Write a spiking network once; run it on every engine and get the same spikes.
+
+    \b
+    neurosim run potjans_diesmann --set scale=0.1      a network of the library
+    neurosim run net.py --duration 2s -o out.h5        a network of your own
+    neurosim networks                                  what the library has
+    """
+
+
+@cli.command()
+@click.argument("network", metavar="NET.py|NAME")
+@click.option("--backend", "-b", metavar="NAME", help="Engine that runs it (native; see 'neurosim backends').")
+@click.option("--duration", "-d", metavar="TIME", help="Biological time, such as 1s or 500ms.")
+@_options("set", "seed")
+@click.option("--threads", type=int, metavar="N", help="Threads; the spikes do not depend on it.")
+@_options("precision", "weight_bits")
+@click.option("-o", "--output", metavar="FILE.h5", help="Write what is recorded to this file (HDF5, SONATA).")
+@click.option("--plot", metavar="FILE.png", help="Draw raster and rates to this file (png, svg or pdf).")
+@click.option("--raster/--no-raster", default=None, help="Draw a raster in the terminal.  [default: if it is one]")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+@click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
+@_options("debug")
+@click.pass_context
+def run(ctx: click.Context, **options: Any) -> None:
+    """Run a network and show what it did.
+
+    NET.py is a Python file that defines 'network' (a Network, or a function that returns one), or simply builds one
+    Network; if it runs the network itself, it is read up to there. NAME is a network of the library.
+
+    Ctrl-C stops the run and keeps what was recorded.
+    """
+    from neurosim.cli.running import run_command
+
+    ctx.exit(run_command(**options))
+
+
+@cli.command(short_help="Print what a network is compiled to.")
+@click.argument("network", metavar="NET.py|NAME")
+@click.option("--after", default="order", metavar="PASS", help="units, expand, discretise, delays or order (the last).")
+@_options("set", "seed", "precision", "weight_bits", "debug")
+def ir(network: str, after: str, settings: tuple[str, ...], seed: int | None, precision: str | None,
+       weight_bits: str | None) -> None:  # fmt: skip
+    """Print what a network is compiled to: populations, programs, projections.
+
+    Before the pass 'discretise' a population is its equations; from there on it is the program of one step, which
+    every backend prints in its own language. All numbers are in SI units.
+    """
+    from neurosim.cli.running import ir_command
+
+    click.echo(ir_command(network, after, settings, seed, precision, weight_bits))
+
+
+@cli.command()
+@_options("debug")
+def networks() -> None:
+    """List the networks of the library and what can be --set."""
+    from neurosim.cli.environment import networks_command
+
+    networks_command()
+
+
+@cli.command(short_help="List the engines, and how to install what is missing.")
+@_options("debug")
+def backends() -> None:
+    """List the engines: what is available, what is missing and the line that installs it."""
+    from neurosim.cli.environment import backends_command
+
+    backends_command()
+
+
+@cli.command(short_help="Check this installation.")
+@_options("debug")
+@click.pass_context
+def doctor(ctx: click.Context) -> None:
+    """Check this installation; exit code 1 if the default backend cannot run."""
+    from neurosim.cli.environment import doctor_command
+
+    ctx.exit(doctor_command())
+
+
+def main() -> None:
+    """Run the command line."""
+    cli(prog_name="neurosim")

@@ -1,0 +1,160 @@
+"""What ``neurosim run`` and ``neurosim ir`` do."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from typing import Any
+
+from neurosim import run as runner
+from neurosim.cli.load import Loaded, load, parse_duration
+from neurosim.cli.progress import Bar
+from neurosim.compile import compile_network
+from neurosim.errors import DivergedError, NeurosimError, ParameterError, ResultFileError
+from neurosim.lang.network import Network
+from neurosim.recording.atomic import begin, discard
+from neurosim.registry import load_backend
+from neurosim.units import second
+
+_WORTH_SAYING = 2**30
+"""Bytes from which the estimate of the memory is shown before the network is built."""
+
+_PICTURES = (".png", ".svg", ".pdf", "")
+
+
+def run_command(
+    network: str,
+    *,
+    backend: str | None,
+    duration: str | None,
+    settings: tuple[str, ...],
+    seed: int | None,
+    threads: int | None,
+    precision: str | None,
+    weight_bits: str | None,
+    output: str | None,
+    plot: str | None,
+    raster: bool | None,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """Load, run and show a network; return the exit code."""
+    started = time.perf_counter()
+    silent = as_json or quiet
+    _can_write(output)
+    if plot is not None and os.path.splitext(plot)[1].lower() not in _PICTURES:
+        raise ParameterError(f"cannot draw a '{os.path.splitext(plot)[1]}' file; png, svg and pdf are known")
+    _can_write(plot)
+    asked = None if duration is None else parse_duration(duration)
+    if backend is not None:
+        load_backend(backend)  # a name that is wrong is said before the user's script runs
+    with contextlib.redirect_stdout(sys.stderr) if silent else contextlib.nullcontext():
+        loaded = load(network, settings, seed)
+    net = loaded.network
+    notes = []
+    if not any(p.variable == "spikes" for p in net.probes):
+        net.record(net.populations.values(), "spikes")
+        notes.append("the network records no spikes, so those of all populations were recorded")
+    options = _options(loaded, backend, threads, precision, weight_bits)
+    if not silent:
+        _say_memory(net, options)
+    failure: NeurosimError | None = None
+    bar = None if silent else Bar(net.dt)
+    with bar or contextlib.nullcontext():
+        try:
+            result = runner.simulate(net, asked or loaded.duration or 1 * second, progress=bar, output=output,
+                                     overrides=loaded.overrides, **options)  # fmt: skip
+        except DivergedError as e:
+            if getattr(e, "result", None) is None:
+                raise
+            result, failure = e.result, e  # type: ignore[attr-defined]
+    files = {"output": output} if output else {}
+    whole = time.perf_counter() - started
+    from neurosim.cli import show
+
+    if not silent:
+        drawn = sys.stdout.isatty() if raster is None else raster
+        show.report(result, net.published, whole, drawn)
+    if plot is not None:
+        lost = _draw(result, plot, output)
+        if lost is None:
+            files["plot"] = plot
+        elif failure is None:
+            failure = lost
+    if as_json:
+        show.as_json(result, net.published, whole, files, None if failure is None else failure.message)
+    elif not quiet:
+        show.closing(files, notes)
+    if failure is not None:
+        raise failure
+    if result.provenance.status == "interrupted":
+        _say(_interrupted(result.provenance, output))
+        return 130
+    return 0
+
+
+def ir_command(network: str, after: str, settings: tuple[str, ...], seed: int | None, precision: str | None,
+               weight_bits: str | None) -> str:  # fmt: skip
+    """Return the text of a network's graph."""
+    from neurosim.ir.printer import render_graph
+
+    with contextlib.redirect_stdout(sys.stderr):
+        net = load(network, settings, seed).network
+    bits = None if weight_bits is None else int(weight_bits)
+    return render_graph(compile_network(net, precision=precision or "double", weight_bits=bits, after=after))
+
+
+def _options(loaded: Loaded, backend: str | None, threads: int | None, precision: str | None,
+             weight_bits: str | None) -> dict[str, Any]:  # fmt: skip
+    """Return how to run: as the script says, unless the command line says otherwise."""
+    given = {"backend": backend, "threads": threads, "precision": precision,
+             "weight_bits": None if weight_bits is None else int(weight_bits)}  # fmt: skip
+    return {**loaded.options, **{k: v for k, v in given.items() if v is not None}}
+
+
+def _can_write(path: str | None) -> None:
+    """Complain now, not after the run, about a file that cannot be written."""
+    if path is not None:
+        descriptor, part, _ = begin(path)
+        os.close(descriptor)
+        discard(part)
+
+
+def _say_memory(net: Network, options: dict[str, Any]) -> None:
+    """Print what a large network will take."""
+    edges = sum(p.rule.expected(len(p.pre), len(p.post)) for p in net.projections.values())
+    if 64 * edges < _WORTH_SAYING / 4:
+        return
+    engine = load_backend(options.get("backend", "native"))
+    graph = compile_network(net, precision=options.get("precision", "double"), weight_bits=options.get("weight_bits"))
+    need, free = int(engine.estimate(graph)), runner.available_memory()
+    if need >= _WORTH_SAYING:
+        count = f"{edges / 1e6:,.0f} M" if edges >= 1e7 else f"{edges:,.0f}"
+        room = "" if free is None else f", {free / 2**30:.1f} GiB free"
+        _say(f"about {count} synapses, needs {need / 2**30:.1f} GiB{room}")
+
+
+def _draw(result: Any, plot: str, output: str | None) -> NeurosimError | None:
+    """Save the picture; return what went wrong, which must not cost the user the numbers."""
+    try:
+        if not result.spikes and output is not None:
+            return ResultFileError(f"'{plot}' was not drawn: the recording is too large for the memory that is free; "
+                                   f"draw a part of it with RunResult.load('{output}').plot(...)")  # fmt: skip
+        result.plot(plot)
+    except NeurosimError as e:
+        return e
+    return None
+
+
+def _interrupted(provenance: Any, output: str | None) -> str:
+    reached = provenance.n_steps * provenance.dt
+    kept = f"what was recorded is kept in {output}" if output else "with -o FILE.h5 what was recorded would be kept"
+    return f"interrupted after {reached:.6g} s of {provenance.duration_s:.6g} s: {kept}"
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+

@@ -1,6 +1,7 @@
 """The code in the pages: finds the fenced blocks of a Markdown file and runs them as a reader would, top to bottom.
 
-``python``   is executed, all blocks of a page in one namespace; a first line ``# name.py`` also writes that file.
+``python``   is executed, all blocks of a page in one namespace; a first line ``# name.py`` also writes that file, and
+             the functions test_… of a file ``test_….py`` are called.
 ``error``    is the exact message that the python block before it ends with.
 ``text``     after a python block is what it printed; a line ``...`` stands for any number of lines.
 ``console``  holds ``$ command`` lines, each followed by its output; those that start with ``neurosim`` are executed.
@@ -75,6 +76,9 @@ def _execute(block: Block, path: Path, scope: dict[str, Any]) -> tuple[str, str 
     with contextlib.redirect_stdout(said):
         try:
             exec(compile("\n" * (block.line - 1) + block.text, str(path), "exec"), scope)
+            if path.name.startswith("test_"):
+                for name in re.findall(r"^def (test_\w+)", block.text, re.MULTILINE):
+                    scope[name]()
         except NeurosimError as e:
             return said.getvalue(), e.message
     return said.getvalue(), None

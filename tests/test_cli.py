@@ -44,7 +44,8 @@ DIVERGES = """
 import neurosim as ns
 from neurosim.units import ms
 net = ns.Network("div", dt=0.1*ms)
-net.population("p", 5, ns.Cell("dv/dt = v*v/tau", threshold="v < 0", reset="v = 0", init={"v": 1.0}, tau=1*ms, method="euler"))
+cell = ns.Cell("dv/dt = v*v/tau", threshold="v < 0", reset="v = 0", init={"v": 1.0}, tau=1*ms, method="euler")
+net.population("p", 5, cell)
 """
 
 
@@ -451,14 +452,16 @@ def test_everything_fits_into_80_columns(monkeypatch: pytest.MonkeyPatch) -> Non
     script = HEAD + f"net = ns.Network('potjans_and_others_and_more', dt=0.1*ms, seed=2**63)\nfor k in {names}:\n"
     script += "    net.population(k, 12, cell)\n"
     script += "net.published = {'A. Author, B. Author and C. Author, table 5': dict.fromkeys(net.populations, 1.0)}\n"
-    for args in (["run", "-b", "reference", "-d", "30ms", "--raster", write("net.py", script)], ["run", "-h"], ["-h"],
+    for args in (["run", "-b", "reference", "-d", "6ms", "--raster", write("net.py", script)], ["run", "-h"], ["-h"],
                  ["backends"], ["networks"], ["ir", "-h"]):  # fmt: skip
         done = call(*args)
         assert (done.exit_code, wide(done.stdout)) == (0, []), done.stderr
-    text = call("run", "-b", "reference", "-d", "30ms", "net.py").stdout
+        assert ("a row of dots" in done.stdout) == ("--raster" in args)
+    text = call("run", "-b", "null", "-d", "1ms", "net.py").stdout
     assert "and 8 smaller populations (--json and -o have all)" in text
     assert re.search(r"^a_popula\w+…", text, re.MULTILINE)
-    assert len(told("net.py")["populations"]) == 48
+    out = json.loads(call("run", "-b", "null", "-d", "1ms", "--json", "net.py").stdout)
+    assert len(out["populations"]) == 48
 
 
 def test_raster() -> None:
@@ -481,7 +484,8 @@ def test_raster() -> None:
     assert [len(line) <= 80 for line in lines] == [True] * 15
     assert lines[0].startswith("exc ") and lines[6].startswith("inh ") and lines[12].startswith("rate ")
     assert lines[13].split() == ["0", "0.5", "1", "s"]
-    assert re.fullmatch(r" +(one neuron|\d+ neurons) a row of dots, \d+ of 800; mean rate of all, highest \S+ Hz", lines[14])
+    note = r" +(one neuron|\d+ neurons) a row of dots, \d+ of 800; mean rate of all, highest \S+ Hz"
+    assert re.fullmatch(note, lines[14])
     assert any("\u2800" < c <= "\u28ff" for c in lines[0])
 
     busy = draw(result(a=300.0), 80, "utf-8")  # a shorter window, for else every dot would be set

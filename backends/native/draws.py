@@ -14,8 +14,10 @@ from neurosim.backends.native.expressions import function_sources
 from neurosim.ir.ops import OPS
 from neurosim.ir.random import Draws
 
-_SMALL, _WORTH = 20_000, 3_000_000
-"""Below the first number of draws a compiled function is not worth loading, below the second not worth compiling."""
+_SMALL, _WORTH = 20_000, 2_000_000
+"""A compiled function is worth loading for so many numbers at once, worth compiling for so many in one process."""
+
+_tally: dict[str, int] = {}
 
 
 @cache
@@ -51,8 +53,11 @@ def _vector(name: str) -> Any:
 
 
 def _pays(count: int, source: str, label: str, entries: dict[str, tuple[str, ...]]) -> bool:
-    """Tell whether to take the compiled way: always for many numbers, for fewer only if it is compiled already."""
-    return count >= _WORTH or (count >= _SMALL and ready(source, label, entries))
+    """Tell whether to take the compiled way: both give the same bits."""
+    if count < _SMALL:
+        return False
+    _tally[label] = _tally.get(label, 0) + count
+    return _tally[label] >= _WORTH or ready(source, label, entries)
 
 
 class NativeDraws(Draws):

@@ -135,32 +135,47 @@ def table_row(n, every, length, repeat):  # type: ignore[no-untyped-def]
     return k % length if repeat else min(k, length - 1)
 
 
+# A slice makes the indices of the loop over it count from 0: an index of unknown sign would cost numba a test per element.
+
+
 @njit(error_model="numpy")
 def add_shared(inbox, target, a, b, weight):  # type: ignore[no-untyped-def]
     """Add one weight to a run of targets."""
-    for k in range(a, b):
-        inbox[target[k]] += weight
+    run = target[a:b]
+    for k in range(run.shape[0]):
+        inbox[run[k]] += weight
 
 
 @njit(error_model="numpy")
 def add_each(inbox, target, weights, a, b, shift):  # type: ignore[no-untyped-def]
     """Add each edge's weight to its target."""
-    for k in range(a, b):
-        inbox[target[k]] += np.float64(weights[k + shift])
+    run, weight = target[a:b], weights[a + shift : b + shift]
+    for k in range(run.shape[0]):
+        inbox[run[k]] += np.float64(weight[k])
 
 
 @njit(error_model="numpy")
 def ring_shared(inbox, width, slots, n, target, delay, a, b, late, weight):  # type: ignore[no-untyped-def]
     """Scatter one weight into the slots of the steps in which it arrives."""
-    for k in range(a, b):
-        inbox[((n + np.int64(delay[k + late])) % slots) * width + np.int64(target[k])] += weight
+    run, wait = target[a:b], delay[a + late : b + late]
+    now, size, turns = np.uint64(n % slots), np.uint64(width), np.uint64(slots)
+    for k in range(run.shape[0]):
+        slot = now + np.uint64(wait[k])
+        if slot >= turns:  # a delay is at most one turn of the ring
+            slot -= turns
+        inbox[slot * size + np.uint64(run[k])] += weight
 
 
 @njit(error_model="numpy")
 def ring_each(inbox, width, slots, n, target, delay, weights, a, b, late, shift):  # type: ignore[no-untyped-def]
     """Scatter each edge's weight."""
-    for k in range(a, b):
-        inbox[((n + np.int64(delay[k + late])) % slots) * width + np.int64(target[k])] += np.float64(weights[k + shift])
+    run, wait, weight = target[a:b], delay[a + late : b + late], weights[a + shift : b + shift]
+    now, size, turns = np.uint64(n % slots), np.uint64(width), np.uint64(slots)
+    for k in range(run.shape[0]):
+        slot = now + np.uint64(wait[k])
+        if slot >= turns:
+            slot -= turns
+        inbox[slot * size + np.uint64(run[k])] += np.float64(weight[k])
 
 
 @njit(error_model="numpy")

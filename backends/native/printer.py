@@ -264,12 +264,18 @@ def _update(number: int, shape: Shape, dtype: str) -> str:
             f"        index = pop[FIRST] + tile * {TILE}"]  # fmt: skip
     for i, receptor in enumerate(shape.inboxes):
         row = body.row[f"i:{receptor}"] * TILE
-        out += [f"        box = keys[pop[INBOX] + {i}] + tile * {TILE}", f"        for k in range({TILE}):",
-                f"            f0[{row} + k] = {cast}(slot[box + k])"]  # fmt: skip
+        out += [f"        box = keys[pop[INBOX] + {i}] + tile * {TILE}", f"        inside = slot[box : box + {TILE}]",
+                f"        for k in range({TILE}):", f"            f0[{row} + k] = {cast}(inside[k])"]  # fmt: skip
         if shape.checked:
-            out += [f"        for k in range({TILE}):", f"            if abs(slot[box + k]) > scalars[pop[SCALARS] + {len(shape.scalars) + i}]:",
+            out += [f"        for k in range({TILE}):", f"            if abs(inside[k]) > scalars[pop[SCALARS] + {len(shape.scalars) + i}]:",
                     "                status[0] = 1"]  # fmt: skip
-        out += [f"        for k in range({TILE}):", "            slot[box + k] = 0.0"]
+        out += [f"        for k in range({TILE}):", "            inside[k] = 0.0"]
+    for i, (name, wide) in enumerate(shape.tables):
+        if wide:
+            row = body.row[f"t:{name}"] * TILE
+            out += [f"        source = keys[pop[TABLES] + {4 * i}] + row{i} * pop[SIZE] + index",
+                    f"        now = tabled[source : source + {TILE}]", f"        for k in range({TILE}):",
+                    f"            f0[{row} + k] = {cast}(now[k])"]  # fmt: skip
     own = 0
     poisson = 0
     for i, (op, attr) in enumerate(shape.draws):
@@ -296,12 +302,6 @@ def _update(number: int, shape: Shape, dtype: str) -> str:
                        "(np.float32(words[k] >> np.uint32(9)) + np.float32(0.5)) * np.float32(1.1920928955078125e-07)")  # fmt: skip
             value = "u" if op == "uniform" else f"ndtri_{dtype}(u)"
             out += [f"        for k in range({TILE}):", f"            u = {uniform}", f"            f0[{row} + k] = {value}"]
-    for i, (name, wide) in enumerate(shape.tables):
-        if wide:
-            row = body.row[f"t:{name}"] * TILE
-            out += [f"        source = keys[pop[TABLES] + {4 * i}] + row{i} * pop[SIZE] + index",
-                    f"        for k in range({TILE}):",
-                    f"            f0[{row} + k] = {cast}(tabled[source + k])"]  # fmt: skip
     out += [f"        tile{number}({_arguments(shape).replace('f, spike', 'f0, spike', 1)})"]
     if shape.spikes:
         out += [_SCAN]

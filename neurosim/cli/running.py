@@ -10,6 +10,7 @@ from typing import Any
 
 from neurosim import run as runner
 from neurosim.cli.load import Loaded, load, parse_duration
+from neurosim.cli.main import sentence
 from neurosim.cli.progress import Bar
 from neurosim.compile import compile_network
 from neurosim.errors import DivergedError, NeurosimError, ParameterError, ResultFileError
@@ -84,7 +85,7 @@ def run_command(
         elif failure is None:
             failure = lost
     if as_json:
-        show.as_json(result, net.published, whole, files, None if failure is None else failure.message)
+        show.as_json(result, net.published, whole, files, None if failure is None else sentence(failure))
     elif not quiet:
         show.closing(files, notes)
     if failure is not None:

@@ -19,8 +19,6 @@ from neurosim.cli.progress import clock
 
 _MOST_ROWS = 40
 _WIDEST = 100
-_TOGETHER = 2
-"""Columns (rate and difference) of so many published sources fit beside the other columns: half of it."""
 
 
 def console() -> Console:
@@ -106,7 +104,7 @@ def _table(out: Console, rows: list[dict[str, Any]], published: Mapping[str, Map
         least = sorted((r["neurons"] for r in rows), reverse=True)[_MOST_ROWS - 1]
         shown = [r for r in rows if r["neurons"] >= least][:_MOST_ROWS]
     labels = list(published)
-    beside = labels if len(labels) * 2 <= _TOGETHER else []
+    beside = labels if len(labels) <= 1 else []  # two sources and more get a table of their own
     columns = ["neurons", "spikes", "rate Hz", "CV ISI", "synchrony"]
     cells = [[f"{r['neurons']:,}", _whole(r["spikes"]), _rate(r["rate_hz"]), _number(r["cv_isi"], 2),
               _number(r["synchrony"], 2), *_compared(r, beside)] for r in shown]  # fmt: skip
@@ -162,7 +160,7 @@ def _relative(rate: float, reference: float) -> float:
 
 
 def _percent(x: float) -> str:
-    return "–" if not math.isfinite(x) else f"{100 * x:+.1f} %"
+    return "–" if not math.isfinite(x) else f"{100 * x:+.{1 if abs(x) < 10 else 0}f} %"
 
 
 def _rate(x: float) -> str:

@@ -98,10 +98,22 @@ _NAMED = {
 }  # fmt: skip
 
 
+def _stacked(rows: Any, where: str | None) -> Any:
+    """Join rows, each a list of numbers or quantities or an array, to one matrix."""
+    dims = {x.dim for row in rows for x in (row if isinstance(row, (list, tuple)) else [row]) if isinstance(x, Quantity)}
+    dim = dims.pop() if len(dims) == 1 else DIMENSIONLESS
+    values = [quantity(row, dim, "the matrix of weights", where) for row in rows]
+    if len({np.shape(row) for row in values}) != 1:
+        raise ConnectivityError(f"the rows of the matrix of weights have {sorted({np.size(row) for row in values})} entries", where)
+    return Quantity(np.array(values), dim) if dim != DIMENSIONLESS else np.array(values)
+
+
 def _is_matrix(value: Any) -> bool:
     if isinstance(value, np.ndarray):
         return value.ndim == 2
-    return isinstance(value, (list, tuple)) and bool(value) and all(isinstance(row, (list, tuple, np.ndarray)) for row in value)
+    return isinstance(value, (list, tuple)) and bool(value) and all(
+        isinstance(row, (list, tuple)) or np.ndim(row.value if isinstance(row, Quantity) else row) == 1 for row in value
+    )
 
 
 def prepare_rule(rule: Any, weight: Any, dim_of_weight: Dimension, pre: Group, post: Group,
@@ -112,9 +124,8 @@ def prepare_rule(rule: Any, weight: Any, dim_of_weight: Dimension, pre: Group, p
         if rule is not None:
             raise ConnectivityError("a matrix of weights is the rule already: leave rule= out", where)
         if not hasattr(raw, "tocoo"):
-            given = weight if isinstance(weight, Quantity) else np.array(weight)
-            dim = given.dim if isinstance(given, Quantity) else DIMENSIONLESS
-            raw, weight = quantity(given, dim, "the matrix of weights", where), given
+            weight = weight if isinstance(weight, (Quantity, np.ndarray)) else _stacked(weight, where)
+            raw = quantity(weight, weight.dim if isinstance(weight, Quantity) else DIMENSIONLESS, "the matrix of weights", where)
         if tuple(raw.shape) != (len(pre), len(post)):
             raise ConnectivityError(f"the matrix must be [{len(pre)}, {len(post)}], sources by targets, got {list(raw.shape)}", where)
         try:

@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 
 
-@njit(error_model="numpy")
+@njit(error_model="numpy", inline="always")
 def philox_fill(key0, key1, first, steps, out):  # type: ignore[no-untyped-def]
     """Write out[s, 4 b + w]: word w of block ``first + b`` at ``steps[s]``."""
     low, s32 = np.uint64(0xFFFFFFFF), np.uint64(32)
@@ -36,7 +36,7 @@ def philox_fill(key0, key1, first, steps, out):  # type: ignore[no-untyped-def]
     return 0
 
 
-@njit(error_model="numpy")
+@njit(error_model="numpy", inline="always")
 def philox_at(key0, key1, block, steps, out):  # type: ignore[no-untyped-def]
     """Write out[k]: the four words of ``block[k]`` at ``steps[k]``."""
     low, s32 = np.uint64(0xFFFFFFFF), np.uint64(32)
@@ -59,7 +59,7 @@ def philox_at(key0, key1, block, steps, out):  # type: ignore[no-untyped-def]
     return 0
 
 
-@njit(error_model="numpy")
+@njit(error_model="numpy", inline="always")
 def count_edges(pre, post, delay, first, sources, lowest, nd, place, count, low_high):  # type: ignore[no-untyped-def]
     """Count the edges of each row (source, delay) whose target is this thread's.
 
@@ -81,7 +81,7 @@ def count_edges(pre, post, delay, first, sources, lowest, nd, place, count, low_
     return 0
 
 
-@njit(error_model="numpy")
+@njit(error_model="numpy", inline="always")
 def place_edges(pre, post, delay, weight, first, sources, lowest, nd, place, cursor, base, target, weights, weight_shift,
                 delays, delay_shift):  # type: ignore[no-untyped-def]  # fmt: skip
     """Write the edges into their rows; ``cursor`` is the next free place of each row.

@@ -14,8 +14,7 @@ import os
 import platform
 import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -28,27 +27,22 @@ from neurosim.errors import VerifyError
 FORMAT = 2
 """Counts up when the meaning of a cached file changes without its source."""
 
-Entries = Mapping[str, Sequence[str]]
-"""Function of the module -> its arguments: ``i`` integer, ``d`` float, ``f8:2`` an array's type and dimensions."""
+Spec = tuple[str, ...]
+"""Arguments of a kernel: ``i`` integer, ``d`` float, ``f8:2`` an array's type and dimensions; a name may lead: ``n i``."""
+
+BODY = "# the kernel\n"
+"""What stands between the functions of a module and its kernel, where the kernel is printed as a body only.
+
+Python cannot call a function with more than some thirty arguments without packing them, which numba cannot inline.
+"""
 
 _TYPES = {"f8": np.float64, "f4": np.float32, "i8": np.int64, "i4": np.int32, "u8": np.uint64, "u4": np.uint32,
           "u2": np.uint16, "u1": np.uint8}  # fmt: skip
 _STUBS = ("NRT_MemInfo_call_dtor",)  # named by code that never runs: no kernel owns memory
 
-_loaded: dict[str, Module] = {}
+_loaded: dict[str, Callable[..., int]] = {}
 _keep: list[Any] = []
 _lock = threading.Lock()
-
-
-@dataclass(frozen=True)
-class Module:
-    """The entry points of a compiled module, and whether it had to be compiled."""
-
-    functions: Mapping[str, Callable[..., int]]
-    compiled: bool
-
-    def __getattr__(self, name: str) -> Callable[..., int]:
-        return self.functions[name]
 
 
 def directory() -> Path:
@@ -79,9 +73,9 @@ def _machine() -> str:
     return "\0".join((str(FORMAT), *versions, platform.platform(), cpu))
 
 
-def key(source: str, entries: Entries) -> str:
+def key(source: str, name: str, spec: Spec) -> str:
     """Return the hash of a printed module, the versions that compile it, and the processor."""
-    parts = (_machine(), json.dumps({k: list(v) for k, v in entries.items()}), _bridge(), source)
+    parts = (_machine(), name, ",".join(spec), _bridge(), source)
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 
@@ -90,37 +84,38 @@ def _bridge() -> str:
     return Path(__file__).with_name("bridge.py").read_text(encoding="utf-8")
 
 
-def load(source: str, label: str, entries: Entries) -> Module:
-    """Return a module's entry points, from memory, from disk, or freshly compiled.
+def load(source: str, name: str, spec: Spec) -> Callable[..., int]:
+    """Return a kernel, from memory, from disk, or freshly compiled.
 
     Parameters
     ----------
     source : str
-        Text that defines the functions named in ``entries``.
-    label : str
-        Name for the files.
+        Text that defines the kernel and what it calls.
+    name : str
+        Name of the kernel: a function of ``source`` that returns an integer.
+    spec : tuple of str
+        Its arguments.
     """
-    name = key(source, entries)
+    hashed = key(source, name, spec)
     with _lock:
-        if name not in _loaded:
-            _loaded[name] = _fetch(source, label, name, entries)
-        return _loaded[name]
+        if hashed not in _loaded:
+            _loaded[hashed] = _fetch(source, name, hashed, spec)
+        return _loaded[hashed]
 
 
-def _fetch(source: str, label: str, name: str, entries: Entries) -> Module:
-    found = _read(directory() / f"{label}-{name}")
-    fresh = found is None
-    symbol, code = _compile(source, label, name, entries) if found is None else found
-    if fresh:
-        _write(directory() / f"{label}-{name}", symbol, code)
-    address = _link(symbol, code)
-    return Module({f: _caller(address, k, tuple(spec), f) for k, (f, spec) in enumerate(entries.items())}, fresh)
+def _fetch(source: str, name: str, hashed: str, spec: Spec) -> Callable[..., int]:
+    stem = directory() / f"{name}-{hashed}"
+    found = _read(stem)
+    symbol, code = found or _compile(source, name, hashed, spec)
+    if found is None:
+        _write(stem, symbol, code)
+    return _caller(_link(symbol, code), spec, name)
 
 
-def ready(source: str, label: str, entries: Entries) -> bool:
-    """Tell whether a module is compiled already."""
-    name = key(source, entries)
-    return name in _loaded or (directory() / f"{label}-{name}.json").exists()
+def ready(source: str, name: str, spec: Spec) -> bool:
+    """Tell whether a kernel is compiled already."""
+    hashed = key(source, name, spec)
+    return hashed in _loaded or (directory() / f"{name}-{hashed}.json").exists()
 
 
 def _read(stem: Path) -> tuple[str, bytes] | None:
@@ -149,48 +144,42 @@ def _write(stem: Path, symbol: str, code: bytes) -> None:
         pass
 
 
-def _entry(function: str, spec: Sequence[str]) -> str:
-    """Print the entry point that unpacks a block of numbers."""
-    args, at = [], 0
-    for kind in spec:
+def _entry(name: str, spec: Spec, body: str) -> str:
+    """Print the entry point: it unpacks a block of numbers, then calls the kernel or goes on with its body."""
+    lines, at = [], 0
+    for k, argument in enumerate(spec):
+        *named, kind = argument.split()
+        variable = named[0] if named else f"x{k}"
         if kind == "i":
-            args.append(f"a[{at}]")
+            value = f"a[{at}]"
         elif kind == "d":
-            args.append(f"float_of(a[{at}])")
+            value = f"float_of(a[{at}])"
         else:
             element, _, dims = kind.partition(":")
             lengths = ", ".join(f"a[{at + 1 + d}]" for d in range(int(dims)))
-            args.append(f"view_{element}_{dims}(a[{at}], ({lengths},))")
+            value = f"view_{element}_{dims}(a[{at}], ({lengths},))"
             at += int(dims)
+        lines.append(f"    {variable} = {value}")
         at += 1
-    joined = ", ".join(args)
-    return (
-        "@njit(types.int64(BLOCK), nogil=True, error_model='numpy', no_cpython_wrapper=True, no_cfunc_wrapper=True)\n"
-        f"def {function}__entry(a):\n    return np.int64({function}({joined}))\n"
-    )
+    if not body:
+        body = f"    return np.int64({name}({', '.join(f'x{k}' for k in range(len(spec)))}))"
+    return "\n".join([
+        "@njit(types.int64(BLOCK), nogil=True, error_model='numpy', no_cpython_wrapper=True, no_cfunc_wrapper=True)",
+        "def _entry(a):", *lines, body,
+    ])  # fmt: skip
 
 
-def _compile(source: str, label: str, name: str, entries: Entries) -> tuple[str, bytes]:
-    """Compile a module with numba; return the symbol of its one entry, and the object code."""
-    views = "\n".join(f"view_{k.replace(':', '_')} = VIEWS['{k}']" for k in sorted({k for s in entries.values() for k in s if ":" in k}))
-    pieces = [_bridge(), views, source,
-                        *(_entry(f, spec) for f, spec in entries.items()), _TOGETHER.format(
-                            calls="\n".join(f"    if which == {k}:\n        return {f}__entry(a)" for k, f in enumerate(entries)))]  # fmt: skip
-    text = "\n\n".join(pieces).replace("from __future__ import annotations\n", "")
-    space: dict[str, Any] = {"__name__": f"_neurosim_{label}_{name}"}
-    exec(compile(text, f"<{label} {name}>", "exec"), space)  # noqa: S102 - text that we printed ourselves
-    dispatcher = space["_together"]
-    (result,) = dispatcher.overloads.values()
+def _compile(source: str, name: str, hashed: str, spec: Spec) -> tuple[str, bytes]:
+    """Compile a kernel with numba; return the symbol of its entry, and the object code."""
+    arrays = sorted({argument.split()[-1] for argument in spec if ":" in argument})
+    source, _, body = source.partition(BODY)
+    views = "\n".join(f"view_{kind.replace(':', '_')} = VIEWS['{kind}']" for kind in arrays)
+    text = "\n\n".join([_bridge(), views, source, _entry(name, spec, body)])
+    text = text.replace("from __future__ import annotations\n", "")
+    space: dict[str, Any] = {"__name__": f"_neurosim_{name}_{hashed}"}
+    exec(compile(text, f"<{name} {hashed}>", "exec"), space)  # text that was printed here, never a user's
+    (result,) = space["_entry"].overloads.values()
     return result.fndesc.llvm_func_name, bytes(result.library._get_compiled_object())
-
-
-_TOGETHER = """
-@njit(types.int64(types.int64, BLOCK), nogil=True, error_model='numpy', no_cpython_wrapper=True, no_cfunc_wrapper=True)
-def _together(which, a):
-    \"\"\"All entry points behind one symbol, so that one object file holds them.\"\"\"
-{calls}
-    return -1
-"""
 
 
 @cache
@@ -216,17 +205,19 @@ def _link(symbol: str, code: bytes) -> int:
     return int(linker.get_function_address(symbol))
 
 
-def _caller(address: int, which: int, spec: tuple[str, ...], name: str) -> Callable[..., int]:
-    """Return a function that packs its arguments and calls entry number ``which``; the call lets other threads run."""
-    # numba's own convention: int32 status = f(int64 *result, void **error, arguments …)
-    prototype = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p)
+def _caller(address: int, spec: Spec, name: str) -> Callable[..., int]:
+    """Return a function that packs its arguments and calls a kernel; the call lets other threads run."""
+    # numba's own convention: int32 status = f(int64 *result, void **error, int64 *block)
+    prototype = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
     function = prototype(address)
+
+    kinds = tuple(argument.split()[-1] for argument in spec)
 
     def run(*args: Any) -> int:
         block: list[int] = []
-        if len(args) != len(spec):
-            raise VerifyError(f"kernel {name} takes {len(spec)} arguments, got {len(args)}")
-        for value, kind in zip(args, spec, strict=True):
+        if len(args) != len(kinds):
+            raise VerifyError(f"kernel {name} takes {len(kinds)} arguments, got {len(args)}")
+        for value, kind in zip(args, kinds, strict=True):
             if kind == "i":
                 block.append(int(value))
             elif kind == "d":
@@ -240,7 +231,7 @@ def _caller(address: int, which: int, spec: tuple[str, ...], name: str) -> Calla
                 block += [value.ctypes.data, *value.shape]
         packed = np.array([b - (1 << 64) if b >= 1 << 63 else b for b in block], dtype=np.int64)
         result, error = ctypes.c_int64(0), ctypes.c_void_p(0)
-        if function(ctypes.addressof(result), ctypes.addressof(error), which, packed.ctypes.data):
+        if function(ctypes.addressof(result), ctypes.addressof(error), packed.ctypes.data):
             raise VerifyError(f"kernel {name} failed")
         return result.value
 

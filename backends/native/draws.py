@@ -21,43 +21,43 @@ _tally: dict[str, int] = {}
 
 
 @cache
-def _build_source(name: str) -> tuple[str, str, dict[str, tuple[str, ...]]]:
+def _build_source(name: str) -> tuple[str, str, tuple[str, ...]]:
     text = [Path(__file__).with_name("build_kernels.py").read_text(encoding="utf-8")]
     spec = tables.BUILD_ENTRIES.get(name)
     if spec is None:  # place_edges by the types it writes
         _, target, weight = name.split("_")
         names = ", ".join(f"x{k}" for k in range(len(tables.PLACE)))
-        text.append(f"@njit(error_model='numpy')\ndef {name}({names}):\n    return place_edges({names})\n")
+        text.append(f"@njit(error_model='numpy', inline='always')\ndef {name}({names}):\n    return place_edges({names})\n")
         spec = tuple(a.format(target=target, weight=weight) for a in tables.PLACE)
-    return "\n\n".join(text), name, {name: spec}
+    return "\n\n".join(text), name, spec
 
 
 @cache
-def _vector_source(name: str) -> tuple[str, str, dict[str, tuple[str, ...]]]:
+def _vector_source(name: str) -> tuple[str, str, tuple[str, ...]]:
     loop = (
-        f"@njit(error_model='numpy')\ndef vector(x, out):\n    for k in range(x.shape[0]):\n"
+        f"@njit(error_model='numpy', inline='always')\ndef vector_{name}(x, out):\n    for k in range(x.shape[0]):\n"
         f"        out[k] = {name}_f64(x[k])\n    return 0\n"
     )
-    return "\n\n".join([*function_sources([name], "f64"), loop]), name, {"vector": ("f8:1", "f8:1")}
+    return "\n\n".join([*function_sources([name], "f64"), loop]), f"vector_{name}", ("f8:1", "f8:1")
 
 
 @cache
 def build_kernel(name: str) -> Any:
     """Return one compiled helper of building: ``philox_fill``, ``count_edges``, ``place_u2_f8`` and so on."""
-    return load(*_build_source(name)).functions[name]
+    return load(*_build_source(name))
 
 
 @cache
 def _vector(name: str) -> Any:
-    return load(*_vector_source(name)).functions["vector"]
+    return load(*_vector_source(name))
 
 
-def _pays(count: int, source: str, label: str, entries: dict[str, tuple[str, ...]]) -> bool:
+def _pays(count: int, source: str, name: str, spec: tuple[str, ...]) -> bool:
     """Tell whether to take the compiled way: both give the same bits."""
     if count < _SMALL:
         return False
-    _tally[label] = _tally.get(label, 0) + count
-    return _tally[label] >= _WORTH or ready(source, label, entries)
+    _tally[name] = _tally.get(name, 0) + count
+    return _tally[name] >= _WORTH or ready(source, name, spec)
 
 
 class NativeDraws(Draws):

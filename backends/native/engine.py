@@ -13,7 +13,7 @@ from neurosim.backends.base import Drained, Engine, Options, recorded
 from neurosim.backends.native import tables as K
 from neurosim.backends.native.cache import load
 from neurosim.backends.native.layout import deliveries, share
-from neurosim.backends.native.printer import Shape, entries, module_source, scalar_values, shape_of
+from neurosim.backends.native.printer import Shape, arguments, module_source, scalar_values, shape_of
 from neurosim.errors import DivergedError
 from neurosim.ir.graph import Graph, PopulationNode
 from neurosim.ir.random import stream_key
@@ -46,7 +46,7 @@ class NativeEngine(Engine):
             self.kind.append(self.shapes.index(shape))
         classes = frozenset(int(row[K.B_CLASS]) for d in self.edge_tables for row in d.blocks)
         compile_start = time.perf_counter()
-        self.kernel: Any = load(module_source(self.shapes, graph.precision, classes), "engine", entries(graph.precision)).run
+        self.kernel: Any = load(module_source(self.shapes, graph.precision, classes), "run", arguments(graph.precision))
         self.compile_wall = time.perf_counter() - compile_start
         self._delays()
         self._parts()

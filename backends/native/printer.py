@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from neurosim.backends.native import tables
+from neurosim.backends.native.cache import BODY
 from neurosim.backends.native.expressions import FLOAT, expression, function_sources, literal
 from neurosim.ir.graph import PopulationNode
 from neurosim.ir.ops import FUNCTIONS
@@ -119,8 +120,8 @@ def module_source(shapes: list[Shape], precision: str, classes: frozenset[int]) 
     parts += [p for p in function_sources(used, dtype) if p not in known]
     for k, shape in enumerate(shapes):
         parts += [_tile(k, shape, dtype), _update(k, shape, dtype)]
-    parts += [_deliver_due(classes), *([_deliver_ring(classes)] if classes & RINGS else []), _loop(shapes, bool(classes & RINGS))]
-    return "\n\n".join(parts)
+    parts += [_deliver_due(classes), *([_deliver_ring(classes)] if classes & RINGS else [])]
+    return "\n\n".join(parts) + "\n\n" + BODY + _loop(shapes, bool(classes & RINGS))
 
 
 _INVERSION = '''
@@ -333,14 +334,14 @@ _SCHEDULE = """    # keys: start and end of this thread's list in `scheduled` ([
     return at"""
 
 
-def entries(precision: str) -> dict[str, tuple[str, ...]]:
-    """Return the arguments of ``run``, the module's one entry point."""
+def arguments(precision: str) -> tuple[str, ...]:
+    """Return the arguments of ``run``, the module's kernel, in the notation of the cache."""
     f = "f8" if precision == "double" else "f4"
     text = f"""tid i, threads i, first i, last i, window i, control i8:1, status i8:1, dt d, pops i8:2, f {f}:1, scalars {f}:1,
         keys i8:1, tabled {f}:1, thresholds u4:1, scheduled i8:1, inbox f8:1, width i, slots i, origin i, need i, blocks i8:2,
         rows i8:1, delays i8:1, target16 u2:1, target32 u4:1, delay16 u2:1, weight32 f4:1, weight64 f8:1, shared f8:1,
         logs i4:2, segments i8:3, records i8:2, where i8:2, out {f}:1, spike u1:1, words u4:1, counts i4:1"""
-    return {"run": tuple(a.split()[1] for a in text.split(","))}
+    return tuple(" ".join(a.split()) for a in text.split(","))
 
 
 def _branches(calls: Mapping[int, str], classes: frozenset[int], indent: str) -> list[str]:
@@ -402,7 +403,10 @@ def deliver_ring(threads, m, slots, origin, inbox, width, blocks, rows, target32
 
 
 def _loop(shapes: list[Shape], ring: bool) -> str:
-    """Print the entry point: the loop over steps of one thread."""
+    """Print the kernel's body: step one thread's neurons from ``first`` to ``last``; return the step reached.
+
+    It is less than ``last`` if a log is full.
+    """
     branches = []
     for k in range(len(shapes)):
         word = "if" if k == 0 else "elif"
@@ -410,11 +414,6 @@ def _loop(shapes: list[Shape], ring: bool) -> str:
                      f"                at = update{k}(pop, f, scalars, slot, keys, tabled, thresholds, scheduled, spike, words, counts, n, dt, log, at, status)"]  # fmt: skip
     return "\n".join(
         [
-            "@njit(error_model='numpy')",
-            "def run(tid, threads, first, last, window, control, status, dt, pops, f, scalars, keys, tabled, thresholds, scheduled,",
-            "        inbox, width, slots, origin, need, blocks, rows, delays, target16, target32, delay16, weight32, weight64,",
-            "        shared, logs, segments, records, where, out, spike, words, counts):",
-            '    """Step one thread\'s neurons from ``first`` to ``last``; return the step reached (less if a log is full)."""',
             "    log = logs[tid]",
             "    at = segments[tid, first - 1 - origin, pops.shape[0]]",
             "    scattered = status[1]",

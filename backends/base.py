@@ -80,6 +80,7 @@ class Backend(ABC):
     operations: frozenset[str] = frozenset(OPS)
     precisions: tuple[str, ...] = ("double",)
     threads: bool = False
+    options: tuple[str, ...] = ()
     summary: str = ""
 
     def unsupported(self, graph: Graph) -> list[tuple[str, str | None]]:

@@ -81,6 +81,8 @@ class ReferenceEngine(Engine):
         self.row = np.searchsorted(pre_sorted, np.arange(self.graph.size + 1))
         self.slots = int(self.delay.max(initial=0)) + 1
         self.ring = np.zeros((self.slots, total))
+        limits = [np.full(pop.size, 2.0**53 * pop.grids[r]) for pop in self.graph.populations for r in pop.receptors]
+        self.limit = np.concatenate(limits) if limits else np.zeros(0)
 
     def edges(self) -> int:
         """Return the number of edges."""
@@ -92,6 +94,8 @@ class ReferenceEngine(Engine):
         offsets = self.graph.offsets()
         for _ in range(steps):
             slot = self.ring[self.n % self.slots]
+            if np.any(np.abs(slot) > self.limit):
+                raise DivergedError(overflowed(self.n * self.graph.dt))
             spiking = []
             for pop in self.graph.populations:
                 spikes = self._step(pop, slot)
@@ -195,6 +199,12 @@ def diverged(pop: str, var: str, neuron: int, t: float) -> str:
     """Return the sentence for a state variable that left the finite numbers."""
     return (f"{var} of neuron {neuron} in population '{pop}' is no finite number any more at t = {t * 1e3:.6g} ms: "
             "use a smaller dt, another method, or smaller weights")  # fmt: skip
+
+
+def overflowed(t: float) -> str:
+    """Return the sentence for a sum of weights that is no exact number any more."""
+    return (f"a sum of weights exceeded 2^53 units of its receptor's grid before t = {t * 1e3:.6g} ms: "
+            "use smaller weights or fewer inputs")  # fmt: skip
 
 
 def table_row(table: Table, n: int) -> Any:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -159,7 +160,8 @@ def measure(
         if process.returncode == MISSING and last.startswith("{"):
             status, message = "missing", json.loads(last)["missing"]
         elif process.returncode != 0:
-            reason = _last_line(errors) or last or "no message"
+            named = [line for line in errors.splitlines() if re.match(r"[\w.]*(Error|Exception)\b", line)]
+            reason = (named[-1] if named else "") or _last_line(errors) or last or "no message"
             status, message = "failed", f"exit status {process.returncode}: {reason}"
         elif last.startswith("{"):
             values = json.loads(last)

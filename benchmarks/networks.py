@@ -10,9 +10,13 @@ what the rates and the synapse counts in the table are for (`expected_hz`, and t
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 DT_MS = 0.1
+SPREAD_MS = 500.0
+"""Duration at which `Network.spread_hz` was measured."""
 
 
 @dataclass(frozen=True)
@@ -27,13 +31,22 @@ class Network:
     duration_ms: float
     quick_ms: float
     expected_hz: tuple[float, float]
-    """Mean rate over the default duration, transient included, at every default size."""
+    """Mean rate of all neurons over the default duration, transient included, at every default size."""
+    spread_hz: Mapping[str, float]
+    """Standard deviation of a population's rate from seed to seed in one engine: at the smallest default size, over
+    `SPREAD_MS`, measured in NEST and Brian2 (the larger of the two). Larger networks and longer runs vary less."""
     tau_m_ms: float
     v_rest_mv: float
     v_th_mv: float
     v_reset_mv: float
     t_ref_ms: float
     delay_ms: float
+
+    def tolerance_hz(self, population: str, rate: float, duration_ms: float) -> float:
+        """How far two engines' rates may lie apart when both are right: three standard deviations of one draw of the
+        network, more in a short run, and 2 % for what the integration methods differ by."""
+        shorter = max(1.0, math.sqrt(SPREAD_MS / duration_ms))
+        return 3.0 * self.spread_hz[population] * shorter + 0.02 * rate
 
     def split(self, size: int) -> tuple[int, int]:
         """Numbers of excitatory and inhibitory neurons, 4 to 1."""
@@ -102,6 +115,7 @@ CUBA = SparseNetwork(
     duration_ms=2_000.0,
     quick_ms=500.0,
     expected_hz=(5.0, 6.0),
+    spread_hz={"exc": 0.30, "inh": 0.08},
     tau_m_ms=20.0,
     v_rest_mv=-49.0,
     v_th_mv=-50.0,
@@ -120,6 +134,7 @@ COBA = CobaNetwork(
     duration_ms=500.0,
     quick_ms=200.0,
     expected_hz=(18.0, 25.0),
+    spread_hz={"exc": 1.2, "inh": 0.6},
     tau_m_ms=20.0,
     v_rest_mv=-60.0,
     v_th_mv=-50.0,
@@ -138,6 +153,7 @@ BRUNEL = DeltaNetwork(
     duration_ms=500.0,
     quick_ms=200.0,
     expected_hz=(29.0, 36.0),
+    spread_hz={"exc": 0.4, "inh": 0.3},
     tau_m_ms=20.0,
     v_rest_mv=0.0,
     v_th_mv=20.0,

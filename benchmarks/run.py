@@ -24,7 +24,9 @@ How to read the table
   ours is faster. **Trust these before any time in seconds**, and trust nothing if the load average printed below the
   table is near the number of cores or above.
 - Rates, spikes and synapses show that the work was equal. Where they differ by more than the draw of the connections
-  explains, a line that starts with ``UNEQUAL WORK`` says so: the ratios of that line mean nothing.
+  explains (``Network.tolerance_hz``), a line that starts with ``UNEQUAL WORK`` says so: those ratios mean nothing.
+  Repeats share one seed. One draw of COBA 4,000 may have 5 % more excitatory spikes than the next, in any engine: a
+  ratio that is to be trusted to better than that needs several ``--seed``.
 - An engine that is not installed, fails or takes too long keeps its line, with the reason.
 
 What is equal, and what is not: Brian2's default flags include ``-ffast-math``; NEST integrates COBA with adaptive

@@ -1,4 +1,4 @@
-"""The library: cells, receptors and stimuli (declarations only); published networks are in ``neurosim.models.networks``."""
+"""The library: cells, receptors and stimuli, all of them declarations; networks are in ``neurosim.models.networks``."""
 
 from neurosim.models.cells import IF, LIF, AdEx, CubaLIF, HodgkinHuxley, Izhikevich, PoissonSource, SpikeSource
 from neurosim.models.inputs import ArrayCurrent, DCInput, OUNoise, PoissonInput, SineCurrent, StepCurrent, WhiteNoise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import os
 import platform
 import signal
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from neurosim.compile import compile_network
-from neurosim.errors import DivergedError, ParameterError, ResourceError, caller
+from neurosim.errors import DivergedError, ParameterError, ResourceError, caller, suggest
 from neurosim.ir.graph import Graph, ProbeNode, digest
 from neurosim.ir.timegrid import whole_steps
 from neurosim.lang.network import Network
@@ -98,6 +99,10 @@ def simulate(
     if threads is not None and (not isinstance(threads, int) or threads < 1):
         raise ParameterError(f"threads must be a whole number of at least 1, got {threads!r}", where)
     engine_class = load_backend(backend)
+    known = inspect.signature(simulate).parameters.keys() - {"network", "duration", "extra"} | set(engine_class.options)
+    for key in extra:
+        if key not in known:
+            raise ParameterError(f"backend '{backend}' has no option '{key}'{suggest(key, known)}", where)
     started = datetime.now(UTC).isoformat(timespec="seconds")
     begin = time.perf_counter()
     graph = compile_network(network, precision=precision, weight_bits=weight_bits)

@@ -3,7 +3,8 @@
 ``python``   is executed, all blocks of a page in one namespace; a first line ``# name.py`` also writes that file, and
              the functions test_… of a file ``test_….py`` are called.
 ``error``    is the exact message that the python block before it ends with.
-``text``     after a python block is what it printed; a line ``...`` stands for any number of lines.
+``text``     after a python block is what it printed; a line ``...`` stands for any number of lines,
+             and ``...`` within a line for anything.
 ``console``  holds ``$ command`` lines, each followed by its output; those that start with ``neurosim`` are executed.
 ``toml``     with a first line ``# name.toml`` is written to that file.
 """
@@ -17,8 +18,10 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from neurosim.errors import NeurosimError
@@ -45,7 +48,9 @@ def blocks(page: Path) -> list[Block]:
 def run_page(page: Path, folder: Path) -> None:
     """Run a page in an empty folder (the working directory); raise AssertionError where it does not hold."""
     found = blocks(page)
-    scope: dict[str, Any] = {"__name__": page.stem}
+    module = ModuleType(f"page_{page.stem}")
+    sys.modules[module.__name__] = module  # dataclasses look their module up
+    scope = vars(module)
     for k, block in enumerate(found):
         after = found[k + 1] if k + 1 < len(found) else Block("", "", 0)
         at = f"{page.name}:{block.line}"
@@ -66,8 +71,19 @@ def run_page(page: Path, folder: Path) -> None:
         elif block.language == "console":
             for command, shown in _commands(block.text):
                 if command.startswith("neurosim "):
-                    said = _shell(command, folder)
+                    said = shell(command, folder)
                     assert not shown or like(said, shown), f"{at}: $ {command} printed\n{said}"
+
+
+def pretend_installed(page: Path, folder: Path) -> None:
+    """Make the package whose pyproject.toml a page shows look installed: its entry points are found in the folder."""
+    shown = next(tomllib.loads(b.text) for b in blocks(page) if b.language == "toml" and "[project]" in b.text)
+    project = shown["project"]
+    info = folder / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n")
+    lines = [f"[{group}]\n" + "".join(f"{k} = {v}\n" for k, v in points.items()) for group, points in project["entry-points"].items()]
+    (info / "entry_points.txt").write_text("\n".join(lines))
 
 
 def _execute(block: Block, path: Path, scope: dict[str, Any]) -> tuple[str, str | None]:
@@ -89,19 +105,19 @@ def _commands(text: str) -> list[tuple[str, str]]:
     return list(zip(parts[1::2], parts[2::2], strict=True))
 
 
-def _shell(command: str, folder: Path) -> str:
-    """Run one line of the command line in a folder; a pipe into head is obeyed."""
-    line, _, pipe = command.partition(" | ")
-    environment = {**os.environ, "COLUMNS": "80", "PYTHONPATH": ""}
-    done = subprocess.run([sys.executable, "-P", "-m", *shlex.split(line)], cwd=folder, env=environment,
+def shell(command: str, folder: Path, check: bool = False) -> str:
+    """Run one line of the command line in a folder and return what it printed; `check` asserts that it succeeds."""
+    environment = {**os.environ, "COLUMNS": "80", "PYTHONPATH": str(folder)}
+    done = subprocess.run([sys.executable, "-P", "-m", *shlex.split(command)], cwd=folder, env=environment,
                           capture_output=True, text=True, check=False)  # fmt: skip
     said = done.stdout + done.stderr
-    return "\n".join(said.splitlines()[: int(pipe.removeprefix("head -"))]) if pipe else said
+    assert not check or done.returncode == 0, f"$ {command}\n{said}"
+    return said
 
 
 def like(said: str, shown: str) -> bool:
     """Whether a text is the one shown, where a line ``...`` stands for any lines and ends of lines do not count."""
-    parts = [re.escape("\n".join(part)) for part in _split([line.rstrip() for line in shown.strip("\n").splitlines()])]
+    parts = [re.escape("\n".join(part)).replace(r"\.\.\.", "[^\n]*") for part in _split([line.rstrip() for line in shown.strip("\n").splitlines()])]
     pattern = r"(?:.*\n)?".join(f"{part}\n" if part else "" for part in parts)
     return re.fullmatch(pattern, "\n".join(line.rstrip() for line in said.strip("\n").splitlines()) + "\n", re.DOTALL) is not None
 

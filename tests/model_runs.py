@@ -8,14 +8,16 @@ from typing import Any
 import numpy as np
 
 import neurosim as ns
+from neurosim.models import SpikeSource
 from neurosim.recording.result import RunResult
 from neurosim.units import ms
 
 MS = 1e-3
 
 
-def run(cell: Any, duration: Any, dt: Any = 0.1 * ms, n: int = 1, stimuli: Iterable[Any] = (), record: Iterable[str] = (),
-        backend: str = "reference", seed: int = 1, **population: Any) -> RunResult:  # fmt: skip
+def run(cell: Any, duration: Any, dt: Any = 0.1 * ms, n: int = 1, stimuli: Iterable[Any] = (),
+        record: Iterable[str] = (), backend: str = "reference", seed: int = 1,
+        **population: Any) -> RunResult:  # fmt: skip
     """Run ``n`` unconnected neurons of one kind."""
     net = ns.Network(dt=dt, seed=seed)
     pop = net.population("p", n, cell, **population)
@@ -30,19 +32,12 @@ def poke(cell: Any, receptor: str | None, weight: Any, duration: Any, dt: Any = 
          record: Iterable[str] = ("v",), **population: Any) -> RunResult:  # fmt: skip
     """Send one spike to each of ``n`` neurons, with a delay of one step."""
     net = ns.Network(dt=dt, seed=1)
-    source = net.population("source", 1, ns_models().SpikeSource([[at / ms] * ms]))
+    source = net.population("source", 1, SpikeSource([[at / ms] * ms]))
     pop = net.population("p", n, cell, **population)
     net.connect(source, pop, receptor=receptor, weight=weight, delay=dt)
     for variable in ("spikes", *record):
         net.record(pop, variable)
     return net.run(duration, backend="reference")
-
-
-def ns_models() -> Any:
-    """Return the library."""
-    import neurosim.models
-
-    return neurosim.models
 
 
 def trace(result: RunResult, variable: str) -> np.ndarray:

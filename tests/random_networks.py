@@ -148,7 +148,7 @@ def lif_delta(d: Dice, n: int, dt: Any) -> Made:
     """Jumps after and before the decay; white noise; a rate that changes with time."""
     cell = LIF(tau_m=d.number(5, 30) * ms, v_rest=-62 * mV, t_ref=_refractory(d, dt),
                receptors={"exc": DeltaCurrent, "inh": DeltaCurrent(when="before")})  # fmt: skip
-    drive = PoissonInput(f"{d.number(200, 2000)}*Hz*(1 + sin(2*pi*20*Hz*t))", weight=0.7 * mV, receptor="exc", n=3)
+    drive = PoissonInput("900*Hz*(1 + sin(2*pi*20*Hz*t))", weight=d.number(0, 2) * mV, receptor="exc", n=3)
     return Made(cell, {"v": ns.normal(-60 * mV, 4 * mV)}, [(WhiteNoise(8 * mV, d.number(5, 60) * mV), False), (drive, True)],
                 {"exc": (0.8, "mV"), "inh": (-1.1, "mV")}, ("v",))  # fmt: skip
 
@@ -272,7 +272,7 @@ def poisson_source_varied(d: Dice, n: int, dt: Any) -> Made:
 
 def poisson_source_moving(d: Dice, n: int, dt: Any) -> Made:
     """Random spikes, a rate that changes with time."""
-    return Made(PoissonSource(f"{d.number(0, 200)}*Hz*(1 + sin(2*pi*f*t))", f=d.number(1, 90) * Hz))
+    return Made(PoissonSource("r*(1 + sin(2*pi*f*t))", r=d.number(0, 200) * Hz, f=d.number(1, 90) * Hz))
 
 
 @dataclass(frozen=True)
@@ -293,6 +293,9 @@ FAMILIES = (
     Family((poisson_source_varied, lif_varied, adex, own_edge), "single", 40),
 )
 """Those of the sample: every kind of cell, both precisions, both grids."""
+
+ALL = 40
+"""Number of families in the full tier."""
 
 _SOURCES = (spike_source, pattern, poisson_source, poisson_source_varied, poisson_source_moving)
 _CELLS = (lif, lif_varied, lif_delta, integrate_and_fire, adex, izhikevich, hodgkin_huxley, cuba_lif, own_edge, own_escape)
@@ -378,7 +381,7 @@ class _Writer:
         sparse = constant_delay is False
         how = d.integer(0, 3) if constant_weight is not True and not sparse else 9
         if how == 0:
-            matrix = d.arrays().uniform(0, size, (len(pre), len(post))) * (d.arrays().random((len(pre), len(post))) < 0.2)
+            matrix = size * d.arrays().random((len(pre), len(post))) * (d.arrays().random((len(pre), len(post))) < 0.2)
             self.net.connect(pre, post, weight=matrix * UNITS[unit], delay=self.constant_delay(), **given)
             return
         if how == 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -25,9 +26,9 @@ from neurosim.models import (
     PulseCurrent,
     SpikeSource,
 )
-from neurosim.units import Hz, Mohm, Quantity, kHz, ms, mV, nS, pA, pF
+from neurosim.units import Hz, Mohm, kHz, ms, mV, nS, pA, pF
 
-# -- leaky and perfect integrators --------------------------------------------------------------------------------------
+# -- leaky and perfect integrators ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("t_ref", [0.0, 0.1, 2.0])
@@ -69,7 +70,7 @@ def test_if_takes_slopes_or_jumps() -> None:
     np.testing.assert_allclose(trace(jumps, "v")[[10, 11, -1], 0], [-0.06, -0.057, -0.057], rtol=1e-12)
 
 
-# -- CubaLIF --------------------------------------------------------------------------------------------------------------
+# -- CubaLIF ----------------------------------------------------------------------------------------------------------
 
 
 def test_cuba_lif_against_closed_form() -> None:
@@ -121,7 +122,7 @@ def test_pulse_is_the_input_of_one_step() -> None:
     assert trace(result, "y")[11, 0] == 0.75
 
 
-# -- AdEx -----------------------------------------------------------------------------------------------------------------
+# -- AdEx -------------------------------------------------------------------------------------------------------------
 
 ADEX = {"c": 281e-12, "g": 30e-9, "e": -70.6e-3, "t": -50.4e-3, "s": 2e-3, "a": 4e-9, "b": 80.5e-12, "tw": 0.144}
 
@@ -140,7 +141,8 @@ def adex_spikes(current: float, duration: float, p: dict[str, float] = ADEX) -> 
     peak.terminal = True  # type: ignore[attr-defined]
     t, y, times, first = 0.0, np.array([p["e"], 0.0]), [], None
     while t < duration:
-        part = solve_ivp(slopes, (t, duration), y, method="DOP853", rtol=1e-11, atol=1e-15, events=peak, dense_output=True)
+        part = solve_ivp(slopes, (t, duration), y, method="DOP853", rtol=1e-11, atol=1e-15, events=peak,
+                         dense_output=True)  # fmt: skip
         first = part.sol if first is None else first
         t, y = float(part.t[-1]), part.y[:, -1]
         if part.status == 1:
@@ -150,17 +152,17 @@ def adex_spikes(current: float, duration: float, p: dict[str, float] = ADEX) -> 
 
 
 def test_adex_against_fine_integration() -> None:
-    dt, current = 0.005, 800e-12
-    times, first = adex_spikes(current, 0.15)
-    result = run(AdEx, 150 * ms, dt=dt * ms, stimuli=[DCInput(800 * pA)], record=["v", "w"])
+    dt = 0.02
+    times, first = adex_spikes(1.5e-9, 0.06)
+    result = run(AdEx, 60 * ms, dt=dt * ms, stimuli=[DCInput(1500 * pA)], record=["v", "w"])
     got = (steps(result) + 1) * dt * MS
     assert len(got) == len(times) > 3
-    early = int(times[0] / (dt * MS)) - 200  # 1 ms before the first spike
+    early = int(times[0] / (dt * MS)) - 50  # 1 ms before the first spike
     truth = first((np.arange(early) + 1) * dt * MS)
     np.testing.assert_allclose(trace(result, "v")[:early, 0], truth[0], rtol=0, atol=1e-9)
     np.testing.assert_allclose(trace(result, "w")[:early, 0], truth[1], rtol=0, atol=1e-17)
-    late = got - times  # a spike ends its step: each can be late by one, and the next starts from there
-    assert np.all(late >= -1e-9) and np.all(late <= (np.arange(len(got)) + 1.5) * dt * MS)
+    late = got - times  # a spike ends its step, and the next interval starts from there
+    assert np.all(late >= -1e-9) and np.all(late <= 1.6 * (np.arange(len(got)) + 1) * dt * MS)
 
 
 def test_adex_spike_leaves_adaptation_clean() -> None:
@@ -172,7 +174,7 @@ def test_adex_spike_leaves_adaptation_clean() -> None:
     assert np.all(np.isfinite(trace(run(AdEx, 40 * ms, stimuli=[DCInput(5000 * pA)], record=["v"]), "v")))
 
 
-# -- Izhikevich ---------------------------------------------------------------------------------------------------------------
+# -- Izhikevich -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -196,7 +198,7 @@ def test_izhikevich_is_the_loop_of_the_paper(a: float, b: float, c: float, d: fl
     current = ns.TimedArray(drive * mV / ms, 1 * ms)
     stimulus = ns.Current(output="x", x=current)
     result = run(cell, 100 * ms, dt=1 * ms, stimuli=[stimulus], record=["v", "u"])
-    assert len(found) > 2
+    assert len(found) > 1
     np.testing.assert_array_equal(steps(result), found)
     np.testing.assert_allclose(trace(result, "v")[:, 0], np.array(path)[:, 0] * 1e-3, rtol=1e-6)
     np.testing.assert_allclose(trace(result, "u")[:, 0], np.array(path)[:, 1], rtol=1e-6)
@@ -218,9 +220,10 @@ def test_izhikevich_single_steps() -> None:
     np.testing.assert_allclose(trace(result, "u")[0], y, rtol=1e-11, atol=1e-12)
 
 
-# -- Hodgkin-Huxley -------------------------------------------------------------------------------------------------------------
+# -- Hodgkin-Huxley ---------------------------------------------------------------------------------------------------
 
 
+@functools.cache
 def hodgkin_huxley(duration: float, current: float, v0: float = -60.0, gates: tuple[float, ...] | None = None) -> Any:
     """Integrate finely, in mV and ms, with the rates as they stand in the literature."""
 
@@ -242,18 +245,18 @@ def hodgkin_huxley(duration: float, current: float, v0: float = -60.0, gates: tu
     return solve_ivp(slopes, (0, duration), [v0, *start], method="LSODA", rtol=1e-11, atol=1e-13, dense_output=True).sol
 
 
-@pytest.mark.parametrize(("method", "dt", "tolerance"), [("rk4", 0.005, 1e-3), ("exponential_euler", 0.001, 10.0)])
-def test_hodgkin_huxley_against_fine_integration(method: str, dt: float, tolerance: float) -> None:
-    duration = 12.0
-    result = run(HodgkinHuxley(method=method), duration * ms, dt=dt * ms, stimuli=[DCInput(1000 * pA)], record=["v", "m", "h", "n"])
-    at = (np.arange(round(duration / dt)) + 1) * dt
-    truth = hodgkin_huxley(duration, 1000.0)(at)
-    got = np.array([trace(result, x)[:, 0] for x in ("v", "m", "h", "n")])
-    assert np.max(np.abs(got[0] * 1e3 - truth[0])) < tolerance
-    assert np.max(np.abs(got[1:] - truth[1:])) < tolerance
+@pytest.mark.parametrize(("method", "dt"), [("rk4", 0.02), ("exponential_euler", 0.01)])
+def test_hodgkin_huxley_against_fine_integration(method: str, dt: float) -> None:
+    variables = ["v", "m", "h", "n"]
+    result = run(HodgkinHuxley(method=method), 12 * ms, dt=dt * ms, stimuli=[DCInput(1000 * pA)], record=variables)
+    truth = hodgkin_huxley(12.0, 1000.0)((np.arange(round(12 / dt)) + 1) * dt)
     crossings = np.flatnonzero((truth[0][1:] > -20) & (truth[0][:-1] <= -20)) + 1
     assert len(crossings) >= 2
-    assert np.max(np.abs(steps(result) - crossings)) * dt <= 0.01
+    assert np.max(np.abs(steps(result) - crossings)) * dt <= (0.02 if method == "rk4" else 0.15)
+    for variable, expected in zip(variables, truth, strict=True):
+        error = np.abs(trace(result, variable)[:, 0] * (1e3 if variable == "v" else 1) - expected)
+        before = error[: crossings[0] - round(1 / dt)]  # until 1 ms before the first spike, where time does not tell
+        assert np.max(error if method == "rk4" else before) < (0.2 if method == "rk4" else 0.1)
 
 
 @pytest.mark.parametrize("v0", [-50.0, -48.0, -23.0])
@@ -267,15 +270,15 @@ def test_hodgkin_huxley_where_a_rate_is_zero_by_zero(v0: float) -> None:
         np.testing.assert_allclose(trace(result, variable)[:, 0], truth[k] * scale, rtol=1e-9)
 
 
-# -- sources ------------------------------------------------------------------------------------------------------------------------
+# -- sources ----------------------------------------------------------------------------------------------------------
 
 
 def test_poisson_source() -> None:
-    result = run(PoissonSource(50 * Hz), 1000 * ms, n=400)
-    counts = np.bincount(result.spikes["p"].ids, minlength=400)
+    result = run(PoissonSource(50 * Hz), 200 * ms, n=2000)
+    counts = np.bincount(result.spikes["p"].ids, minlength=2000)
     assert counts.sum() == pytest.approx(20000, abs=5 * math.sqrt(20000))
-    assert np.var(counts) / np.mean(counts) == pytest.approx(1 - 0.005, abs=0.3)
-    assert np.bincount(result.spikes["p"].steps // 1000, minlength=10).std() < 5 * math.sqrt(2000)
+    assert np.var(counts) / np.mean(counts) == pytest.approx(1 - 0.005, abs=0.16)
+    assert np.bincount(result.spikes["p"].steps // 200, minlength=10).std() < 5 * math.sqrt(2000)
 
 
 def test_poisson_source_takes_every_kind_of_rate() -> None:
@@ -332,4 +335,3 @@ def test_spike_source_refuses(make: Any, message: str) -> None:
 def test_spike_source_rounds_and_merges_on_request() -> None:
     got = run(SpikeSource([[1.03, 0.98] * ms], align="round", duplicates="merge"), 5 * ms).spikes["p"]
     np.testing.assert_array_equal(got.steps, [10])
-    assert isinstance(1 * ms, Quantity)

@@ -123,16 +123,22 @@ def _read(stem: Path) -> tuple[str, bytes] | None:
     try:
         head = json.loads(stem.with_suffix(".json").read_text(encoding="utf-8"))
         code = stem.with_suffix(".o").read_bytes()
-        if head["sha256"] == hashlib.sha256(code).hexdigest():
-            return str(head["symbol"]), code
+        symbol = str(head["symbol"])
+        if head["sha256"] == _digest(symbol, code):
+            return symbol, code
     except (OSError, ValueError, KeyError, TypeError):
         pass
     return None
 
 
+def _digest(symbol: str, code: bytes) -> str:
+    """Return the hash of what a kernel is loaded by: a wrong symbol would bring the process down as well."""
+    return hashlib.sha256(symbol.encode() + b"\0" + code).hexdigest()
+
+
 def _write(stem: Path, symbol: str, code: bytes) -> None:
     """Keep compiled code; a cache that cannot be written costs time, not correctness."""
-    head = json.dumps({"sha256": hashlib.sha256(code).hexdigest(), "symbol": symbol})
+    head = json.dumps({"sha256": _digest(symbol, code), "symbol": symbol})
     try:
         stem.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         for suffix, data in ((".o", code), (".json", head.encode())):

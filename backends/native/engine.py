@@ -12,7 +12,7 @@ import numpy as np
 from neurosim.backends.base import Drained, Engine, Options, recorded
 from neurosim.backends.native import tables as K
 from neurosim.backends.native.cache import load
-from neurosim.backends.native.layout import deliveries, share
+from neurosim.backends.native.layout import deliveries, most_arrivals, share
 from neurosim.backends.native.printer import Shape, arguments, module_source, scalar_values, shape_of
 from neurosim.errors import DivergedError
 from neurosim.ir.graph import Graph, PopulationNode
@@ -61,12 +61,8 @@ class NativeEngine(Engine):
         """Tell whether a sum could leave the grid's 53 bits even in principle: then every step checks."""
         for pop in self.graph.populations:
             for receptor in pop.receptors:
-                most = 0.0
-                for proj in self.graph.projections:
-                    if proj.receptor == receptor and any(s.population == pop.name for s in proj.post):
-                        n_pre, n_post = sum(s.size for s in proj.pre), sum(s.size for s in proj.post)
-                        most += min(float(n_pre), proj.rule.expected(n_pre, n_post)) if n_post == 1 else (
-                            proj.rule.expected(n_pre, n_post) / n_post * 2 + 100)  # fmt: skip
+                most = sum(most_arrivals(p.rule, sum(s.size for s in p.pre), sum(s.size for s in p.post)) for p in self.graph.projections
+                           if p.receptor == receptor and any(s.population == pop.name for s in p.post))  # fmt: skip
                 if most * 2.0**self.graph.weight_bits > 2.0**53:
                     return True
         return False

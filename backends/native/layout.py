@@ -21,6 +21,7 @@ from neurosim.errors import ConnectivityError
 from neurosim.ir.distributions import Draw, bound
 from neurosim.ir.edges import Edges, iter_edges
 from neurosim.ir.graph import Graph, ProjectionNode
+from neurosim.ir.rules import EdgeList, Rule
 
 LEAST_RUN = 6.0
 """Edges of one source, delay and thread below which scattering into a ring is cheaper than looking up each delay."""
@@ -118,7 +119,7 @@ def delay_range(graph: Graph, projection: ProjectionNode) -> tuple[int, int]:
 def blocks_of(graph: Graph, threads: int) -> list[Block]:
     """Group the projections into blocks."""
     index = {p.name: k for k, p in enumerate(graph.populations)}
-    found: dict[tuple[Any, ...], Block] = {}
+    found: dict[tuple[Any, ...], list[Block]] = {}
     for proj in graph.projections:
         low, high = delay_range(graph, proj)
         n_pre, n_post = sum(s.size for s in proj.pre), sum(s.size for s in proj.post)
@@ -130,16 +131,32 @@ def blocks_of(graph: Graph, threads: int) -> list[Block]:
             grid = grids.pop()
             weight = float(np.rint(proj.weight / grid) * grid)
         for segment in {s.population for s in proj.pre}:
-            key = (index[segment], proj.receptor, weight, ring)
-            block = found.setdefault(key, Block(index[segment], proj.receptor, weight, ring, low, high))
+            alike = found.setdefault((index[segment], proj.receptor, weight, ring), [])
+            # a row has a place for every delay of its block: those far apart make two blocks
+            block = next((b for b in alike if ring or (low <= b.highest + 1 and high >= b.lowest - 1)), None)
+            if block is None:
+                block = Block(index[segment], proj.receptor, weight, ring, low, high)
+                alike.append(block)
             block.lowest, block.highest = min(block.lowest, low), max(block.highest, high)
             block.projections.append(proj)
-    return list(found.values())
+    return [block for alike in found.values() for block in alike]
+
+
+def most_arrivals(rule: Rule, n_pre: int, n_post: int) -> float:
+    """Return a number that no target's edges exceed (where they are drawn: with a probability below 1e-20)."""
+    if isinstance(rule, EdgeList):
+        return float(np.bincount(rule.post).max(initial=0))
+    mean = rule.expected(n_pre, n_post) / max(1, n_post)
+    if type(rule).__module__ != EdgeList.__module__:
+        return mean * n_post  # a user's rule may favour one target
+    return mean + 10.0 * mean**0.5 + 100.0
 
 
 def _pieces(graph: Graph, block: Block, weights: bool) -> Iterator[Edges]:
     for proj in block.projections:
-        yield from iter_edges(graph, proj, NativeDraws, CHUNK, weights=weights)
+        for edges in iter_edges(graph, proj, NativeDraws, CHUNK, weights=weights):
+            if len(edges):
+                yield edges
 
 
 def _column(value: Any, dtype: Any) -> np.ndarray:
@@ -222,7 +239,7 @@ def _allocate(graph: Graph, blocks: list[Block], counts: list[np.ndarray], spans
     wide = "w64" if graph.weight_bits > 24 else "w32"
     for b, (block, count, span) in enumerate(zip(blocks, counts, spans, strict=True)):
         edges = int(count.sum())
-        narrow = not block.ring and edges > 0 and int(span[1] - span[0]) < 65536
+        narrow = not block.ring and int(span[1] - span[0]) < 65536  # also where there are no edges: one class less to compile
         target = "16" if narrow else "32"
         if block.ring:
             kind = K.RING_SHARED if block.weight is not None else K.RING_F64 if wide == "w64" else K.RING_F32

@@ -29,7 +29,7 @@ def run(task: Task) -> Measurement:
         simulate_s=walls.wall_simulate_s,
         counts={name: int(result.spikes[name].count) for name in ("exc", "inh")},
         sizes={"exc": exc, "inh": inh},
-        synapses=int(net.n_synapses),
+        synapses=int(result.edges),
     )
 
 

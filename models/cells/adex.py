@@ -22,7 +22,7 @@ AdEx = Cell(
     e_l=Param(-70.6 * mV, mV, "resting potential"),
     v_t=Param(-50.4 * mV, mV, "potential at which a spike takes off"),
     delta_t=Param(2 * mV, mV, "sharpness of the take-off", lo=0 * mV, lo_open=True),
-    v_peak=Param(0 * mV, mV, "potential at which a spike is cut off; the paper's is 20 mV, which is microseconds later"),
+    v_peak=Param(0 * mV, mV, "potential at which a spike is cut off; 20 mV, the paper's, is microseconds later"),
     v_reset=Param(-60 * mV, mV, "potential after a spike", source="NEST, aeif_cond_exp (the paper: e_l)"),
     a=Param(4 * nS, nS, "subthreshold adaptation"),
     b=Param(80.5 * pA, pA, "adaptation by a spike"),

@@ -21,7 +21,8 @@ _GATES = "\n".join(
 )
 
 _STEADY = {
-    gate: f"1/(1 + ({closing.format(v='e_l')})/({opening.format(v='e_l')}))" for gate, (opening, closing) in _RATES.items()
+    gate: f"1/(1 + ({closing.format(v='e_l')})/({opening.format(v='e_l')}))"
+    for gate, (opening, closing) in _RATES.items()
 }
 
 HodgkinHuxley = Cell(

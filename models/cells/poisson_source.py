@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from neurosim.ir.expr import names
 from neurosim.errors import caller
+from neurosim.ir.expr import names
 from neurosim.lang.components import Cell
 from neurosim.lang.parser import parse_expression
 from neurosim.params import Param
@@ -32,6 +32,6 @@ def PoissonSource(rate: Any = 10 * Hz, **params: Any) -> Cell:
     **params
         Parameters that an expression of time names.
     """
-    if isinstance(rate, str) and (params or "t" in names(parse_expression(rate, ("t", *params)))):
+    if isinstance(rate, str) and (params or "t" in names(parse_expression(rate, ("t", *params), caller()))):
         return Cell(f"rate = {rate} : Hz", threshold="uniform() < rate*dt", name="PoissonSource", doc=_DOC, **params)
     return _SOURCE(rate=rate, **params)

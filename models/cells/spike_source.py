@@ -61,15 +61,20 @@ class SpikeTimes:
             self.times = np.concatenate([np.zeros(0), *parts.values()])
             self.ids = np.repeat(np.array(list(parts), dtype=np.int64), [len(p) for p in parts.values()])
         else:
-            raise ParameterError("times of a SpikeSource are one array per neuron (a list or dict), or one array with ids=", where)
+            raise ParameterError(
+                "times of a SpikeSource are one array per neuron (a list or dict), or one array with ids=", where
+            )
         if np.any(self.times < 0):
-            raise ParameterError(f"times of a SpikeSource must not be negative, got {self.times.min() * 1e3:g} ms", where)
+            first = self.times.min() * 1e3
+            raise ParameterError(f"times of a SpikeSource must not be negative, got {first:g} ms", where)
         self.period = None if period is None else float(quantity(period, TIME, "period of a SpikeSource", where))
 
     def lower(self, n: int, dt: float, label: str, where: str | None) -> Schedule:
         """Return the spikes by step for a population of ``n`` neurons."""
         if self.size is not None and self.size != n:
-            raise ParameterError(f"population '{label}' of {n} neurons has a SpikeSource with times for {self.size}", where)
+            raise ParameterError(
+                f"population '{label}' of {n} neurons has a SpikeSource with times for {self.size}", where
+            )
         bad = self.ids[(self.ids < 0) | (self.ids >= n)]
         if len(bad):
             raise ParameterError(f"the SpikeSource of population '{label}' names neuron {bad[0]}; there are {n}", where)
@@ -92,8 +97,9 @@ class SpikeTimes:
         steps, ids = steps[order], self.ids[order]
         twice = np.flatnonzero((np.diff(steps) == 0) & (np.diff(ids) == 0)) + 1
         if len(twice) and self.duplicates == "error":
-            raise ParameterError(f"neuron {ids[twice[0]]} of population '{label}' spikes twice in the step at "
-                                 f"{steps[twice[0]] * dt * 1e3:g} ms: duplicates='merge' makes that one spike", self.where)  # fmt: skip
+            who, at = ids[twice[0]], steps[twice[0]] * dt * 1e3
+            raise ParameterError(f"neuron {who} of population '{label}' spikes twice in the step at {at:g} ms: "
+                                 "duplicates='merge' makes that one spike", self.where)  # fmt: skip
         return Schedule(np.delete(steps, twice), np.delete(ids, twice).astype(np.int32), period)
 
     def __repr__(self) -> str:

@@ -41,9 +41,10 @@ FULL_RATES = np.array([0.971, 2.868, 4.746, 5.396, 8.142, 9.078, 0.991, 7.523])
 
 V_INIT = (np.array([-68.28, -63.16, -63.33, -63.45, -63.11, -61.66, -66.72, -61.43]),
           np.array([5.36, 4.57, 4.74, 4.94, 4.94, 4.55, 5.46, 4.48]))  # fmt: skip
-"""Mean and standard deviation (mV) of the initial potentials, close to those of the running network (NEST's example)."""
+"""Mean and standard deviation (mV) of the initial potentials, near those of the running network (NEST's example)."""
 
-_NETPYNE = {1.0: (0.90, 2.80, 4.39, 5.70, 6.80, 8.22, 1.14, 7.60), 0.1: (0.75, 3.28, 4.76, 6.20, 6.55, 8.97, 1.10, 8.06)}
+_NETPYNE = {1.0: (0.90, 2.80, 4.39, 5.70, 6.80, 8.22, 1.14, 7.60),
+            0.1: (0.75, 3.28, 4.76, 6.20, 6.55, 8.97, 1.10, 8.06)}  # fmt: skip
 
 
 def synapse_numbers() -> np.ndarray:

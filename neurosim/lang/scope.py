@@ -16,6 +16,9 @@ from neurosim.units import DIMENSIONLESS, FREQUENCY, LENGTH, TIME, Dimension
 
 _ONE = Fraction(1)
 
+MAX_LINKS = 50
+"""Longest chain of parameters that are each an expression of the next."""
+
 
 class Scope:
     """Composes a cell with its receptors and stimuli, and checks every equation's dimensions where it was written."""
@@ -23,6 +26,7 @@ class Scope:
     def __init__(self, population: str, cell: Cell, where: str | None) -> None:
         self.population, self.cell, self.where = population, cell, where
         self.parts: dict[str, Component] = {"": cell}
+        self.found: dict[tuple[str, str], Dimension] = {}
         self.solver = Solver({}, set(cell.ports), where)
         self._enter("", cell)
         for key, receptor in cell.receptors.items():
@@ -50,11 +54,16 @@ class Scope:
         value, declared = part.value(key), part.params[key].dim
         if not isinstance(value, str):
             return part.dimension(key)
+        if (prefix, key) in self.found:
+            return self.found[prefix, key]
+        if len(open_) > MAX_LINKS:
+            raise EquationError(f"the parameter {open_[0]} of {part.name} is computed over more than {MAX_LINKS} links", part.where)
         if key in open_:
             raise EquationError(f"the parameters {', '.join(open_)} of {part.name} refer to each other in a circle", part.where)
         _, got = self.value(prefix, value, part.where, (*open_, key))
         if declared is not None and got != declared:
             raise DimensionError(f"{key} of {part.name} must be {_a(declared)}, got '{value}', which is {got}", part.where)
+        self.found[prefix, key] = got
         return got
 
     def value(self, prefix: str, text: str, where: str | None, open_: tuple[str, ...] = ()) -> tuple[Expr, Dimension]:
@@ -202,6 +211,7 @@ class Scope:
             yield
         except Exception:
             self.parts.pop(key, None)
+            self.found = {k: v for k, v in self.found.items() if k[0] != key}
             solver.known, solver.unknown, solver.solved = before
             raise
 

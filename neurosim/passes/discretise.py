@@ -268,6 +268,8 @@ class _Step:
 
     def integrate(self) -> None:
         """Append the new values of the differential equations."""
+        for var in (x.attr for e in self.odes.values() for x in ex.walk(e) if x.op == "next" and x.attr in self.odes):
+            self.update(var)
         if not self.odes:
             return
         method = self.system.method

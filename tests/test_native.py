@@ -1,0 +1,466 @@
+"""The compiled engine: tiles, threads, storage classes, logs, the cache of compiled code, and how runs end."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import pytest
+import random_networks as rn
+
+import neurosim as ns
+from neurosim.backends.base import Options
+from neurosim.backends.native import cache, layout
+from neurosim.backends.native import tables as K
+from neurosim.backends.native.backend import NativeBackend
+from neurosim.backends.native.engine import NativeEngine
+from neurosim.backends.native.printer import arguments, module_source, shape_of
+from neurosim.compile import compile_network
+from neurosim.errors import ConnectivityError, DivergedError, ResourceError
+from neurosim.ir.functions import FUNCTIONS
+from neurosim.models import IF, PulseCurrent, SpikeSource
+from neurosim.units import Hz, mV, ms
+
+DT = 0.1 * ms
+ALWAYS = ns.Cell("x[n+1] = 0.9*x + i", threshold="x > -1", receptors={"exc": PulseCurrent}, name="Always")
+"""Spikes in every step."""
+
+QUIET = ns.Cell("x[n+1] = 0.9*x + i", threshold="x > limit", reset="x = 0*x", receptors={"exc": PulseCurrent},
+                limit=1.0, name="Quiet")  # fmt: skip
+"""Leaky, without dimensions."""
+
+
+def same(net: ns.Network, threads: int | None = 1, steps: int = 60, stretches: list[int] | None = None, **options: Any) -> rn.Outcome:
+    """Run a network on both engines, and compare all bits."""
+    graph = compile_network(net, **options)
+    want = rn.outcome(graph, "reference", [steps])
+    got = rn.outcome(graph, "native", stretches or [steps], threads)
+    assert not rn.difference(graph, want, got)
+    return want
+
+
+def quiet(n: int, seed: int = 1, **connection: Any) -> ns.Network:
+    """Return neurons driven by a source of spikes and connected among themselves."""
+    net = ns.Network(dt=DT, seed=seed)
+    g = np.random.default_rng(n)
+    source = net.population("source", 20, SpikeSource([np.unique(g.integers(0, 50, 15)) * DT for _ in range(20)]))
+    cells = net.population("cells", n, QUIET, init={"x": ns.uniform(0.0, 1.0)})
+    net.connect(source, cells, rule=ns.FixedProbability(0.5), weight=0.4, delay=DT, name="in")
+    net.connect(cells, cells, **{"rule": ns.FixedInDegree(5), "weight": 0.2, "delay": 2 * DT, "name": "own", **connection})
+    net.record([source, cells], "spikes")
+    net.record(cells[:: max(1, n // 7)], "x", every=3 * DT)
+    return net
+
+
+# -- shapes -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n", [1, 2, 63, 64, 65, 127, 128, 129, 192, 193])
+def test_tile_boundaries(n: int) -> None:
+    assert sum(same(quiet(n), threads=1).counts.values())
+    same(quiet(n), threads=2)
+
+
+@pytest.mark.parametrize("threads", [3, 5, 8])
+def test_more_threads_than_tiles(threads: int) -> None:
+    same(quiet(65), threads)
+    same(quiet(1), threads)
+
+
+def test_silent_network() -> None:
+    net = ns.Network(dt=DT, seed=1)
+    cells = net.population("cells", 100, QUIET)
+    net.connect(cells, cells, rule=ns.FixedInDegree(5), weight=0.2, delay=DT)
+    net.record(cells, "spikes")
+    assert same(net, 2).counts == {"cells": 0}
+
+
+def test_no_projections() -> None:
+    net = ns.Network(dt=DT, seed=1)
+    net.population("cells", 70, ALWAYS)
+    assert same(net, 2).counts == {"cells": 70 * 60}
+
+
+def test_projection_without_edges() -> None:
+    same(quiet(70, rule=ns.FixedTotalNumber(0)), 2)
+    same(quiet(70, rule=ns.FixedTotalNumber(0), weight=ns.uniform(0.0, 1.0), delay=ns.uniform(DT, 9 * DT)), 2)
+
+
+def test_nothing_recorded_and_no_steps() -> None:
+    net = quiet(70)
+    net.probes.clear()
+    same(net, 2)
+    same(net, 2, 0)
+
+
+def test_auto_threads() -> None:
+    engine = rn.build(compile_network(quiet(70)), "native")
+    assert engine.threads == 1
+    engine.close()
+
+
+def test_same_network_object_twice() -> None:
+    net = quiet(100)
+    first, again = net.run(5 * ms), net.run(5 * ms, threads=2)
+    assert len(first.spikes["cells"]) and np.array_equal(first.spikes["cells"].steps, again.spikes["cells"].steps)
+    assert np.array_equal(first.spikes["cells"].ids, again.spikes["cells"].ids)
+    assert np.array_equal(first.state["cells"]["x"].values, again.state["cells"]["x"].values)
+
+
+def test_stretches() -> None:
+    for stretches in ([1] * 60, [7, 53], [59, 1], [0, 30, 0, 30]):
+        same(quiet(70, delay=7 * DT), 2, 60, stretches)
+
+
+# -- storage ------------------------------------------------------------------------------------------------------
+
+DRAWN, WIDE = ns.uniform(0.0, 0.4), ns.uniform(3 * DT, 40 * DT)
+
+
+@pytest.mark.parametrize(
+    ("weight", "delay", "bits", "kinds"),
+    [
+        (0.2, 3 * DT, 40, {K.DUE16_SHARED}),
+        (DRAWN, 3 * DT, 40, {K.DUE16_F64}),
+        (DRAWN, 3 * DT, 24, {K.DUE16_F32}),
+        (0.2, WIDE, 40, {K.RING_SHARED}),
+        (DRAWN, WIDE, 40, {K.RING_F64}),
+        (DRAWN, WIDE, 24, {K.RING_F32}),
+    ],
+)
+def test_one_storage_class_alone(weight: Any, delay: Any, bits: int, kinds: set[int]) -> None:
+    net = ns.Network(dt=DT, seed=3)
+    cells = net.population("cells", 130, QUIET(limit=0.6), init={"x": ns.uniform(0.0, 1.0)})
+    net.connect(cells, cells, rule=ns.FixedInDegree(20), weight=weight, delay=delay)
+    graph = compile_network(net, weight_bits=bits)
+    engine = NativeEngine(graph, Options(threads=2))
+    assert {int(row[K.B_CLASS]) for d in engine.edge_tables for row in d.blocks} == kinds
+    engine.close()
+    assert sum(same(net, 2, weight_bits=bits).counts.values()) > 130
+
+
+@pytest.mark.parametrize("bits", [40, 24])
+def test_targets_too_far_apart_for_16_bits(bits: int) -> None:
+    net = ns.Network(dt=DT, seed=3)
+    cells = net.population("cells", 66_000, QUIET, init={"x": ns.uniform(0.0, 1.2)})
+    net.connect(cells, cells, rule=ns.FixedTotalNumber(200_000), weight=0.1, delay=DT)
+    net.connect(cells, cells, rule=ns.FixedTotalNumber(200_000), weight=DRAWN, delay=2 * DT)
+    graph = compile_network(net, weight_bits=bits)
+    engine = NativeEngine(graph, Options(threads=1))
+    wide = {K.DUE32_SHARED, K.DUE32_F64 if bits == 40 else K.DUE32_F32}
+    assert {int(row[K.B_CLASS]) for d in engine.edge_tables for row in d.blocks} == wide
+    engine.close()
+    same(net, 1, 8, weight_bits=bits)
+
+
+def test_delays_far_apart_do_not_share_rows() -> None:
+    net = quiet(70)
+    for k, delay in enumerate((1, 2, 3, 900, 901, 30_000, 65_535)):
+        net.connect(net["cells"], net["cells"], rule=ns.FixedInDegree(2), weight=0.2, delay=delay * DT, name=f"far{k}")
+    graph = compile_network(net)
+    blocks = layout.blocks_of(graph, 1)
+    assert sorted((b.lowest, b.highest) for b in blocks) == [(1, 1), (1, 3), (900, 901), (30_000, 30_000), (65_535, 65_535)]
+    same(net, 2, 70)
+    same(net, 1, 1000, [333] * 3 + [1])
+
+
+def test_two_grids_on_one_receptor() -> None:
+    net = ns.Network(dt=DT, seed=3)
+    a = net.population("a", 70, QUIET, init={"x": ns.uniform(0.0, 1.2)})
+    b = net.population("b", 70, QUIET, init={"x": ns.uniform(0.0, 1.2)})
+    net.connect(a, b, rule=ns.FixedInDegree(3), weight=1e6, delay=DT, name="coarse")
+    net.connect(a + b, a + b, rule=ns.FixedInDegree(9), weight=0.123456789, delay=DT, name="both")
+    same(net, 2)
+    same(net, 1, weight_bits=24)
+
+
+def test_a_rule_of_ones_own_that_yields_empty_pieces() -> None:
+    class Ring(ns.Rule):
+        def edges(self, ctx: Any) -> Iterator[Any]:
+            i = np.arange(ctx.n_pre, dtype=np.uint32)
+            yield i[:0], i[:0]
+            yield i, (i + np.uint32(1)) % np.uint32(ctx.n_post)
+            yield i[:0], i[:0]
+
+        def expected(self, n_pre: int, n_post: int) -> float:
+            return float(n_pre)
+
+        def describe(self) -> str:
+            return "Ring"
+
+    same(quiet(70, rule=Ring(), weight=DRAWN, delay=WIDE), 2)
+
+
+def test_a_delay_that_is_no_number() -> None:
+    net = quiet(70, rule=ns.EdgeList([0, 1, 2], [3, 4, 5]), weight=0.1, delay=np.array([1.0, np.nan, 2.0]) * ms)
+    for backend in ("reference", "native"):
+        with pytest.raises(ConnectivityError, match="delay of projection 'own'"):
+            net.run(1 * ms, backend=backend)
+
+
+# -- logs ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("delay", "n", "steps"), [(1, 200, 3200), (50, 200, 3200), (50, 30, 700)])
+def test_every_neuron_spikes_in_every_step(delay: int, n: int, steps: int) -> None:
+    net = ns.Network(dt=DT, seed=1)
+    cells = net.population("cells", n, ALWAYS)
+    net.connect(cells, cells, rule=ns.FixedInDegree(2), weight=0.1, delay=delay * DT)
+    net.record(cells[: n // 2], "spikes")
+    net.record(cells[:3], "x", every=100 * DT)
+    assert same(net, 1, steps).counts == {"cells": n * steps}  # 640,000 spikes: the log is emptied on the way
+    same(net, 2, steps, [steps // 3, steps // 3, steps - 2 * (steps // 3)])
+
+
+def test_all_spikes_arrive_through_a_ring() -> None:
+    net = ns.Network(dt=DT, seed=1)
+    cells = net.population("cells", 70, ALWAYS)
+    net.connect(cells, cells, rule=ns.FixedInDegree(3), weight=ns.uniform(0.0, 0.1), delay=ns.uniform(2 * DT, 300 * DT))
+    same(net, 3, 700, [1, 1, 298, 400])
+
+
+# -- the cache ----------------------------------------------------------------------------------------------------
+
+SCRIPT = """
+import json, sys
+import numpy as np
+import neurosim as ns
+from neurosim.models import SpikeSource
+from neurosim.units import ms
+net = ns.Network(dt=0.1*ms, seed=1)
+cell = ns.Cell("dx/dt = -x/tau", threshold="x > 1", reset="x = 0*x", tau=5*ms,
+               receptors={"exc": ns.Receptor(event="x += w", name="Add")})
+a = net.population("a", 70, cell, init={"x": ns.uniform(0.0, 1.5)})
+net.connect(a, a, rule=ns.FixedProbability(0.1), weight=0.3, delay=0.1*ms)
+net.record(a, "spikes")
+result = net.run(3*ms, threads=2)
+print(json.dumps({"numba": "numba" in sys.modules, "spikes": int(result.spikes["a"].steps.sum()), "n": len(result.spikes["a"])}))
+"""
+
+
+def start(folder: Path) -> subprocess.Popen[str]:
+    """Start a process that runs a small network, with the cache in a folder."""
+    env = {**os.environ, "NEUROSIM_CACHE_DIR": str(folder)}
+    return subprocess.Popen([sys.executable, "-c", SCRIPT], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def finish(process: subprocess.Popen[str]) -> dict[str, Any]:
+    """Return what the process found."""
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    assert not err, err
+    return json.loads(out)
+
+
+@pytest.fixture(scope="module")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """A cache that two processes filled at once, from nothing; and their result."""
+    folder = tmp_path_factory.mktemp("cache") / "kernels"
+    one, two = (finish(p) for p in [start(folder), start(folder)])
+    assert one == two and one["numba"] and one["n"] > 70
+    return folder, one
+
+
+def test_second_process_does_without_numba(warm: tuple[Path, dict[str, Any]]) -> None:
+    folder, first = warm
+    assert finish(start(folder)) == {**first, "numba": False}
+    assert not list(folder.glob("*.tmp"))
+
+
+def _cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-100])
+
+
+def _flip(file: Path) -> None:
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    file.write_bytes(bytes(data))
+
+
+def _symbol(file: Path) -> None:
+    head = json.loads(file.read_text(encoding="utf-8"))
+    file.write_text(json.dumps({**head, "symbol": "nothing"}), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("suffix", "damage"),
+    [(".o", _cut), (".o", _flip), (".o", Path.unlink), (".json", _cut), (".json", _symbol), (".json", lambda f: f.write_text("[]"))],
+    ids=["cut", "flipped", "missing", "head cut", "other symbol", "no head"],
+)
+def test_damaged_file_is_compiled_again(
+    warm: tuple[Path, dict[str, Any]], tmp_path: Path, suffix: str, damage: Callable[[Path], Any]
+) -> None:
+    folder = tmp_path / "kernels"
+    shutil.copytree(warm[0], folder)
+    (whole,) = folder.glob("place_*.json")  # the kernel that compiles fastest
+    before = json.loads(whole.read_text(encoding="utf-8"))
+    damage(whole.with_suffix(suffix))
+    assert cache._read(whole.with_suffix("")) is None
+    source, name, spec = _placing(whole.name)
+    with mock.patch.dict(os.environ, NEUROSIM_CACHE_DIR=str(folder)), mock.patch.dict(cache._loaded, clear=True):
+        assert callable(cache.load(source, name, spec))
+    assert cache._read(whole.with_suffix("")) is not None
+    assert json.loads(whole.read_text(encoding="utf-8")).keys() == before.keys()
+
+
+def _placing(file: str) -> tuple[str, str, tuple[str, ...]]:
+    from neurosim.backends.native.draws import _build_source
+
+    return _build_source(file.split("-")[0])
+
+
+def test_cache_that_cannot_be_written(warm: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    assert finish(start(tmp_path / "file" / "kernels")) == warm[1]
+
+
+def test_the_key_covers_what_is_called() -> None:
+    graph = compile_network(quiet(70))
+    shapes = [shape_of(p, False) for p in graph.populations]
+    spec = arguments("double")
+    classes = frozenset({K.DUE16_SHARED})
+    keys = {cache.key(module_source(shapes, "double", classes), "run", spec)}
+    keys.add(cache.key(module_source(shapes, "double", frozenset({K.RING_SHARED})), "run", spec))
+    text = Path(cache.__file__).with_name("kernels.py").read_text(encoding="utf-8")
+    read = Path.read_text
+    with mock.patch.object(Path, "read_text", lambda p, **kw: text + "# edited" if p.name == "kernels.py" else read(p, **kw)):
+        keys.add(cache.key(module_source(shapes, "double", classes), "run", spec))
+    assert len(keys) == 3
+    escape = ns.Cell("dx/dt = -exp(x)*x/tau", threshold="x > 1", tau=1 * ms)
+    net = ns.Network(dt=DT)
+    net.population("p", 1, escape)
+    shapes = [shape_of(compile_network(net).populations[0], False)]
+    before = cache.key(module_source(shapes, "double", classes), "run", spec)
+    other = replace(FUNCTIONS["exp"], body=FUNCTIONS["expm1"].body)
+    with mock.patch.dict(FUNCTIONS, exp=other):
+        assert cache.key(module_source(shapes, "double", classes), "run", spec) != before
+
+
+# -- how runs end -------------------------------------------------------------------------------------------------
+
+
+def test_divergence_names_population_and_neuron() -> None:
+    net = ns.Network(dt=DT, seed=1)
+    net.population("calm", 10, QUIET)
+    burst = ns.Cell("x[n+1] = x*x", threshold="x < 0", name="Burst")
+    net.population("wild", 100, burst, init={"x": [1.0] * 77 + [3.0] + [1.0] * 22})
+    said = []
+    for backend in ("reference", "native"):
+        with pytest.raises(DivergedError, match=r"x of neuron 77 in population 'wild' is no finite number any more at t = ") as e:
+            net.run(20 * ms, backend=backend)
+        said.append(e.value.where)
+        assert e.value.result.provenance.status == "diverged"  # type: ignore[attr-defined]
+    assert said[0] == said[1] is not None
+
+
+@pytest.mark.parametrize("targets", [1, 1000])
+def test_a_sum_beyond_the_grid(targets: int) -> None:
+    def network(edges: int) -> ns.Network:
+        net = ns.Network(dt=DT, seed=1)
+        source = net.population("source", 50, SpikeSource([[0.5] * ms] * 50))
+        cells = net.population("cells", targets, QUIET)
+        g = np.random.default_rng(1)
+        net.connect(source, cells, rule=ns.EdgeList(g.integers(0, 50, edges), np.zeros(edges, int)), weight=0.999, delay=DT)
+        return net
+
+    for backend in ("reference", "native"):  # a weight of 0.999 is 0.999 2^40 units
+        with pytest.raises(DivergedError, match="exceeded 2\\^53 units of its receptor's grid"):
+            network(8400).run(2 * ms, backend=backend)
+        network(8400).run(2 * ms, backend=backend, weight_bits=24)
+    same(network(8100))
+
+
+def test_a_rule_that_favours_one_target_is_watched() -> None:
+    assert layout.most_arrivals(ns.EdgeList(np.arange(500), np.zeros(500, int)), 500, 500) == 500
+    assert layout.most_arrivals(ns.FixedInDegree(20_000), 10, 1) >= 20_000
+    assert layout.most_arrivals(ns.FixedProbability(0.5), 1000, 1) >= 600
+    assert layout.most_arrivals(ns.AllToAll(), 1000, 7) >= 1000
+
+
+def test_interrupt_between_stretches() -> None:
+    net = quiet(70)
+    net.record(net["cells"], "rate", every=1 * ms)
+
+    def progress(stage: str, done: int, total: int, wall: float) -> None:
+        if stage == "simulate" and done >= 40:
+            signal.raise_signal(signal.SIGINT)
+            stop.append(done)
+
+    stop: list[int] = []
+    result = net.run(10_000 * ms, progress=progress)
+    assert result.provenance.status == "interrupted"
+    assert len(stop) == 1 and result.provenance.n_steps == stop[0]
+    whole = net.run(result.provenance.n_steps * DT)
+    assert np.array_equal(result.spikes["cells"].steps, whole.spikes["cells"].steps)
+    assert signal.getsignal(signal.SIGINT) is not None
+
+
+# -- memory -------------------------------------------------------------------------------------------------------
+
+MEMORY = """
+import sys, threading, time
+import neurosim as ns
+from neurosim.backends.native.backend import NativeBackend
+from neurosim.backends.base import Options
+from neurosim.compile import compile_network
+from neurosim.units import ms
+kind = sys.argv[1]
+def resident():
+    with open("/proc/self/statm") as f:
+        return int(f.read().split()[1]) * 4096
+def network(n, edges):
+    net = ns.Network(dt=0.1*ms, seed=1)
+    cell = ns.Cell("dx/dt = -x/tau", threshold="x > 1", reset="x = 0*x", tau=5*ms,
+                   receptors={"exc": ns.Receptor(event="x += w", name="Add")})
+    a = net.population("a", n, cell, init={"x": ns.uniform(0.0, 1.5)})
+    weight = 0.001 if kind == "shared" else ns.uniform(0.0, 0.001)
+    delay = 0.5*ms if kind != "ring" else ns.uniform(0.1*ms, 10*ms)
+    net.connect(a, a, rule=ns.FixedTotalNumber(edges), weight=weight, delay=delay)
+    return compile_network(net)
+def run(graph):
+    engine = NativeBackend().build(graph, Options(threads=2))
+    engine.advance(100)
+    return engine
+run(network(2000, 20000)).close()  # everything that is loaded once
+graph = network(5000, 5_000_000)
+before, peak, over = resident(), 0, threading.Event()
+def watch():
+    global peak
+    while not over.is_set():
+        peak = max(peak, resident())
+        time.sleep(0.002)
+watcher = threading.Thread(target=watch)
+watcher.start()
+engine = run(graph)
+over.set()
+watcher.join()
+print(peak - before, NativeBackend().estimate(graph))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads /proc")
+@pytest.mark.parametrize("kind", ["shared", "drawn", "ring"])
+def test_estimate_of_memory(kind: str) -> None:
+    done = subprocess.run([sys.executable, "-c", MEMORY, kind], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    real, estimate = map(int, done.stdout.split())
+    assert estimate / 1.5 < real < estimate * 1.5, f"{real:,} bytes, estimated as {estimate:,}"
+
+
+def test_a_network_that_does_not_fit() -> None:
+    net = ns.Network(dt=DT)
+    cells = net.population("cells", 100_000, IF(receptors={"exc": ns.Receptor(event="v += w", name="Add")}))
+    net.connect(cells, cells, rule=ns.FixedInDegree(10_000_000), weight=0.1 * mV, delay=DT)
+    with pytest.raises(ResourceError, match=r"needs about [\d,.]+ GiB \(100,000 neurons, 1,000,000,000,000 edges\)"):
+        net.run(1 * ms)

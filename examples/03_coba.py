@@ -6,11 +6,11 @@ Euler. A constant drive keeps the network active; without it activity dies out s
 """
 
 import neurosim as ns
-from neurosim.units import Quantity, mV, ms
+from neurosim.units import Quantity, ms, mV
 
 
 def main(duration: Quantity = 500 * ms, backend: str = "native") -> dict[str, float]:
-    """Return the rates with the drive, the lowest potential in mV, and the drive that was used."""
+    """Return the rates, the CV of the intervals, and the lowest potential in mV."""
     net = ns.network("coba")(drive=20 * mV)
     net.record(net["exc"][:20], "v")
     result = net.run(duration, backend=backend)

@@ -10,7 +10,9 @@ import neurosim as ns
 from neurosim.units import Quantity, ms, second
 
 
-def main(duration: Quantity = 1 * second, backend: str = "native", scale: float = 0.1, plot: str = "") -> dict[str, Any]:
+def main(
+    duration: Quantity = 1 * second, backend: str = "native", scale: float = 0.1, plot: str = ""
+) -> dict[str, Any]:
     """Return the rates of the eight populations without the first 100 ms, and the published ones."""
     net = ns.network("potjans_diesmann")(scale=scale)
     result = net.run(duration, backend=backend)

@@ -17,7 +17,9 @@ def main(duration: Quantity = 10 * ms, backend: str = "native") -> dict[str, flo
     """Return arrival times of the front at two distances, its speed, and how many cells fired how often."""
     net = ns.Network("sheet", dt=0.1 * ms, seed=1)
     positions = ns.grid_positions((SIDE, SIDE), 25 * um)
-    sheet = net.population("sheet", SIDE * SIDE, LIF(t_ref=8 * ms, receptors={"syn": DeltaCurrent}), positions=positions)
+    sheet = net.population(
+        "sheet", SIDE * SIDE, LIF(t_ref=8 * ms, receptors={"syn": DeltaCurrent}), positions=positions
+    )
     spark = net.population("spark", 1, SpikeSource([[1.0] * ms]))
     middle = SIDE * SIDE // 2
     net.connect(spark, sheet[middle], weight=25 * mV)

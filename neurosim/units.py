@@ -677,6 +677,10 @@ def _be(dim: Dimension) -> str:
     return f"be {'an' if str(dim)[0] in 'aeiou' else 'a'} {dim}"
 
 
+# What a star imports: the units. Not ns, nanoseconds, which is what everybody calls neurosim itself.
+__all__ = [name for name, value in list(globals().items()) if isinstance(value, Quantity) and name != "ns"]
+
+
 def _fix(number: float | np.ndarray, dim: Dimension) -> str:
     """Say what to write instead of a plain number."""
     unit = _suggested(dim)

@@ -39,7 +39,10 @@ from neurosim.units import Hz, Quantity, ms, mV, nS, pA, um
 CONSTRUCTS: dict[str, Callable[[], Network]] = {}
 """Name in the table -> a network with that construct and little else; all its probes are compared."""
 
-OPTIONS: dict[str, dict[str, Any]] = {"single precision": {"precision": "single"}, "24-bit weights": {"weight_bits": 24}}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "single precision": {"precision": "single"},
+    "24-bit weights": {"weight_bits": 24},
+}
 """How to run a construct, where that is what it is about."""
 
 
@@ -102,9 +105,9 @@ def _updates() -> Network:
 
 @construct("cells of one's own: threshold by level or edge, reset, refractoriness")
 def _own() -> Network:
-    cell = ns.Cell("dv/dt = (v_rest - v + i)/tau; dw/dt = -w/tau_w", threshold="v - w >= 20*mV and v > v_rest", edge=True,
-                   reset="v -= 20*mV; w += 1*mV", refractory=1 * ms, clamp="v", tau=10 * ms, tau_w=50 * ms,
-                   v_rest=0 * mV)  # fmt: skip
+    cell = ns.Cell("dv/dt = (v_rest - v + i)/tau; dw/dt = -w/tau_w", threshold="v - w >= 20*mV and v > v_rest",
+                   edge=True, reset="v -= 20*mV; w += 1*mV", refractory=1 * ms, clamp="v", tau=10 * ms,
+                   tau_w=50 * ms, v_rest=0 * mV)  # fmt: skip
     return _net(cell, drive=_spread(15 * mV, 60 * mV))
 
 
@@ -122,7 +125,7 @@ def _receptors() -> Network:
 
 @construct("parameters and initial values per neuron: arrays, distributions, expressions")
 def _per_neuron() -> Network:
-    cell = LIF(tau_m=ns.normal(20 * ms, 2 * ms, lo=5 * ms), v_th=np.linspace(-55, -45, 20) * mV, t_ref="tau_m/10 - tau_m/10 + 1*ms")
+    cell = LIF(tau_m=ns.normal(20 * ms, 2 * ms, lo=5 * ms), v_th=np.linspace(-55, -45, 20) * mV, t_ref="tau_m/10")
     return _net(cell, drive=_spread(25 * mV, 60 * mV), init={"v": ns.uniform(-70 * mV, -60 * mV)})
 
 
@@ -164,7 +167,13 @@ def _sources() -> Network:
 @construct("rules: all to all, one to one, fixed probability, in-degree, out-degree, total number")
 def _rules() -> Network:
     net = _pair()
-    for rule in (ns.OneToOne(), ns.FixedProbability(0.3), ns.FixedInDegree(3), ns.FixedOutDegree(3), ns.FixedTotalNumber(50)):
+    for rule in (
+        ns.OneToOne(),
+        ns.FixedProbability(0.3),
+        ns.FixedInDegree(3),
+        ns.FixedOutDegree(3),
+        ns.FixedTotalNumber(50),
+    ):
         net.connect(net["p"], net["q"], rule=rule, weight=1 * mV)
     return net
 

@@ -82,7 +82,10 @@ def pretend_installed(page: Path, folder: Path) -> None:
     info = folder / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
     info.mkdir()
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n")
-    lines = [f"[{group}]\n" + "".join(f"{k} = {v}\n" for k, v in points.items()) for group, points in project["entry-points"].items()]
+    lines = [
+        f"[{group}]\n" + "".join(f"{k} = {v}\n" for k, v in points.items())
+        for group, points in project["entry-points"].items()
+    ]
     (info / "entry_points.txt").write_text("\n".join(lines))
 
 
@@ -117,12 +120,17 @@ def shell(command: str, folder: Path, check: bool = False) -> str:
 
 def like(said: str, shown: str) -> bool:
     """Whether a text is the one shown, where a line ``...`` stands for any lines and ends of lines do not count."""
-    parts = [re.escape("\n".join(part)).replace(r"\.\.\.", "[^\n]*") for part in _split([line.rstrip() for line in shown.strip("\n").splitlines()])]
+    parts = [re.escape("\n".join(part)).replace(r"\.\.\.", "[^\n]*") for part in _split(_lines(shown))]
     pattern = r"(?:.*\n)?".join(f"{part}\n" if part else "" for part in parts)
-    return re.fullmatch(pattern, "\n".join(line.rstrip() for line in said.strip("\n").splitlines()) + "\n", re.DOTALL) is not None
+    return re.fullmatch(pattern, "\n".join(_lines(said)) + "\n", re.DOTALL) is not None
+
+
+def _lines(text: str) -> list[str]:
+    return [line.rstrip() for line in text.strip("\n").splitlines()]
 
 
 def _split(lines: list[str]) -> list[list[str]]:
+    """Cut a text at its lines of dots."""
     out: list[list[str]] = [[]]
     for line in lines:
         if line.strip() == "...":

@@ -1,4 +1,4 @@
-"""The pages of docs/: every block of code runs and says what is printed, generated parts are current, links lead somewhere."""
+"""The pages of docs/: blocks of code run and print what is shown, generated parts are current, links lead somewhere."""
 
 from __future__ import annotations
 

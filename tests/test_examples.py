@@ -34,7 +34,7 @@ def test_numbers_run_from_one_and_each_is_tested() -> None:
     assert list(SCRIPTS) == [f"{k + 1:02}" for k in range(len(SCRIPTS))] and len(SCRIPTS) == 9
     for path in SCRIPTS.values():
         text = path.read_text(encoding="utf-8")
-        assert f"def main(" in text and len(text.splitlines()) <= 70, path.name
+        assert "def main(" in text and len(text.splitlines()) <= 70, path.name
         assert f'main("{path.stem[:2]}"' in Path(__file__).read_text(encoding="utf-8")
 
 

@@ -328,7 +328,7 @@ def test_the_receptor_is_chosen_or_asked_for():
     message = refused(ConnectivityError, lambda: net.connect(one, two, weight=1 * mV))
     assert message == "'two' has the receptors exc, inh: say which with receptor="
     message = refused(ConnectivityError, lambda: net.connect(one, none, weight=1 * mV))
-    assert message == "'none' has the receptors none: say which with receptor="
+    assert message == "'none' has no receptors: give its cell some, as in LIF(receptors={'exc': ExpCurrent(tau=5*ms)})"
     message = refused(UnknownNameError, lambda: net.connect(one, two, receptor="ihn", weight=1 * mV))
     assert message == "'two' has no receptor 'ihn'; did you mean 'inh'?"
     message = refused(UnknownNameError, lambda: net.connect(one, two + one, receptor="inh", weight=1 * mV))

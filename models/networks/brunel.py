@@ -13,9 +13,6 @@ from neurosim.units import Quantity, ms, mV, second
 REGIMES = {"AI": (5.0, 2.0), "SR": (3.0, 2.0), "SI_fast": (6.0, 4.0), "SI_slow": (4.5, 0.9)}
 """Regime -> g and eta of the paper's figure 8."""
 
-_PUBLISHED = {"SI_fast": 60.7, "AI": 37.7, "SI_slow": 5.5}
-"""Regime -> spikes/s in the paper's simulations (v_reset = 10 mV)."""
-
 
 def brunel(
     n: int = 12500,
@@ -36,7 +33,7 @@ def brunel(
     """Return the network: 4 excitatory neurons to 1 inhibitory, fixed in-degrees, one Poisson input per neuron.
 
     The result: with the parameters given (asynchronous irregular, reset to 0 mV, as NEST's ``brunel_delta_nest.py``)
-    both populations fire at 32 spikes/s. The paper resets to 10 mV: ``v_reset=10*mV`` gives 38 spikes/s there.
+    both populations fire at 32 spikes/s. The paper resets to 10 mV; ``v_reset=10*mV`` gives 37 spikes/s.
 
     Parameters
     ----------
@@ -85,6 +82,4 @@ def brunel(
     net.default_duration = 1 * second
     if standard and v_reset == 0 * mV and regime == "AI":
         net.published = {"NEST 3.10, brunel_delta_nest.py": {"exc": 32.10, "inh": 31.90}}
-    elif standard and v_reset == 10 * mV and regime in _PUBLISHED:
-        net.published = {"Brunel 2000": dict.fromkeys(("exc", "inh"), _PUBLISHED[regime])}
     return net

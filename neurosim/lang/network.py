@@ -267,6 +267,9 @@ class Network:
     def _receptor(post: Group, receptor: str | None, where: str | None) -> str:
         known = [set(pop.cell.receptors) for pop, _ in post.parts]
         common = set.intersection(*known)
+        if not all(known):
+            raise ConnectivityError(f"'{post.name}' has no receptors: give its cell some, as in "
+                                    "LIF(receptors={'exc': ExpCurrent(tau=5*ms)})", where)  # fmt: skip
         if receptor is None:
             if len(common) != 1 or any(len(k) != 1 for k in known):
                 raise ConnectivityError(f"'{post.name}' has the receptors {', '.join(sorted(common)) or 'none'}: "

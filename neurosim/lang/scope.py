@@ -165,8 +165,12 @@ class Scope:
         if not any(port in names(e) for e in read):
             raise EquationError(f"{part.kind} '{prefix}' feeds the port '{port}', but no equation of {self.cell.name} of population "
                                 f"'{self.population}' reads it", part.where)  # fmt: skip
-        self.solver.equal(Form(((port, _ONE),), DIMENSIONLESS), got, f"{part.kind} '{prefix}' does not fit the port '{port}' of "
-                          f"population '{self.population}':|and", str(output))  # fmt: skip
+        try:
+            self.solver.equal(Form(((port, _ONE),), DIMENSIONLESS), got, f"{part.kind} '{prefix}' does not fit the port '{port}' "
+                              f"of population '{self.population}':|and", str(output))  # fmt: skip
+        except DimensionError as e:
+            hint = f" ({self.cell.name}: {self.cell.summary})" if self.cell.summary else ""
+            raise DimensionError(e.message + hint, e.where) from None
 
     def variables(self) -> list[str]:
         """Return the state variables of all parts."""

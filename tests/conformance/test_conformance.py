@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from pathlib import Path
 
@@ -60,8 +61,8 @@ def test_the_list_of_cases():
 def test_the_page_names_every_case_and_no_other():
     page = Path(__file__).resolve().parents[2] / "docs" / "semantics.md"
     text = page.read_text(encoding="utf-8")
-    named = {word for row in text.split("[")[1:] for word in [row.split("]")[0]] if word.isidentifier() and row.split("]")[1].startswith("(case)")}
-    assert named == {c.name for c in CASES}
+    named = re.findall(r"\[`(\w+)`\]", text)
+    assert set(named) == {c.name for c in CASES}
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -245,9 +245,11 @@ class _Sink:
         self.wanted: dict[str, np.ndarray | None] = {}
         for p in graph.probes:
             if p.variable == "spikes":
-                both = p.ids is None or (p.target in self.wanted and self.wanted[p.target] is None)
-                before = self.wanted.get(p.target)
-                self.wanted[p.target] = None if both else np.unique(p.ids if before is None else np.concatenate([before, p.ids]))
+                before = self.wanted.get(p.target, np.zeros(0, np.int64))
+                if p.ids is None or before is None:  # one probe of the whole population takes in all others
+                    self.wanted[p.target] = None
+                else:
+                    self.wanted[p.target] = np.unique(np.concatenate([before, p.ids]))
         self.spikes: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {k: [] for k in self.wanted}
         self.traces: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {}
         self.bins: dict[int, np.ndarray] = {}

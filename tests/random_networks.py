@@ -1,9 +1,9 @@
 """Random networks, and the comparison of two engines on them, bit for bit.
 
 What compiled code depends on is drawn from a small number of *families* (which cells, receptors and stimuli, precision,
-bits of the weights), since a program takes seconds to compile; sizes, values, rules, weights, delays, probes, threads and
-stretches are drawn anew for every network. Whoever draws is a :class:`Chooser`: hypothesis, which can shrink what it
-finds, or a seed.
+bits of the weights), since a program takes seconds to compile; sizes, values, rules, weights, delays, probes, threads
+and stretches are drawn anew for every network. Whoever draws is a :class:`Chooser`: hypothesis, which can shrink what
+it finds, or a seed.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from neurosim.models import (
     WhiteNoise,
 )
 from neurosim.registry import load_backend
-from neurosim.units import Hz, mV, ms, nS, pA, um
+from neurosim.units import Hz, ms, mV, nS, pA, um
 
 T = TypeVar("T")
 
@@ -124,7 +124,8 @@ def _refractory(d: Dice, dt: Any) -> Any:
 def lif(d: Dice, n: int, dt: Any) -> Made:
     """Integrated exactly, all neurons alike."""
     cell = LIF(tau_m=d.number(5, 30) * ms, v_rest=-65 * mV, v_reset=-60 * mV, t_ref=_refractory(d, dt),
-               receptors={"exc": ExpCurrent(tau=d.number(1, 8) * ms), "inh": ExpCurrent(tau=5 * ms, when="before")})  # fmt: skip
+               receptors={"exc": ExpCurrent(tau=d.number(1, 8) * ms),
+                          "inh": ExpCurrent(tau=5 * ms, when="before")})  # fmt: skip
     drive = PoissonInput(d.number(0, 400) * Hz, weight=d.number(0.5, 3) * mV, receptor="exc", n=20)
     return Made(cell, {"v": ns.uniform(-65 * mV, -50 * mV)}, [(drive, False), (DCInput(d.number(5, 25) * mV), False)],
                 {"exc": (1.5, "mV"), "inh": (-2.0, "mV")}, ("v", "exc.x", "inh.x"))  # fmt: skip
@@ -135,7 +136,8 @@ def lif_varied(d: Dice, n: int, dt: Any) -> Made:
     g = d.arrays()
     cell = LIF(tau_m=ns.normal(15 * ms, 5 * ms, lo=3 * ms), v_rest=-65 * mV, v_th=g.uniform(-55, -45, n) * mV,
                v_reset="v_rest - 1*mV*index/N", t_ref=ns.uniform(0 * ms, 2.5 * ms),
-               receptors={"exc": AlphaCurrent(tau=ns.uniform(0.5 * ms, 6 * ms)), "inh": ExpCurrent(tau="tau_m/2")})  # fmt: skip
+               receptors={"exc": AlphaCurrent(tau=ns.uniform(0.5 * ms, 6 * ms)),
+                          "inh": ExpCurrent(tau="tau_m/2")})  # fmt: skip
     rates = g.choice([100.0, 700.0, 2500.0], n)
     rates[:2] = 100.0, 700.0
     drive = PoissonInput(rates * Hz, weight=1.1 * mV, receptor="exc", n=2)
@@ -149,7 +151,8 @@ def lif_delta(d: Dice, n: int, dt: Any) -> Made:
     cell = LIF(tau_m=d.number(5, 30) * ms, v_rest=-62 * mV, t_ref=_refractory(d, dt),
                receptors={"exc": DeltaCurrent, "inh": DeltaCurrent(when="before")})  # fmt: skip
     drive = PoissonInput("900*Hz*(1 + sin(2*pi*20*Hz*t))", weight=d.number(0, 2) * mV, receptor="exc", n=3)
-    return Made(cell, {"v": ns.normal(-60 * mV, 4 * mV)}, [(WhiteNoise(8 * mV, d.number(5, 60) * mV), False), (drive, True)],
+    noise = WhiteNoise(8 * mV, d.number(5, 60) * mV)
+    return Made(cell, {"v": ns.normal(-60 * mV, 4 * mV)}, [(noise, False), (drive, True)],
                 {"exc": (0.8, "mV"), "inh": (-1.1, "mV")}, ("v",))  # fmt: skip
 
 
@@ -159,15 +162,19 @@ def integrate_and_fire(d: Dice, n: int, dt: Any) -> Made:
     cell = IF(t_ref=_refractory(d, dt), receptors={"exc": DeltaCurrent, "inh": DeltaCurrent(when="before")})
     many = PoissonInput(g.uniform(100, 3000, n) * Hz, weight=0.9 * mV, receptor="exc")
     table = ns.TimedArray(g.uniform(0, 4000, (d.integer(2, 9), n)) * Hz, d.integer(1, 7) * dt, repeat=d.flag())
-    return Made(cell, {"v": ns.uniform(-60 * mV, -50 * mV)}, [(many, False), (PoissonInput(table, 0.4 * mV, "exc", n=2), False)],
+    rates = PoissonInput(table, 0.4 * mV, "exc", n=2)
+    return Made(cell, {"v": ns.uniform(-60 * mV, -50 * mV)}, [(many, False), (rates, False)],
                 {"exc": (0.5, "mV"), "inh": (-0.5, "mV")}, ("v",))  # fmt: skip
 
 
 def adex(d: Dice, n: int, dt: Any) -> Made:
     """Runge-Kutta, an exponential, conductances."""
     cell = AdEx(t_ref=_refractory(d, dt), tau_w=d.number(20, 200) * ms,
-                receptors={"exc": ExpConductance(tau=d.number(1, 6) * ms), "inh": AlphaConductance(e_rev=-80 * mV)})  # fmt: skip
-    sine = SineCurrent(d.number(50, 500) * pA, d.number(5, 80) * Hz, phase=d.number(0, 6), offset=d.number(400, 1100) * pA)
+                receptors={"exc": ExpConductance(tau=d.number(1, 6) * ms),
+                          "inh": AlphaConductance(e_rev=-80 * mV)})  # fmt: skip
+    sine = SineCurrent(
+        d.number(50, 500) * pA, d.number(5, 80) * Hz, phase=d.number(0, 6), offset=d.number(400, 1100) * pA
+    )
     return Made(cell, {"v": ns.uniform(-75 * mV, -50 * mV)},
                 [(sine, False), (PoissonInput(400 * Hz, weight=2 * nS, receptor="exc", n=10), True)],
                 {"exc": (3.0, "nS"), "inh": (4.0, "nS")}, ("v", "w", "exc.g", "inh.y"))  # fmt: skip
@@ -185,7 +192,9 @@ def izhikevich(d: Dice, n: int, dt: Any) -> Made:
 
 def hodgkin_huxley(d: Dice, n: int, dt: Any) -> Made:
     """Exponential Euler, a spike at an edge; a stepwise current."""
-    cell = HodgkinHuxley(receptors={"exc": AlphaConductance(tau=d.number(1, 3) * ms), "inh": ExpConductance(e_rev=-80 * mV)})
+    cell = HodgkinHuxley(
+        receptors={"exc": AlphaConductance(tau=d.number(1, 3) * ms), "inh": ExpConductance(e_rev=-80 * mV)}
+    )
     steps = np.cumsum([d.integer(0, 9), d.integer(1, 60), d.integer(1, 60)])
     current = StepCurrent(steps * dt, np.array([d.number(50, 400), d.number(-100, 100), d.number(100, 500)]) * pA)
     return Made(cell, {"v": ns.uniform(-70 * mV, -40 * mV)}, [(current, False), (WhiteNoise(0 * pA, 30 * pA), True)],
@@ -194,7 +203,9 @@ def hodgkin_huxley(d: Dice, n: int, dt: Any) -> Made:
 
 def cuba_lif(d: Dice, n: int, dt: Any) -> Made:
     """NIR's cell: weights without dimension."""
-    cell = CubaLIF(r=d.number(1, 3), tau_mem=ns.uniform(2 * ms, 20 * ms), receptors={"exc": PulseCurrent, "inh": PulseCurrent})
+    cell = CubaLIF(
+        r=d.number(1, 3), tau_mem=ns.uniform(2 * ms, 20 * ms), receptors={"exc": PulseCurrent, "inh": PulseCurrent}
+    )
     return Made(cell, {}, [(DCInput(ns.uniform(0.2, 1.0)), False), (PoissonInput(900 * Hz, 3.0, "exc"), False)],
                 {"exc": (4.0, "1"), "inh": (-4.0, "1")}, ("v", "i_syn"))  # fmt: skip
 
@@ -253,6 +264,16 @@ def spike_source(d: Dice, n: int, dt: Any) -> Made:
     return Made(SpikeSource([np.unique(g.integers(0, 250, d.integer(0, 30))) * dt for _ in range(n)]))
 
 
+def spike_source_with_input(d: Dice, n: int, dt: Any) -> Made:
+    """Spikes given beforehand, in neurons that also have something to integrate."""
+    made = spike_source(d, n, dt)
+    made.cell = made.cell(
+        receptors={"exc": ns.Receptor("dx/dt = -x/tau", event="x += w", tau=d.number(1, 9) * ms, name="Trace")}
+    )
+    made.weights, made.variables = {"exc": (1.0, "1")}, ("exc.x",)
+    return made
+
+
 def pattern(d: Dice, n: int, dt: Any) -> Made:
     """A pattern that repeats."""
     g, period = d.arrays(), d.integer(1, 90)
@@ -290,15 +311,33 @@ FAMILIES = (
     Family((pattern, izhikevich, own_edge)),
     Family((poisson_source_moving, lif_delta, hodgkin_huxley, integrate_and_fire)),
     Family((spike_source, own_escape, cuba_lif, lif_delta), "single", 24),
-    Family((poisson_source_varied, lif_varied, adex, own_edge), "single", 40),
+    Family((spike_source_with_input, lif_varied, adex, own_edge), "single", 40),
 )
 """Those of the sample: every kind of cell, both precisions, both grids."""
 
 ALL = 40
 """Number of families in the full tier."""
 
-_SOURCES = (spike_source, pattern, poisson_source, poisson_source_varied, poisson_source_moving)
-_CELLS = (lif, lif_varied, lif_delta, integrate_and_fire, adex, izhikevich, hodgkin_huxley, cuba_lif, own_edge, own_escape)
+_SOURCES = (
+    spike_source,
+    spike_source_with_input,
+    pattern,
+    poisson_source,
+    poisson_source_varied,
+    poisson_source_moving,
+)
+_CELLS = (
+    lif,
+    lif_varied,
+    lif_delta,
+    integrate_and_fire,
+    adex,
+    izhikevich,
+    hodgkin_huxley,
+    cuba_lif,
+    own_edge,
+    own_escape,
+)
 _WIDEST = {integrate_and_fire: (257, 319, 320, 321, 384)}
 _VARIED = {lif_varied, izhikevich, cuba_lif, own_edge, integrate_and_fire, lif_delta, adex, hodgkin_huxley}
 
@@ -331,7 +370,9 @@ class _Writer:
             sizes = _WIDEST.get(kind, SIZES[1:] if kind in _VARIED else SIZES)
             n = d.pick(sizes)
             made = kind(d, n, self.dt)
-            pop = self.net.population(f"p{k}", n, made.cell, init=made.init, positions=d.arrays().uniform(0, 300, (n, 2)) * um)
+            pop = self.net.population(
+                f"p{k}", n, made.cell, init=made.init, positions=d.arrays().uniform(0, 300, (n, 2)) * um
+            )
             for stimulus, part in made.stimuli:
                 self.net.stimulate(pop[: d.integer(1, n - 1)] if part and n > 1 else pop, stimulus)
             self.made[pop.name] = made
@@ -372,7 +413,9 @@ class _Writer:
         receptor = d.pick(list(self.made[target].weights))
         post, (size, unit) = self.part(target), self.made[target].weights[receptor]
         if constant_weight is None and d.flag():
-            others = [n for n in self.targets if n != target and self.made[n].weights.get(receptor, ("", ""))[1] == unit]
+            others = [
+                n for n in self.targets if n != target and self.made[n].weights.get(receptor, ("", ""))[1] == unit
+            ]
             if others:
                 post = post + self.part(d.pick(others))
         size *= d.number(0.2, 1.5)
@@ -388,7 +431,9 @@ class _Writer:
             m, g = d.integer(0, 500), d.arrays()
             rule = ns.EdgeList(g.integers(0, len(pre), m), g.integers(0, len(post), m))
             weight = g.normal(size, abs(size) / 3, m) * UNITS[unit]
-            delay = self.constant_delay() if constant_delay else (self.least + g.integers(0, d.pick((3, 90)), m)) * self.dt
+            delay = (
+                self.constant_delay() if constant_delay else (self.least + g.integers(0, d.pick((3, 90)), m)) * self.dt
+            )
             self.net.connect(pre, post, rule=rule, weight=weight, delay=delay, **given)
             return
         rule = self.rule(pre, post, sparse)
@@ -465,11 +510,15 @@ class _Writer:
         if how == 3 and b > room:
             return ns.FixedOutDegree(d.integer(1, b - room), autapses=autapses, multapses=d.flag())
         if how == 4:
-            return ns.FixedTotalNumber(d.integer(0, a * b - room * min(a, b)), autapses=autapses or a * b == 1, multapses=d.flag())
+            return ns.FixedTotalNumber(
+                d.integer(0, a * b - room * min(a, b)), autapses=autapses or a * b == 1, multapses=d.flag()
+            )
         if how == 5:
             return ns.Where(d.pick(("abs(i - j) <= 5 and i != j", "i < j or uniform() < 0.1")), p="exp(-abs(i - j)/20)")
         if how == 6:
-            return ns.DistanceDependent("0.8*exp(-distance**2/(2*(80*um)**2))", max_distance=d.number(50, 300) * um, autapses=autapses)
+            return ns.DistanceDependent(
+                "0.8*exp(-distance**2/(2*(80*um)**2))", max_distance=d.number(50, 300) * um, autapses=autapses
+            )
         if how == 7 and a > room:
             return ns.FixedInDegree(d.integer(0, 2 * a), autapses=autapses)
         return ns.FixedProbability(d.pick((0.02, 0.1, 0.5, 1.0)), autapses=autapses)
@@ -549,12 +598,14 @@ def outcome(graph: Graph, backend: str, stretches: Sequence[int], threads: int |
             parts.append(engine.drain())
     except DivergedError as e:
         diverged = str(e)
-    spikes = {p.name: tuple(np.concatenate([np.asarray(x.spikes[p.name][i], np.int64) for x in parts] or [np.zeros(0)]) for i in (0, 1))
+    spikes = {p.name: tuple(np.concatenate([np.asarray(x.spikes[p.name][i], np.int64) for x in parts]) for i in (0, 1))
               for p in graph.populations if parts and p.name in parts[0].spikes}  # fmt: skip
     samples: list[Any] = []
     for k in range(len(graph.probes)):
         each = [x.samples[k] for x in parts]
-        samples.append(None if not each or each[0] is None else tuple(np.concatenate([s[i] for s in each if s]) for i in (0, 1)))
+        samples.append(
+            None if not each or each[0] is None else tuple(np.concatenate([s[i] for s in each if s]) for i in (0, 1))
+        )
     counts = {p.name: sum(x.counts[p.name] for x in parts) for p in graph.populations}
     state = {p.name: engine.state(p.name) for p in graph.populations}
     out = Outcome(spikes, samples, counts, state, engine.edges(), diverged)  # type: ignore[arg-type]
@@ -592,7 +643,12 @@ def difference(graph: Graph, a: Outcome, b: Outcome) -> str:
         off = np.argwhere(np.ascontiguousarray(x[1]).view(np.int64) != np.ascontiguousarray(y[1]).view(np.int64))
         if len(off):
             t, j = off[0]
-            found.append((int(x[0][t]), f"{probe.target}.{probe.variable}, step {x[0][t]}, column {j}: {x[1][t, j]!r} and {y[1][t, j]!r}"))
+            found.append(
+                (
+                    int(x[0][t]),
+                    f"{probe.target}.{probe.variable}, step {x[0][t]}, column {j}: {x[1][t, j]!r} and {y[1][t, j]!r}",
+                )
+            )
     if found:
         return min(found)[1]
     if a.counts != b.counts:
@@ -605,7 +661,8 @@ def difference(graph: Graph, a: Outcome, b: Outcome) -> str:
             if values.dtype != other.dtype or values.tobytes() != other.tobytes():
                 off = np.flatnonzero(values != other)
                 at = int(off[0]) if len(off) else -1
-                return f"state {variable} of '{name}' ({values.dtype}, {other.dtype}), neuron {at}: {values[at]!r} and {other[at]!r}"
+                pair = f"{values[at]!r} and {other[at]!r}"
+                return f"state {variable} of '{name}' ({values.dtype}, {other.dtype}), neuron {at}: {pair}"
     return ""
 
 
@@ -617,7 +674,11 @@ def eager(on: bool = True) -> Iterator[None]:
         return
     from neurosim.backends.native import draws, layout
 
-    with mock.patch.object(draws, "_SMALL", 1), mock.patch.object(draws, "_WORTH", 1), mock.patch.object(layout, "CHUNK", 97):
+    with (
+        mock.patch.object(draws, "_SMALL", 1),
+        mock.patch.object(draws, "_WORTH", 1),
+        mock.patch.object(layout, "CHUNK", 97),
+    ):
         yield
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import shutil
 import signal
 import subprocess
@@ -23,14 +22,13 @@ import neurosim as ns
 from neurosim.backends.base import Options
 from neurosim.backends.native import cache, layout
 from neurosim.backends.native import tables as K
-from neurosim.backends.native.backend import NativeBackend
 from neurosim.backends.native.engine import NativeEngine
 from neurosim.backends.native.printer import arguments, module_source, shape_of
 from neurosim.compile import compile_network
 from neurosim.errors import ConnectivityError, DivergedError, ResourceError
 from neurosim.ir.functions import FUNCTIONS
 from neurosim.models import IF, PulseCurrent, SpikeSource
-from neurosim.units import Hz, mV, ms
+from neurosim.units import ms, mV
 
 DT = 0.1 * ms
 QUIET = ns.Cell("x[n+1] = 0.9*x + i", threshold="x > limit", reset="x = 0*x", receptors={"exc": PulseCurrent},
@@ -41,7 +39,9 @@ ALWAYS = QUIET(limit=-10.0)
 """Spikes in every step; the same program, since what a test waits for is the compiler."""
 
 
-def same(net: ns.Network, threads: int | None = 1, steps: int = 60, stretches: list[int] | None = None, **options: Any) -> rn.Outcome:
+def same(
+    net: ns.Network, threads: int | None = 1, steps: int = 60, stretches: list[int] | None = None, **options: Any
+) -> rn.Outcome:
     """Run a network on both engines, and compare all bits."""
     graph = compile_network(net, **options)
     want = rn.outcome(graph, "reference", [steps])
@@ -57,7 +57,9 @@ def quiet(n: int, seed: int = 1, **connection: Any) -> ns.Network:
     source = net.population("source", 20, SpikeSource([np.unique(g.integers(0, 50, 15)) * DT for _ in range(20)]))
     cells = net.population("cells", n, QUIET, init={"x": ns.uniform(0.0, 1.0)})
     net.connect(source, cells, rule=ns.FixedProbability(0.5), weight=0.4, delay=DT, name="in")
-    net.connect(cells, cells, **{"rule": ns.FixedInDegree(5), "weight": 0.2, "delay": 2 * DT, "name": "own", **connection})
+    net.connect(
+        cells, cells, **{"rule": ns.FixedInDegree(5), "weight": 0.2, "delay": 2 * DT, "name": "own", **connection}
+    )
     net.record([source, cells], "spikes")
     net.record(cells[:: max(1, n // 7)], "x", every=3 * DT)
     return net
@@ -170,7 +172,13 @@ def test_delays_far_apart_do_not_share_rows() -> None:
         net.connect(net["cells"], net["cells"], rule=ns.FixedInDegree(2), weight=0.2, delay=delay * DT, name=f"far{k}")
     graph = compile_network(net)
     blocks = layout.blocks_of(graph, 1)
-    assert sorted((b.lowest, b.highest) for b in blocks) == [(1, 1), (1, 3), (900, 901), (30_000, 30_000), (65_535, 65_535)]
+    assert sorted((b.lowest, b.highest) for b in blocks) == [
+        (1, 1),
+        (1, 3),
+        (900, 901),
+        (30_000, 30_000),
+        (65_535, 65_535),
+    ]
     same(net, 2, 70)
     same(net, 1, 1000, [333] * 3 + [1])
 
@@ -245,14 +253,17 @@ a = net.population("a", 70, cell, init={"x": ns.uniform(0.0, 1.5)})
 net.connect(a, a, rule=ns.FixedProbability(0.1), weight=0.3, delay=0.1*ms)
 net.record(a, "spikes")
 result = net.run(3*ms, threads=2)
-print(json.dumps({"numba": "numba" in sys.modules, "spikes": int(result.spikes["a"].steps.sum()), "n": len(result.spikes["a"])}))
+spikes = result.spikes["a"]
+print(json.dumps({"numba": "numba" in sys.modules, "sum": int(spikes.steps.sum()), "n": len(spikes)}))
 """
 
 
 def start(folder: Path) -> subprocess.Popen[str]:
     """Start a process that runs a small network, with the cache in a folder."""
     env = {**os.environ, "NEUROSIM_CACHE_DIR": str(folder)}
-    return subprocess.Popen([sys.executable, "-c", SCRIPT], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [sys.executable, "-c", SCRIPT], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 def finish(process: subprocess.Popen[str]) -> dict[str, Any]:
@@ -295,7 +306,14 @@ def _symbol(file: Path) -> None:
 
 @pytest.mark.parametrize(
     ("suffix", "damage"),
-    [(".o", _cut), (".o", _flip), (".o", Path.unlink), (".json", _cut), (".json", _symbol), (".json", lambda f: f.write_text("[]"))],
+    [
+        (".o", _cut),
+        (".o", _flip),
+        (".o", Path.unlink),
+        (".json", _cut),
+        (".json", _symbol),
+        (".json", lambda f: f.write_text("[]")),
+    ],
     ids=["cut", "flipped", "missing", "head cut", "other symbol", "no head"],
 )
 def test_damaged_file_is_compiled_again(
@@ -334,7 +352,9 @@ def test_the_key_covers_what_is_called() -> None:
     keys.add(cache.key(module_source(shapes, "double", frozenset({K.RING_SHARED})), "run", spec))
     text = Path(cache.__file__).with_name("kernels.py").read_text(encoding="utf-8")
     read = Path.read_text
-    with mock.patch.object(Path, "read_text", lambda p, **kw: text + "# edited" if p.name == "kernels.py" else read(p, **kw)):
+    with mock.patch.object(
+        Path, "read_text", lambda p, **kw: text + "# edited" if p.name == "kernels.py" else read(p, **kw)
+    ):
         keys.add(cache.key(module_source(shapes, "double", classes), "run", spec))
     assert len(keys) == 3
     escape = ns.Cell("dx/dt = -exp(x)*x/tau", threshold="x > 1", method="euler", tau=1 * ms)
@@ -357,7 +377,9 @@ def test_divergence_names_population_and_neuron() -> None:
     net.population("wild", 100, burst, init={"x": [1.0] * 77 + [3.0] + [1.0] * 22})
     said = []
     for backend in ("reference", "native"):
-        with pytest.raises(DivergedError, match=r"x of neuron 77 in population 'wild' is no finite number any more at t = ") as e:
+        with pytest.raises(
+            DivergedError, match=r"x of neuron 77 in population 'wild' is no finite number any more at t = "
+        ) as e:
             net.run(20 * ms, backend=backend)
         said.append(e.value.where)
         assert e.value.result.provenance.status == "diverged"  # type: ignore[attr-defined]
@@ -371,7 +393,9 @@ def test_a_sum_beyond_the_grid(targets: int) -> None:
         source = net.population("source", 50, SpikeSource([[0.5] * ms] * 50))
         cells = net.population("cells", targets, QUIET)
         g = np.random.default_rng(1)
-        net.connect(source, cells, rule=ns.EdgeList(g.integers(0, 50, edges), np.zeros(edges, int)), weight=0.999, delay=DT)
+        net.connect(
+            source, cells, rule=ns.EdgeList(g.integers(0, 50, edges), np.zeros(edges, int)), weight=0.999, delay=DT
+        )
         return net
 
     for backend in ("reference", "native"):  # a weight of 0.999 is 0.999 2^40 units

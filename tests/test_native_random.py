@@ -23,9 +23,12 @@ class Drawn:
 @given(data=st.data())
 @settings(suppress_health_check=list(HealthCheck), print_blob=True)
 def test_native_is_the_reference(data: Any, full: bool) -> None:
-    # a program takes seconds to compile: six families in the sample, which is the same on every run; more in the full tier
+    # a program takes seconds to compile: six families in the sample, which is the same on every run
     number = data.draw(st.integers(0, rn.ALL - 1 if full else len(rn.FAMILIES) - 1))
     case = rn.draw(Drawn(data), rn.family(number))
-    note(f"family {number}: {[p.size for p in case.graph.populations]} neurons, {[p.rule.describe() for p in case.graph.projections]}")
+    note(
+        f"family {number}: {[p.size for p in case.graph.populations]} neurons, "
+        f"{[p.rule.describe() for p in case.graph.projections]}"
+    )
     problem, _ = rn.check(case)
     assert not problem, problem

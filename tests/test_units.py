@@ -462,3 +462,11 @@ def test_import_loads_only_numpy() -> None:
     code = f"import sys, neurosim.params; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_star_brings_units_and_leaves_the_name_of_the_package_alone() -> None:
+    names: dict[str, object] = {}
+    exec("from neurosim.units import *", names)
+    names.pop("__builtins__")
+    assert {"ms", "mV", "nA", "Mohm", "Hz", "um"} <= set(names) and "ns" not in names
+    assert all(isinstance(value, Quantity) for value in names.values())

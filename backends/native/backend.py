@@ -21,12 +21,10 @@ class NativeBackend(Backend):
 
     def estimate(self, graph: Graph) -> int:
         """Return about how many bytes building and running take: edges as they are stored, a chunk in the making."""
-        total = 0.0
-        for p in graph.projections:
-            n_pre, n_post = sum(s.size for s in p.pre), sum(s.size for s in p.post)
-            weight = 0 if isinstance(p.weight, float) else 8 if graph.weight_bits > 24 else 4
-            total += p.rule.expected(n_pre, n_post) * (4 + weight)
-        return int(1.05 * total + 1500 * graph.size + (300 << 20 if total > 1e8 else 0))
+        from neurosim.backends.native.engine import default_threads
+        from neurosim.backends.native.layout import footprint
+
+        return footprint(graph, default_threads(graph)) + 1500 * graph.size
 
     def build(self, graph: Graph, options: Options) -> Engine:
         """Build rows and state, and compile or load the programs."""

@@ -25,14 +25,19 @@ WORTH_A_THREAD = 2000
 """Neurons below which another thread costs more than it gives."""
 
 
+def default_threads(graph: Graph) -> int:
+    """Return how many threads are worth while: one core each."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    return max(1, min(cores, graph.size // WORTH_A_THREAD))
+
+
 class NativeEngine(Engine):
     """State in tiles, edges in rows, spikes in one log per thread."""
 
     def __init__(self, graph: Graph, options: Options) -> None:
         start = time.perf_counter()
         self.graph, self.n = graph, 0
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-        self.threads = options.threads or max(1, min(cores, graph.size // WORTH_A_THREAD))
+        self.threads = options.threads or default_threads(graph)
         self.dtype = np.float64 if graph.precision == "double" else np.float32
         self.shares = [share(graph, k, self.threads) for k in range(self.threads)]
         self.edge_tables = deliveries(graph, self.shares)

@@ -14,7 +14,7 @@ import numpy as np
 from llvmlite import ir as llvm
 from numba import njit, types
 from numba.core import cgutils
-from numba.core.typing import signature
+from numba.core.typing.templates import signature
 from numba.extending import intrinsic
 
 from neurosim.backends.native.tables import ARRIVED, GENERATION, SPIN, TILE
@@ -64,7 +64,7 @@ def barrier(control, threads):  # type: ignore[no-untyped-def]
     """Wait until all threads have come here."""
     if threads == 1:
         return
-    generation = atomic_load(control, GENERATION)
+    generation = atomic_load(control, GENERATION)  # pyright: ignore[reportCallIssue]
     if atomic_add(control, ARRIVED, 1) == threads - 1:
         atomic_add(control, ARRIVED, -threads)
         atomic_add(control, GENERATION, 1)

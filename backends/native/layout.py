@@ -21,13 +21,14 @@ from neurosim.errors import ConnectivityError
 from neurosim.ir.distributions import Draw, bound
 from neurosim.ir.edges import Edges, iter_edges
 from neurosim.ir.graph import Graph, ProjectionNode
+from neurosim.ir.program import Program
 from neurosim.ir.rules import EdgeList, Rule
 
 LEAST_RUN = 6.0
 """Edges of one source, delay and thread below which scattering into a ring is cheaper than looking up each delay."""
 
-CHUNK = 4_000_000
-"""Edges generated at a time."""
+CHUNK = 500_000
+"""Edges generated at a time: few enough that what they pass through stays in the cache."""
 
 NO_DELAY = np.zeros(1, dtype=np.uint16)
 NO_WEIGHT = np.zeros(1, dtype=np.float64)
@@ -116,15 +117,36 @@ def delay_range(graph: Graph, projection: ProjectionNode) -> tuple[int, int]:
     return min(low, high), high
 
 
+def scattered(projection: ProjectionNode, low: int, high: int, threads: int) -> bool:
+    """Tell whether the edges of a source and delay are too few to be looked up when due."""
+    n_pre, n_post = sum(s.size for s in projection.pre), sum(s.size for s in projection.post)
+    run = projection.rule.expected(n_pre, n_post) / max(1, n_pre) / (high - low + 1) / threads
+    return high > low and run < LEAST_RUN
+
+
+def footprint(graph: Graph, threads: int) -> int:
+    """Return about how many bytes the edges take: as they are stored, the starts of rows, a piece in the making."""
+    stored = rows = making = 0.0
+    for p in graph.projections:
+        n_pre, n_post = sum(s.size for s in p.pre), sum(s.size for s in p.post)
+        edges = p.rule.expected(n_pre, n_post)
+        low, high = (1, 1) if isinstance(p.delay, Program) else delay_range(graph, p)
+        ring = scattered(p, low, high, threads)
+        narrow = not ring and sum(pop.size for pop in graph.populations if p.receptor in pop.receptors) < 65536 * threads
+        weight = 0 if isinstance(p.weight, float) else 8 if graph.weight_bits > 24 else 4
+        stored += edges * (weight + (2 if narrow else 6 if ring else 4))
+        rows += 24 * threads * sum(graph.population(s.population).size for s in p.pre) * (1 if ring else high - low + 1)
+        making = max(making, min(edges, CHUNK) * (40 + (36 if weight else 0) + (20 if high > low else 0)))
+    return int(1.02 * stored + rows + making)
+
+
 def blocks_of(graph: Graph, threads: int) -> list[Block]:
     """Group the projections into blocks."""
     index = {p.name: k for k, p in enumerate(graph.populations)}
     found: dict[tuple[Any, ...], list[Block]] = {}
     for proj in graph.projections:
         low, high = delay_range(graph, proj)
-        n_pre, n_post = sum(s.size for s in proj.pre), sum(s.size for s in proj.post)
-        run = proj.rule.expected(n_pre, n_post) / max(1, n_pre) / (high - low + 1) / threads
-        ring = high > low and run < LEAST_RUN
+        ring = scattered(proj, low, high, threads)
         grids = {graph.population(s.population).grids[proj.receptor] for s in proj.post}
         weight: float | None = None
         if isinstance(proj.weight, float) and len(grids) == 1:

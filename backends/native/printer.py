@@ -73,7 +73,13 @@ class Shape:
             *(f"s:{v}" for v in self.states), *(f"p:{v}" for v in self.rows),
             *(f"n:{k}" for k, own in enumerate(self.poisson) if own), *(f"i:{r}" for r in self.inboxes),
             *(f"d:{op}:{a}" for op, a in self.draws), *(f"t:{t}" for t, wide in self.tables if wide),
+            *(["listed"] if self.scheduled and not self.only_scheduled else []),
         ]  # fmt: skip
+
+    @property
+    def only_scheduled(self) -> bool:
+        """Whether the neurons do nothing but spike at given times: then no tile needs to be looked at."""
+        return self.scheduled and all(ins.op in ("scheduled", "emit") for ins in self.program.instrs)
 
 
 def shape_of(pop: PopulationNode, checked: bool) -> Shape:
@@ -119,7 +125,7 @@ def module_source(shapes: list[Shape], precision: str, classes: frozenset[int]) 
     known = {p for p in parts}
     parts += [p for p in function_sources(used, dtype) if p not in known]
     for k, shape in enumerate(shapes):
-        parts += [_tile(k, shape, dtype), _update(k, shape, dtype)]
+        parts += [*([] if shape.only_scheduled else [_tile(k, shape, dtype)]), _update(k, shape, dtype)]
     parts += [_deliver_due(classes), *([_deliver_ring(classes)] if classes & RINGS else [])]
     return "\n\n".join(parts) + "\n\n" + BODY + _loop(shapes, bool(classes & RINGS))
 
@@ -201,8 +207,7 @@ class _Body:
                     continue
                 text = self.at(f"t:{ins.attr}")
             elif op == "scheduled":
-                texts.append("False")
-                continue
+                text = f"{self.at('listed')} > {literal(0.0, self.dtype)}"
             elif op in ("store", "emit"):
                 texts.append("")
                 if keep is None:
@@ -259,7 +264,11 @@ def _update(number: int, shape: Shape, dtype: str) -> str:
             out += [f"    t{i} = {cast}(tabled[keys[{entry}] + row{i}])"]
     if shape.scheduled:
         out += [_SCHEDULE]
+    if shape.only_scheduled:
+        out += [_LOG_LISTED]
         return "\n".join(out)
+    if shape.scheduled:
+        out += [_MARK_LISTED.format(height=shape.height * TILE, row=body.row["listed"] * TILE, tile=TILE)]
     out += ["    spike64 = spike.view(np.uint64)", "    for tile in range(pop[TILES]):",
             f"        base = pop[STATE] + tile * {shape.height * TILE}", f"        f0 = f[base : base + {shape.height * TILE}]",
             f"        index = pop[FIRST] + tile * {TILE}"]  # fmt: skip
@@ -281,7 +290,7 @@ def _update(number: int, shape: Shape, dtype: str) -> str:
     poisson = 0
     for i, (op, attr) in enumerate(shape.draws):
         row = body.row[f"d:{op}:{attr}"] * TILE
-        entry = f"pop[KEYS] + {4 * i}"
+        entry = f"pop[KEYS] + {4 * (i + shape.scheduled)}"
         out += [f"        philox_tile(keys[{entry}], keys[{entry} + 1], index // 4, n, words)"]
         if op == "poisson":
             if shape.poisson[poisson]:
@@ -326,12 +335,22 @@ _SCHEDULE = """    # keys: start and end of this thread's list in `scheduled` ([
         if scheduled[middle] < when:
             a = middle + 1
         else:
-            b = middle
-    while a < hi and scheduled[a] == when:
+            b = middle"""
+
+_LOG_LISTED = """    while a < hi and scheduled[a] == when:
         log[at] = np.int32(pop[NUMBER] + scheduled[half + a])
         at += 1
         a += 1
     return at"""
+
+_MARK_LISTED = """    for tile in range(pop[TILES]):
+        listed = pop[STATE] + tile * {height} + {row}
+        for k in range({tile}):
+            f[listed + k] = 0.0
+    while a < hi and scheduled[a] == when:
+        k = scheduled[half + a]
+        f[pop[STATE] + k // {tile} * {height} + {row} + k % {tile}] = 1.0
+        a += 1"""
 
 
 def arguments(precision: str) -> tuple[str, ...]:

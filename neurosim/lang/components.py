@@ -43,7 +43,7 @@ class Random:
         return self.draw.describe()
 
 
-def _pair(a: Any, b: Any, what: str, *more: Any) -> tuple[list[float | None], Dimension]:
+def _pair(a: Any, b: Any, what: str, *more: Any) -> tuple[list[Any], Dimension]:
     where = caller()
     dims = {x.dim if isinstance(x, Quantity) else DIMENSIONLESS for x in (a, b, *more) if x is not None}
     if len(dims) != 1:

@@ -119,13 +119,14 @@ def _is_matrix(value: Any) -> bool:
 def prepare_rule(rule: Any, weight: Any, dim_of_weight: Dimension, pre: Group, post: Group,
                  where: str | None) -> tuple[ir_rules.Rule, Any]:  # fmt: skip
     """Turn what the user gave as ``rule`` into a rule of the IR; a weight matrix becomes an edge list and an array."""
-    raw = weight.value if isinstance(weight, Quantity) else weight
+    raw: Any = weight.value if isinstance(weight, Quantity) else weight
     if hasattr(raw, "tocoo") or _is_matrix(raw):
         if rule is not None:
             raise ConnectivityError("a matrix of weights is the rule already: leave rule= out", where)
         if not hasattr(raw, "tocoo"):
             weight = weight if isinstance(weight, (Quantity, np.ndarray)) else _stacked(weight, where)
-            raw = quantity(weight, weight.dim if isinstance(weight, Quantity) else DIMENSIONLESS, "the matrix of weights", where)
+            dim = weight.dim if isinstance(weight, Quantity) else DIMENSIONLESS
+            raw = np.asarray(quantity(weight, dim, "the matrix of weights", where))
         if tuple(raw.shape) != (len(pre), len(post)):
             raise ConnectivityError(f"the matrix must be [{len(pre)}, {len(post)}], sources by targets, got {list(raw.shape)}", where)
         try:

@@ -226,7 +226,7 @@ class Network:
         for k, old in enumerate(self.probes):
             if (old.target, old.variable) != (new.target, new.variable):
                 continue
-            if old.every != new.every or (new.variable == "rate" and not np.array_equal(old.ids, new.ids)):
+            if old.every != new.every or (new.variable == "rate" and not _same_ids(old.ids, new.ids)):
                 raise ParameterError(f"'{new.variable}' of '{new.target}' is recorded already, with another interval or of other "
                                      "neurons: record it once", new.where)  # fmt: skip
             both = None if old.ids is None or new.ids is None else np.unique(np.concatenate([old.ids, new.ids]))
@@ -362,3 +362,7 @@ def _fits(value: Any, n: int, what: str, where: str | None) -> None:
 
 def _example(dims: Iterable[Any]) -> str:
     return {"voltage (V)": "1*mV", "current (A)": "10*pA", "conductance (S)": "1*nS"}.get(str(next(iter(dims))), "1.0")
+
+
+def _same_ids(a: np.ndarray | None, b: np.ndarray | None) -> bool:
+    return a is b if a is None or b is None else bool(np.array_equal(a, b))

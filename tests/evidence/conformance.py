@@ -10,8 +10,8 @@ import random_networks as rn
 
 SOURCES = [
     "neurosim/compile.py", "neurosim/ir/*.py", "neurosim/lang/*.py", "neurosim/passes/*.py", "backends/base.py",
-    "backends/reference_backend.py", "backends/native/*.py", "models/cells/*.py", "models/inputs/*.py", "models/synapses/*.py",
-    "tests/random_networks.py",
+    "backends/reference_backend.py", "backends/native/*.py", "models/cells/*.py", "models/inputs/*.py",
+    "models/synapses/*.py", "tests/random_networks.py",
 ]  # fmt: skip
 
 NETWORKS, TOGETHER = 500, 20

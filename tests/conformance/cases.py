@@ -17,6 +17,7 @@ from neurosim.ir.distributions import Draw
 from neurosim.ir.interp import call
 from neurosim.ir.random import Draws, poisson_from_words, poisson_inversion, poisson_thresholds
 from neurosim.lang.components import Cell, Current, Drive, Receptor, TimedArray
+from neurosim.models import SpikeSource
 from neurosim.units import Hz, Quantity, ms
 
 
@@ -418,6 +419,23 @@ def reset_in_order() -> ns.Network:
     net.record(net["p"], "u")
     net.record(net["p"], "v")
     return net
+
+
+def _lists(r: Any) -> None:
+    assert [when(r, "once", k) for k in range(3)] == [[0, 3], [], [3, 11]]
+    assert [when(r, "again", k) for k in range(2)] == [[1, 5, 9, 13], [3, 7, 11]]
+    assert np.flatnonzero(values(r, "q", "e.x")).tolist() == [2, 5, 13]
+
+
+@case("A source of given times spikes at n dt in step n; with a period, the pattern repeats.", 14, _lists)
+def spike_lists() -> ns.Network:
+    net = network()
+    once = net.population("once", 3, SpikeSource([[0.0, 0.3] * ms, [] * ms, [1.1, 0.3] * ms]))
+    net.population("again", 2, SpikeSource([0.1, 0.3] * ms, [0, 1], period=0.4 * ms))
+    q = net.population("q", 1, listener())
+    net.connect(once, q, weight=1.0, delay=0.2 * ms)
+    net.record(q, "e.x")
+    return record(net, ("once", "spikes"), ("again", "spikes"))
 
 
 # -- jumps ---------------------------------------------------------------------------------------------------------

@@ -69,7 +69,7 @@ class Engine(ABC):
         """Return the number of edges built."""
         return 0
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - most engines hold nothing
         """Give back what the engine holds."""
 
 
@@ -100,8 +100,11 @@ class Backend(ABC):
         if found:
             what, where = found[0]
             more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-            raise UnsupportedError(f"backend '{self.name}' cannot run this network: no {what}{more}; "
-                                   "run it with backend='native' or change the construct", where)  # fmt: skip
+            raise UnsupportedError(
+                f"backend '{self.name}' cannot run this network: no {what}{more}; "
+                "run it with backend='native' or change the construct",
+                where,
+            )
 
     def estimate(self, graph: Graph) -> int:
         """Return about how many bytes building and running the graph takes."""

@@ -75,7 +75,10 @@ class ReferenceEngine(Engine):
                 target.append(post + shift[post])
                 weight.append(np.broadcast_to(np.asarray(e.weight, dtype=np.float64), post.shape))
                 delay.append(np.broadcast_to(np.asarray(e.delay, dtype=np.int64), post.shape))
-        join = [np.concatenate(x) if x else np.zeros(0, t) for x, t in ((pre, int), (target, int), (weight, float), (delay, int))]
+        join = [
+            np.concatenate(x) if x else np.zeros(0, t)
+            for x, t in ((pre, int), (target, int), (weight, float), (delay, int))
+        ]
         order = np.argsort(join[0], kind="stable")
         pre_sorted, self.target, self.weight, self.delay = (x[order] for x in join)
         self.row = np.searchsorted(pre_sorted, np.arange(self.graph.size + 1))
@@ -108,7 +111,9 @@ class ReferenceEngine(Engine):
             for k, probe in enumerate(self.graph.probes):
                 if probe.variable not in ("spikes", "rate", "weight") and (self.n + 1) % probe.every == 0:
                     values = self.states[probe.target][probe.variable]
-                    self.samples[k].append((self.n, (values if probe.ids is None else values[probe.ids]).astype(np.float64)))
+                    self.samples[k].append(
+                        (self.n, (values if probe.ids is None else values[probe.ids]).astype(np.float64))
+                    )
             self.n += 1
             self._finite()
         self.timings["simulate"] += time.perf_counter() - start
@@ -159,7 +164,9 @@ class ReferenceEngine(Engine):
     def _emit(self, ids: np.ndarray) -> None:
         """Send spikes of this step into the ring."""
         counts = self.row[ids + 1] - self.row[ids]
-        edges = np.repeat(self.row[ids] - np.concatenate(([0], np.cumsum(counts)[:-1])), counts) + np.arange(counts.sum())
+        edges = np.repeat(self.row[ids] - np.concatenate(([0], np.cumsum(counts)[:-1])), counts) + np.arange(
+            counts.sum()
+        )
         np.add.at(self.ring, ((self.n + self.delay[edges]) % self.slots, self.target[edges]), self.weight[edges])
 
     def _finite(self) -> None:
@@ -167,7 +174,9 @@ class ReferenceEngine(Engine):
             for var, values in state.items():
                 bad = np.flatnonzero(~np.isfinite(values))
                 if len(bad):
-                    raise DivergedError(diverged(pop, var, int(bad[0]), self.n * self.graph.dt), self.graph.population(pop).where)
+                    raise DivergedError(
+                        diverged(pop, var, int(bad[0]), self.n * self.graph.dt), self.graph.population(pop).where
+                    )
 
     def drain(self) -> Drained:
         """Hand over spikes and samples."""
@@ -185,8 +194,12 @@ class ReferenceEngine(Engine):
                 continue
             width = self.graph.population(probe.target).size if probe.ids is None else len(probe.ids)
             rows = self.samples[k]
-            samples.append((np.array([n for n, _ in rows], dtype=np.int64),
-                            np.array([v for _, v in rows]) if rows else np.zeros((0, width))))  # fmt: skip
+            samples.append(
+                (
+                    np.array([n for n, _ in rows], dtype=np.int64),
+                    np.array([v for _, v in rows]) if rows else np.zeros((0, width)),
+                )
+            )
             self.samples[k] = []
         return Drained(spikes, samples, counts)
 
@@ -197,14 +210,18 @@ class ReferenceEngine(Engine):
 
 def diverged(pop: str, var: str, neuron: int, t: float) -> str:
     """Return the sentence for a state variable that left the finite numbers."""
-    return (f"{var} of neuron {neuron} in population '{pop}' is no finite number any more at t = {t * 1e3:.6g} ms: "
-            "use a smaller dt, another method, or smaller weights")  # fmt: skip
+    return (
+        f"{var} of neuron {neuron} in population '{pop}' is no finite number any more at t = {t * 1e3:.6g} ms: "
+        "use a smaller dt, another method, or smaller weights"
+    )
 
 
 def overflowed(t: float) -> str:
     """Return the sentence for a sum of weights that is no exact number any more."""
-    return (f"a sum of weights exceeded 2^53 units of its receptor's grid before t = {t * 1e3:.6g} ms: "
-            "use smaller weights or fewer inputs")  # fmt: skip
+    return (
+        f"a sum of weights exceeded 2^53 units of its receptor's grid before t = {t * 1e3:.6g} ms: "
+        "use smaller weights or fewer inputs"
+    )
 
 
 def table_row(table: Table, n: int) -> Any:

@@ -19,7 +19,9 @@ PASSES: tuple[Callable[[Graph], Graph], ...] = (expand, discretise, delays, orde
 """What follows the pass ``units``, which makes the graph."""
 
 
-def compile_network(network: Network, *, precision: str = "double", weight_bits: int | None = None, after: str = "order") -> Graph:
+def compile_network(
+    network: Network, *, precision: str = "double", weight_bits: int | None = None, after: str = "order"
+) -> Graph:
     """Lower a network as far as the pass ``after``.
 
     Parameters
@@ -48,5 +50,7 @@ def compile_network(network: Network, *, precision: str = "double", weight_bits:
                 break
             graph = verify(step(graph))
     except RecursionError:
-        raise EquationError("the equations or parameters refer to each other over too many links to be followed", network.where) from None
+        raise EquationError(
+            "the equations or parameters refer to each other over too many links to be followed", network.where
+        ) from None
     return graph

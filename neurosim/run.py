@@ -89,9 +89,19 @@ def simulate(
         intercept(network, duration, asked)
     if progress is True:
         with importlib.import_module("neurosim.cli.progress").Bar(network.dt) as bar:
-            return simulate(network, duration, backend=backend, threads=threads, precision=precision,
-                            weight_bits=weight_bits, output=output, load=load, progress=bar, overrides=overrides,
-                            **extra)  # fmt: skip
+            return simulate(
+                network,
+                duration,
+                backend=backend,
+                threads=threads,
+                precision=precision,
+                weight_bits=weight_bits,
+                output=output,
+                load=load,
+                progress=bar,
+                overrides=overrides,
+                **extra,
+            )
     seconds = scalar(duration, TIME, "duration", where)
     if seconds < 0:
         raise ParameterError(f"duration must not be negative, got {duration}", where)
@@ -117,10 +127,22 @@ def simulate(
     report("build", steps, steps, built)
     records = importlib.import_module("neurosim.recording")
     provenance = records.Provenance(
-        network=graph.name, network_hash=digest(graph), seed=graph.seed, dt=graph.dt, n_steps=steps, duration_s=seconds,
-        backend=backend, backend_version=engine_class.version(), precision=precision, threads=engine.threads,
-        versions=_versions(), started=started, wall_build_s=built, wall_compile_s=compiled, overrides=dict(overrides or {}),
-    )  # fmt: skip
+        network=graph.name,
+        network_hash=digest(graph),
+        seed=graph.seed,
+        dt=graph.dt,
+        n_steps=steps,
+        duration_s=seconds,
+        backend=backend,
+        backend_version=engine_class.version(),
+        precision=precision,
+        threads=engine.threads,
+        versions=_versions(),
+        started=started,
+        wall_build_s=built,
+        wall_compile_s=compiled,
+        overrides=dict(overrides or {}),
+    )
     sink = _Sink(graph, provenance, output)
     done, status, failure = 0, "finished", None
     start = time.perf_counter()
@@ -163,7 +185,10 @@ def projection_weights(graph: Graph, name: str) -> np.ndarray:
     """Return the weights of a projection as they are delivered, one per edge in the canonical order (SI)."""
     from neurosim.ir.edges import iter_edges
 
-    parts = [np.broadcast_to(np.asarray(e.weight, dtype=np.float64), (len(e),)) for e in iter_edges(graph, graph.projection(name))]
+    parts = [
+        np.broadcast_to(np.asarray(e.weight, dtype=np.float64), (len(e),))
+        for e in iter_edges(graph, graph.projection(name))
+    ]
     return np.concatenate(parts) if parts else np.zeros(0)
 
 
@@ -279,7 +304,9 @@ class _Sink:
                 steps, values = drained.samples[k]
                 if self.writer is not None:
                     times = (steps + 1) * self.graph.dt
-                    self.writer.trace(probe.target, probe.variable, times, values, ids=self._ids(probe), unit=self._unit(probe))
+                    self.writer.trace(
+                        probe.target, probe.variable, times, values, ids=self._ids(probe), unit=self._unit(probe)
+                    )
                 else:
                     self.traces.setdefault(k, []).append((steps, values))
         if self.writer is not None:
@@ -312,7 +339,9 @@ class _Sink:
         for k, probe in enumerate(self.graph.probes):
             if probe.variable == "rate":
                 whole = self.bins.get(k, np.zeros(0))[: steps // probe.every]
-                rates[probe.target] = self.records.RateTrace(whole / (len(self._ids(probe)) * probe.every * dt), probe.every * dt)
+                rates[probe.target] = self.records.RateTrace(
+                    whole / (len(self._ids(probe)) * probe.every * dt), probe.every * dt
+                )
         if self.writer is not None:
             for name, trace in rates.items():
                 self.writer.rate(name, trace)
@@ -328,12 +357,19 @@ class _Sink:
         if self.writer is None:
             for name, parts in self.spikes.items():
                 joined = [np.concatenate([p[i] for p in parts]) if parts else np.zeros(0, np.int64) for i in (0, 1)]
-                spikes[name] = self.records.Spikes(joined[0], joined[1], self.sizes[name], dt, steps, 0, self.wanted[name])
+                spikes[name] = self.records.Spikes(
+                    joined[0], joined[1], self.sizes[name], dt, steps, 0, self.wanted[name]
+                )
             for k, parts in self.traces.items():
                 probe = self.graph.probes[k]
                 at = np.concatenate([p[0] for p in parts])
-                trace = self.records.Trace(probe.variable, self._unit(probe), self._ids(probe), (at + 1) * dt,
-                                           np.concatenate([p[1] for p in parts]))  # fmt: skip
+                trace = self.records.Trace(
+                    probe.variable,
+                    self._unit(probe),
+                    self._ids(probe),
+                    (at + 1) * dt,
+                    np.concatenate([p[1] for p in parts]),
+                )
                 state.setdefault(probe.target, {})[probe.variable] = trace
         traces = {}
         for probe in self.graph.probes:
@@ -341,9 +377,11 @@ class _Sink:
                 values = weights(probe.target)
                 times = np.arange(1, steps // probe.every + 1) * probe.every * dt
                 traces[probe.target] = self.records.WeightTrace(
-                    self.graph.projection(probe.target).weight_unit, np.arange(len(values)), times, np.broadcast_to(values, (len(times), len(values)))
+                    self.graph.projection(probe.target).weight_unit,
+                    np.arange(len(values)),
+                    times,
+                    np.broadcast_to(values, (len(times), len(values))),
                 )
         result = self.records.RunResult(self.sizes, provenance, spikes, state, rates, traces, weights)
         result.counts = self.counts
         return result
-

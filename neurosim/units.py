@@ -561,7 +561,7 @@ def _suggested(dim: Dimension) -> str:
 
 
 def usual_unit(dim: Dimension) -> str:
-    """Return the unit a modeller would write for a dimension, as Python; ``""`` for a number and where there is none."""
+    """Return the unit a modeller would write for a dimension, as Python; ``""`` where there is none."""
     return _suggested(dim)
 
 

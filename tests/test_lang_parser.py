@@ -20,12 +20,26 @@ from neurosim.units import TIME, VOLTAGE
 ENV = {"a": 0.7, "b": -1.3, "c": 2.5, "v": 0.11}
 
 OPS = {
-    "add": operator.add, "sub": operator.sub, "mul": operator.mul, "neg": operator.neg, "lt": operator.lt, "le": operator.le,
-    "gt": operator.gt, "ge": operator.ge, "eq": operator.eq, "ne": operator.ne, "not": operator.not_, "abs": abs,
-    "div": lambda x, y: x / y if y else math.copysign(math.inf, x) if x else math.nan, "and": lambda x, y: x and y,
-    "or": lambda x, y: x or y, "min": min, "max": max, "select": lambda c, x, y: x if c else y,
+    "add": operator.add,
+    "sub": operator.sub,
+    "mul": operator.mul,
+    "neg": operator.neg,
+    "lt": operator.lt,
+    "le": operator.le,
+    "gt": operator.gt,
+    "ge": operator.ge,
+    "eq": operator.eq,
+    "ne": operator.ne,
+    "not": operator.not_,
+    "abs": abs,
+    "div": lambda x, y: x / y if y else math.copysign(math.inf, x) if x else math.nan,
+    "and": lambda x, y: x and y,
+    "or": lambda x, y: x or y,
+    "min": min,
+    "max": max,
+    "select": lambda c, x, y: x if c else y,
     "sqrt": lambda x: math.sqrt(x) if x >= 0 else math.nan,
-}  # fmt: skip
+}
 
 
 def number(e: Expr) -> float:
@@ -50,25 +64,69 @@ def parse(text: str, **options: object) -> Expr:
 @pytest.mark.parametrize(
     "text",
     [
-        "a + b*c", "(a + b)*c", "a - b - c", "a/b/c", "a/b*c", "a - (b - c)", "a - -b", "-a*b", "+a", "--a", "-a - -b",
-        "a*-b", "2*a - 3*b + 4", "1.5e-3", "1E3*a", ".5 + 5.", "a + b + c", "a*(b*c)", "a*b*c", "-(a + b)", "abs(b)",
-        "min(a, b)", "max(a, b*c)", "exp(a)", "sqrt(c)", "sin(a)*cos(b)", "log(c) - tanh(b)",
+        "a + b*c",
+        "(a + b)*c",
+        "a - b - c",
+        "a/b/c",
+        "a/b*c",
+        "a - (b - c)",
+        "a - -b",
+        "-a*b",
+        "+a",
+        "--a",
+        "-a - -b",
+        "a*-b",
+        "2*a - 3*b + 4",
+        "1.5e-3",
+        "1E3*a",
+        ".5 + 5.",
+        "a + b + c",
+        "a*(b*c)",
+        "a*b*c",
+        "-(a + b)",
+        "abs(b)",
+        "min(a, b)",
+        "max(a, b*c)",
+        "exp(a)",
+        "sqrt(c)",
+        "sin(a)*cos(b)",
+        "log(c) - tanh(b)",
     ],
-)  # fmt: skip
+)
 def test_an_expression_means_what_python_means(text):
-    expected = eval(text, {"min": min, "max": max, "abs": abs, **{k: getattr(math, k) for k in
-                           ("exp", "sqrt", "sin", "cos", "log", "tanh")}}, ENV)  # fmt: skip
+    expected = eval(
+        text,
+        {
+            "min": min,
+            "max": max,
+            "abs": abs,
+            **{k: getattr(math, k) for k in ("exp", "sqrt", "sin", "cos", "log", "tanh")},
+        },
+        ENV,
+    )
     assert number(parse(text)) == expected
 
 
 @pytest.mark.parametrize(
     ("text", "value"),
     [
-        ("-a**2", -(0.7 * 0.7)), ("(-a)**2", 0.7 * 0.7), ("a**-1", 1 / 0.7), ("a**-2", 1 / (0.7 * 0.7)), ("2**3**2", 512.0),
-        ("a**0", 1.0), ("a**1", 0.7), ("a**0.5", math.sqrt(0.7)), ("a**+2", 0.7 * 0.7), ("a**4", (0.7 * 0.7) * (0.7 * 0.7)),
-        ("a**3", 0.7 * (0.7 * 0.7)), ("c**1.5", 2.5**1.5), ("c**a", 2.5**0.7), ("2**-1", 0.5), ("a**2.0", 0.7 * 0.7),
+        ("-a**2", -(0.7 * 0.7)),
+        ("(-a)**2", 0.7 * 0.7),
+        ("a**-1", 1 / 0.7),
+        ("a**-2", 1 / (0.7 * 0.7)),
+        ("2**3**2", 512.0),
+        ("a**0", 1.0),
+        ("a**1", 0.7),
+        ("a**0.5", math.sqrt(0.7)),
+        ("a**+2", 0.7 * 0.7),
+        ("a**4", (0.7 * 0.7) * (0.7 * 0.7)),
+        ("a**3", 0.7 * (0.7 * 0.7)),
+        ("c**1.5", 2.5**1.5),
+        ("c**a", 2.5**0.7),
+        ("2**-1", 0.5),
+        ("a**2.0", 0.7 * 0.7),
     ],
-)  # fmt: skip
+)
 def test_powers(text, value):
     assert number(parse(text)) == value
 
@@ -83,12 +141,23 @@ def test_small_powers_are_products_and_the_half_is_a_root():
 @pytest.mark.parametrize(
     ("text", "value"),
     [
-        ("a < b", False), ("a > b and b < c", True), ("a > b or a > b and a < b", True), ("not a < b", True),
-        ("not not a < b", False), ("not (a < b and a < c)", True), ("a == 0.7", True), ("a != 0.7", False),
-        ("a + b <= c*a", True), ("a >= 0.7", True), ("not a > b or a < c", True), ("where(a > b, a, b)", 0.7),
-        ("where(a < b or c < a, a, b + 1)", -1.3 + 1), ("clip(c, 0, 2)", 2.0), ("clip(b, 0, 2)", 0.0),
+        ("a < b", False),
+        ("a > b and b < c", True),
+        ("a > b or a > b and a < b", True),
+        ("not a < b", True),
+        ("not not a < b", False),
+        ("not (a < b and a < c)", True),
+        ("a == 0.7", True),
+        ("a != 0.7", False),
+        ("a + b <= c*a", True),
+        ("a >= 0.7", True),
+        ("not a > b or a < c", True),
+        ("where(a > b, a, b)", 0.7),
+        ("where(a < b or c < a, a, b + 1)", -1.3 + 1),
+        ("clip(c, 0, 2)", 2.0),
+        ("clip(b, 0, 2)", 0.0),
     ],
-)  # fmt: skip
+)
 def test_conditions_bind_as_in_python(text, value):
     assert number(parse(text)) == value
 
@@ -113,7 +182,11 @@ def test_names_hide_units():
 
 def test_the_three_kinds_of_equations():
     a, b, c = parse_equations("dv/dt = -v/tau : volt # leak\n\n  x [n+1] = x + v[n+1]; y = v*2")
-    assert [(e.var, e.kind, e.dim) for e in (a, b, c)] == [("v", "ode", VOLTAGE), ("x", "update", None), ("y", "let", None)]
+    assert [(e.var, e.kind, e.dim) for e in (a, b, c)] == [
+        ("v", "ode", VOLTAGE),
+        ("x", "update", None),
+        ("y", "let", None),
+    ]
     assert b.expr.args[1] == Expr("next", (), "v")
     assert a.text == "dv/dt = -v/tau : volt"
     assert [e.var for e in parse_equations("d_x = 1\nddt = 2\ndelta = d_x")] == ["d_x", "ddt", "delta"]
@@ -208,7 +281,10 @@ def test_refusals_say_what_and_where(text, message):
         ("_x = 3", "'_x' cannot name a variable: names that start with '_' are kept for neurosim\n    _x = 3\n    ^"),
         ("exc.g = 3", "'exc.g' cannot name a variable: use letters (a to z), digits and '_'\n    exc.g = 3\n    ^"),
         ("x = 1; dx/dt = 2", "'x' is defined twice: dx/dt = 2"),
-        ("x = 1 : foo", "after ':' stands a unit, such as mV, or 1: cannot read '1 foo' as a quantity: unknown unit 'foo'"),
+        (
+            "x = 1 : foo",
+            "after ':' stands a unit, such as mV, or 1: cannot read '1 foo' as a quantity: unknown unit 'foo'",
+        ),
         ("x = 1 :", "after ':' stands a unit, such as mV, or 1"),
         ("x = 1 : mV : ms", "after ':' stands a unit, such as mV, or 1"),
         ("x = v > 1", "a condition is no number: write where(condition, 1, 0)\n    x = v > 1\n        ^"),
@@ -259,12 +335,28 @@ def test_what_is_no_text_is_refused(what, given):
 @pytest.mark.parametrize(
     "text",
     [
-        "(" * 9000 + "a" + ")" * 9000, "-" * 19_000 + "a", "not " * 4000 + "a > b", "a" + "**a" * 6000, "a" + "+a" * 9000,
-        "sin(" * 4000 + "a" + ")" * 4000, "a" + "*a" * 9000, "a" * 30_000, "(((a)**64)**64)**64", "1" + "0" * 15_000,
-        "a>b" + " and a>b" * 2000, "abs" * 5000, "[" * 100, "a" + "**(a" * 3000, "a[n+1]" * 3000, "," * 5000, "1e" + "9" * 5000,
-        "where(" * 3000, "a<" * 5000, "9" * 19_999,
+        "(" * 9000 + "a" + ")" * 9000,
+        "-" * 19_000 + "a",
+        "not " * 4000 + "a > b",
+        "a" + "**a" * 6000,
+        "a" + "+a" * 9000,
+        "sin(" * 4000 + "a" + ")" * 4000,
+        "a" + "*a" * 9000,
+        "a" * 30_000,
+        "(((a)**64)**64)**64",
+        "1" + "0" * 15_000,
+        "a>b" + " and a>b" * 2000,
+        "abs" * 5000,
+        "[" * 100,
+        "a" + "**(a" * 3000,
+        "a[n+1]" * 3000,
+        "," * 5000,
+        "1e" + "9" * 5000,
+        "where(" * 3000,
+        "a<" * 5000,
+        "9" * 19_999,
     ],
-)  # fmt: skip
+)
 def test_hostile_text_ends_quickly_and_without_exhausting_the_stack(text):
     try:
         out = parse(text)
@@ -285,7 +377,9 @@ def test_the_limits_are_named():
         parse("(" * 61 + "a" + ")" * 61)
     with pytest.raises(EquationError, match="^nested deeper than 60 levels"):
         parse("a" + "**a" * 100)
-    with pytest.raises(EquationError, match="^an expression is nested 201 levels deep; at most 200 are allowed: give a name"):
+    with pytest.raises(
+        EquationError, match="^an expression is nested 201 levels deep; at most 200 are allowed: give a name"
+    ):
         parse("a" + "+a" * 200)
     with pytest.raises(EquationError, match="^an expression has 524287 operations once written out; at most 10000"):
         parse("((a**64)**64)**64")
@@ -307,9 +401,51 @@ def test_any_text_parses_or_is_refused(text):
 
 
 _PIECES = st.sampled_from(
-    ["a", "v", "x", "d", "dv", "dt", "t", "/", "*", "**", "+", "-", "(", ")", "=", "+=", "==", "<", ">=", "and", "or", "not",
-     "[", "]", "n", "1", "2.5", "1e-3", ",", ";", "\n", "#", ":", "mV", "ms", "exp", "where", "uniform", "normal", " ", ".", "w"]
-)  # fmt: skip
+    [
+        "a",
+        "v",
+        "x",
+        "d",
+        "dv",
+        "dt",
+        "t",
+        "/",
+        "*",
+        "**",
+        "+",
+        "-",
+        "(",
+        ")",
+        "=",
+        "+=",
+        "==",
+        "<",
+        ">=",
+        "and",
+        "or",
+        "not",
+        "[",
+        "]",
+        "n",
+        "1",
+        "2.5",
+        "1e-3",
+        ",",
+        ";",
+        "\n",
+        "#",
+        ":",
+        "mV",
+        "ms",
+        "exp",
+        "where",
+        "uniform",
+        "normal",
+        " ",
+        ".",
+        "w",
+    ]
+)
 
 
 @given(st.lists(_PIECES, max_size=25))
@@ -332,12 +468,15 @@ _NUMBERS = st.recursive(
         st.tuples(inner, st.sampled_from(["+", "-", "*", "/"]), inner).map(lambda p: f"({p[0]} {p[1]} {p[2]})"),
         st.tuples(inner, st.sampled_from(["+", "-", "*", "/"]), inner).map(lambda p: f"{p[0]} {p[1]} {p[2]}"),
         st.tuples(st.sampled_from(["-", "--", "sqrt", "abs", "exp", "tanh"]), inner).map(lambda p: f"{p[0]}({p[1]})"),
-        st.tuples(inner, st.sampled_from(["2", "3", "-1", "0.5", "a", "1.7", "-b", "-0.3"])).map(lambda p: f"({p[0]})**{p[1]}"),
+        st.tuples(inner, st.sampled_from(["2", "3", "-1", "0.5", "a", "1.7", "-b", "-0.3"])).map(
+            lambda p: f"({p[0]})**{p[1]}"
+        ),
         st.tuples(inner, st.sampled_from(["<", "<=", ">", ">=", "==", "!="]), inner, inner, inner).map(
-            lambda p: f"where(not {p[0]} {p[1]} {p[2]} or {p[3]} < {p[4]} and {p[0]} > {p[4]}, {p[3]}, -{p[4]})"),
+            lambda p: f"where(not {p[0]} {p[1]} {p[2]} or {p[3]} < {p[4]} and {p[0]} > {p[4]}, {p[3]}, -{p[4]})"
+        ),
     ),
     max_leaves=8,
-)  # fmt: skip
+)
 
 
 def _same(x: float, y: float) -> bool:
@@ -373,7 +512,12 @@ def test_what_is_written_is_stable(text):
 
 
 def test_writing_keeps_conditions():
-    for text in ("a < b and not (b < c or a > c)", "not (a < b)", "(a < b or a > b) and c < 1", "a < b or a > b and c < 1"):
+    for text in (
+        "a < b and not (b < c or a > c)",
+        "not (a < b)",
+        "(a < b or a > b) and c < 1",
+        "a < b or a > b and c < 1",
+    ):
         assert render(parse(text)) == text
 
 
@@ -399,7 +543,9 @@ def test_linear_splits_into_coefficients_and_rest(values, x, y):
     assert math.isnan(direct) or whole == pytest.approx(direct, rel=1e-9, abs=1e-6 * max(1.0, abs(1 / ENV_["b"])))
 
 
-@pytest.mark.parametrize("text", ["x*y", "exp(x)", "1/x", "x**2", "where(x > 0, x, y)", "sqrt(x)", "x[n+1]", "a/(x + 1)"])
+@pytest.mark.parametrize(
+    "text", ["x*y", "exp(x)", "1/x", "x**2", "where(x > 0, x, y)", "sqrt(x)", "x[n+1]", "a/(x + 1)"]
+)
 def test_linear_knows_what_is_not(text):
     assert linear(parse_expression(text, {"x", "y", "a"}), {"x", "y"}) is None
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
+import pytest
 import random_networks as rn
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
+
+FULL = os.environ.get("NEUROSIM_FULL", "") not in ("", "0")
 
 
 class Drawn:
@@ -20,15 +24,15 @@ class Drawn:
         return int(self.data.draw(st.integers(low, high)))
 
 
-@given(data=st.data())
-@settings(suppress_health_check=list(HealthCheck), print_blob=True)
-def test_native_is_the_reference(data: Any, full: bool) -> None:
-    # a program takes seconds to compile: six families in the sample, which is the same on every run
-    number = data.draw(st.integers(0, rn.ALL - 1 if full else len(rn.FAMILIES) - 1))
-    case = rn.draw(Drawn(data), rn.family(number))
-    note(
-        f"family {number}: {[p.size for p in case.graph.populations]} neurons, "
-        f"{[p.rule.describe() for p in case.graph.projections]}"
-    )
-    problem, _ = rn.check(case)
+# A program takes seconds to compile: six families in the sample, which is the same on every run.
+@pytest.mark.parametrize("number", range(rn.ALL if FULL else len(rn.FAMILIES)))
+@given(seed=st.none() | st.integers(0, 2**32), data=st.data())
+@settings(max_examples=13 if FULL else 5, suppress_health_check=list(HealthCheck), print_blob=True)
+def test_native_is_the_reference(number: int, seed: int | None, data: Any) -> None:
+    case = rn.draw(Drawn(data) if seed is None else rn.Seeded(seed), rn.family(number))
+    sizes, rules = [p.size for p in case.graph.populations], [p.rule.describe() for p in case.graph.projections]
+    note(f"{sizes} neurons, threads {case.threads}, {case.stretches}, {rules}")
+    problem, outcome = rn.check(case)
+    if os.environ.get("TN_SHOW"):
+        print(number, seed, sizes, case.steps, outcome.edges, sum(outcome.counts.values()), case.threads, flush=True)
     assert not problem, problem

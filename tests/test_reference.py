@@ -21,7 +21,9 @@ HERE = Path(__file__).name
 
 def counter(n: int = 3, threshold: float = 4.0) -> ns.Network:
     net = ns.Network(dt=0.1 * ms, seed=1)
-    cell = Cell("v[n+1] = v + 1", threshold="v >= th", reset="v = 0", th=threshold, receptors={"e": Receptor(event="v += w")})
+    cell = Cell(
+        "v[n+1] = v + 1", threshold="v >= th", reset="v = 0", th=threshold, receptors={"e": Receptor(event="v += w")}
+    )
     pop = net.population("p", n, cell)
     net.record(pop, "spikes")
     net.record(pop[:2], "v")
@@ -108,8 +110,10 @@ def test_a_run_that_diverges_names_the_variable_the_neuron_and_the_step():
     net.record(net["p"], "spikes")
     with pytest.raises(DivergedError) as caught:
         net.run(1 * second, backend="reference")
-    assert caught.value.message == ("v of neuron 1 in population 'p' is no finite number any more at t = 7 ms: use a smaller dt, "
-                                    "another method, or smaller weights")  # fmt: skip
+    assert caught.value.message == (
+        "v of neuron 1 in population 'p' is no finite number any more at t = 7 ms: use a smaller dt, "
+        "another method, or smaller weights"
+    )
     assert HERE in caught.value.where
     result = caught.value.result
     assert result.provenance.status == "diverged"
@@ -129,7 +133,11 @@ def test_the_message_does_not_depend_on_how_the_run_is_cut():
 def test_options_are_checked():
     net = counter()
     for duration, message in (
-        (0.25 * ms, "the duration is 0.25 ms, which is not a whole number of steps at dt = 0.1 ms; nearest legal: 0.2 ms or 0.3 ms"),
+        (
+            0.25 * ms,
+            "the duration is 0.25 ms, which is not a whole number of steps at dt = 0.1 ms; nearest legal: 0.2 "
+            "ms or 0.3 ms",
+        ),
         (-1 * ms, "duration must not be negative, got -1 ms"),
         ([1, 2] * ms, "duration must be one value, got shape [2]"),
     ):

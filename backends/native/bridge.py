@@ -41,8 +41,14 @@ def _view(element, dims):  # type: ignore[no-untyped-def]
             for length in reversed(lengths[1:]):
                 strides.insert(0, builder.mul(strides[0], length))
             data = builder.inttoptr(args[0], context.get_data_type(element).as_pointer())
-            populate_array(array, data=data, shape=lengths, strides=strides, itemsize=context.get_constant(types.intp, item),
-                           meminfo=None)
+            populate_array(
+                array,
+                data=data,
+                shape=lengths,
+                strides=strides,
+                itemsize=context.get_constant(types.intp, item),
+                meminfo=None,
+            )
             return array._getvalue()
 
         return signature(result, types.int64, types.UniTuple(types.int64, dims)), codegen
@@ -52,9 +58,17 @@ def _view(element, dims):  # type: ignore[no-untyped-def]
 
 VIEWS = {
     f"{name}:{dims}": _view(element, dims)
-    for name, element in (("f8", types.float64), ("f4", types.float32), ("i8", types.int64), ("i4", types.int32),
-                          ("u8", types.uint64), ("u4", types.uint32), ("u2", types.uint16), ("u1", types.uint8))
+    for name, element in (
+        ("f8", types.float64),
+        ("f4", types.float32),
+        ("i8", types.int64),
+        ("i4", types.int32),
+        ("u8", types.uint64),
+        ("u4", types.uint32),
+        ("u2", types.uint16),
+        ("u1", types.uint8),
+    )
     for dims in (1, 2, 3)
-}  # fmt: skip
+}
 
 __all__ = ["BLOCK", "VIEWS", "float_of", "njit", "np"]

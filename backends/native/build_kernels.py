@@ -82,8 +82,24 @@ def count_edges(pre, post, delay, first, sources, lowest, nd, place, count, low_
 
 
 @njit(error_model="numpy", inline="always")
-def place_edges(pre, post, delay, weight, first, sources, lowest, nd, place, cursor, base, target, weights, weight_shift,
-                delays, delay_shift):  # type: ignore[no-untyped-def]  # fmt: skip
+def place_edges(
+    pre,
+    post,
+    delay,
+    weight,
+    first,
+    sources,
+    lowest,
+    nd,
+    place,
+    cursor,
+    base,
+    target,
+    weights,
+    weight_shift,
+    delays,
+    delay_shift,
+):  # type: ignore[no-untyped-def]
     """Write the edges into their rows; ``cursor`` is the next free place of each row.
 
     ``weights`` and ``delays`` have length 1 where they are not stored per edge.

@@ -28,7 +28,7 @@ FORMAT = 2
 """Counts up when the meaning of a cached file changes without its source."""
 
 Spec = tuple[str, ...]
-"""Arguments of a kernel: ``i`` integer, ``d`` float, ``f8:2`` an array's type and dimensions; a name may lead: ``n i``."""
+"""Arguments of a kernel: ``i`` integer, ``d`` float, ``f8:2`` type and dimensions of an array; maybe a name first."""
 
 BODY = "# the kernel\n"
 """What stands between the functions of a module and its kernel, where the kernel is printed as a body only.
@@ -36,8 +36,16 @@ BODY = "# the kernel\n"
 Python cannot call a function with more than some thirty arguments without packing them, which numba cannot inline.
 """
 
-_TYPES = {"f8": np.float64, "f4": np.float32, "i8": np.int64, "i4": np.int32, "u8": np.uint64, "u4": np.uint32,
-          "u2": np.uint16, "u1": np.uint8}  # fmt: skip
+_TYPES = {
+    "f8": np.float64,
+    "f4": np.float32,
+    "i8": np.int64,
+    "i4": np.int32,
+    "u8": np.uint64,
+    "u4": np.uint32,
+    "u2": np.uint16,
+    "u1": np.uint8,
+}
 _STUBS = ("NRT_MemInfo_call_dtor",)  # named by code that never runs: no kernel owns memory
 
 _loaded: dict[str, Callable[..., int]] = {}
@@ -169,10 +177,15 @@ def _entry(name: str, spec: Spec, body: str) -> str:
         at += 1
     if not body:
         body = f"    return np.int64({name}({', '.join(f'x{k}' for k in range(len(spec)))}))"
-    return "\n".join([
-        "@njit(types.int64(BLOCK), nogil=True, error_model='numpy', no_cpython_wrapper=True, no_cfunc_wrapper=True)",
-        "def _entry(a):", *lines, body,
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            "@njit(types.int64(BLOCK), nogil=True, error_model='numpy',",
+            "      no_cpython_wrapper=True, no_cfunc_wrapper=True)",
+            "def _entry(a):",
+            *lines,
+            body,
+        ]
+    )
 
 
 def _compile(source: str, name: str, hashed: str, spec: Spec) -> tuple[str, bytes]:
@@ -232,8 +245,10 @@ def _caller(address: int, spec: Spec, name: str) -> Callable[..., int]:
                 element, _, dims = kind.partition(":")
                 fits = isinstance(value, np.ndarray) and value.dtype == _TYPES[element] and value.ndim == int(dims)
                 if not (fits and value.flags.c_contiguous):
-                    raise VerifyError(f"kernel {name} wants {kind}, got {getattr(value, 'dtype', type(value))} "
-                                      f"of shape {np.shape(value)}")  # fmt: skip
+                    raise VerifyError(
+                        f"kernel {name} wants {kind}, got {getattr(value, 'dtype', type(value))} "
+                        f"of shape {np.shape(value)}"
+                    )
                 block += [value.ctypes.data, *value.shape]
         packed = np.array([b - (1 << 64) if b >= 1 << 63 else b for b in block], dtype=np.int64)
         result, error = ctypes.c_int64(0), ctypes.c_void_p(0)

@@ -1,4 +1,4 @@
-"""Random numbers for building, compiled: the same numbers as :class:`neurosim.ir.random.Draws`, some ten times faster."""
+"""Random numbers for building, compiled: those of :class:`neurosim.ir.random.Draws`, some ten times faster."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ def _build_source(name: str) -> tuple[str, str, tuple[str, ...]]:
     if spec is None:  # place_edges by the types it writes
         _, target, weight = name.split("_")
         names = ", ".join(f"x{k}" for k in range(len(tables.PLACE)))
-        text.append(f"@njit(error_model='numpy', inline='always')\ndef {name}({names}):\n    return place_edges({names})\n")
+        text.append(
+            f"@njit(error_model='numpy', inline='always')\ndef {name}({names}):\n    return place_edges({names})\n"
+        )
         spec = tuple(a.format(target=target, weight=weight) for a in tables.PLACE)
     return "\n\n".join(text), name, spec
 
@@ -75,7 +77,9 @@ class NativeDraws(Draws):
         if not _pays(block.size, *_build_source("philox_at")):
             return super()._words_at(block, step)
         out = np.empty((block.size, 4), dtype=np.uint32)
-        build_kernel("philox_at")(self.key[0], self.key[1], np.ascontiguousarray(block), np.ascontiguousarray(step), out)
+        build_kernel("philox_at")(
+            self.key[0], self.key[1], np.ascontiguousarray(block), np.ascontiguousarray(step), out
+        )
         return out
 
     def fn(self, name: str, *x: Any) -> Any:

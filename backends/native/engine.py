@@ -58,7 +58,11 @@ class NativeEngine(Engine):
         self._logs()
         self._probes()
         self.pool = ThreadPoolExecutor(self.threads - 1) if self.threads > 1 else None
-        self.timings = {"build": time.perf_counter() - start - self.compile_wall, "compile": self.compile_wall, "simulate": 0.0}
+        self.timings = {
+            "build": time.perf_counter() - start - self.compile_wall,
+            "compile": self.compile_wall,
+            "simulate": 0.0,
+        }
 
     # -- building -----------------------------------------------------------------------------------------------
 
@@ -66,8 +70,11 @@ class NativeEngine(Engine):
         """Tell whether a sum could leave the grid's 53 bits even in principle: then every step checks."""
         for pop in self.graph.populations:
             for receptor in pop.receptors:
-                most = sum(most_arrivals(p.rule, sum(s.size for s in p.pre), sum(s.size for s in p.post)) for p in self.graph.projections
-                           if p.receptor == receptor and any(s.population == pop.name for s in p.post))  # fmt: skip
+                most = sum(
+                    most_arrivals(p.rule, sum(s.size for s in p.pre), sum(s.size for s in p.post))
+                    for p in self.graph.projections
+                    if p.receptor == receptor and any(s.population == pop.name for s in p.post)
+                )
                 if most * 2.0**self.graph.weight_bits > 2.0**53:
                     return True
         return False
@@ -105,7 +112,9 @@ class NativeEngine(Engine):
         self.segments = np.zeros((self.threads, self.history + self.stretch, columns), dtype=np.int64)
 
     def _probes(self) -> None:
-        self.state_probes = [k for k, p in enumerate(self.graph.probes) if p.variable not in ("spikes", "rate", "weight")]
+        self.state_probes = [
+            k for k, p in enumerate(self.graph.probes) if p.variable not in ("spikes", "rate", "weight")
+        ]
         self.sample_rows = sum(self._width(k) * 8 / self.graph.probes[k].every for k in self.state_probes)
         self.samples: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {k: [] for k in self.state_probes}
         self.found: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {
@@ -152,20 +161,54 @@ class NativeEngine(Engine):
         self._collect(first)
         for part in self.parts:
             if part.status[0]:
-                raise DivergedError(f"a sum of weights exceeded 2^53 units of its receptor's grid before t = "
-                                    f"{self.n * self.graph.dt * 1e3:.6g} ms: use smaller weights or fewer inputs")  # fmt: skip
+                raise DivergedError(
+                    f"a sum of weights exceeded 2^53 units of its receptor's grid before t = "
+                    f"{self.n * self.graph.dt * 1e3:.6g} ms: use smaller weights or fewer inputs"
+                )
 
     def _thread(self, k: int, first: int, stop: int, out: np.ndarray, records: np.ndarray) -> int:
         part, d = self.parts[k], self.edge_tables[k]
         return int(
             self.kernel(
-                k, self.threads, first, stop, self.window, self.control, part.status, self.graph.dt, part.pops, part.f,
-                part.scalars, part.keys, part.tabled, part.thresholds, part.scheduled, part.inbox, part.width, self.slots,
-                first - self.history, self.need, d.blocks, d.rows, d.delays, d.target16, d.target32, d.delay16, d.weight32,
-                d.weight64, d.shared, self.logs, self.segments, records, part.where, out,
-                part.spike, part.words, part.counts,
+                k,
+                self.threads,
+                first,
+                stop,
+                self.window,
+                self.control,
+                part.status,
+                self.graph.dt,
+                part.pops,
+                part.f,
+                part.scalars,
+                part.keys,
+                part.tabled,
+                part.thresholds,
+                part.scheduled,
+                part.inbox,
+                part.width,
+                self.slots,
+                first - self.history,
+                self.need,
+                d.blocks,
+                d.rows,
+                d.delays,
+                d.target16,
+                d.target32,
+                d.delay16,
+                d.weight32,
+                d.weight64,
+                d.shared,
+                self.logs,
+                self.segments,
+                records,
+                part.where,
+                out,
+                part.spike,
+                part.words,
+                part.counts,
             )
-        )  # fmt: skip
+        )
 
     def _buffers(self, first: int, stop: int) -> tuple[np.ndarray, list[np.ndarray], dict[int, tuple[int, int, int]]]:
         """Lay out the samples of the next stretch: their buffer, a table per thread, where each probe's samples are."""
@@ -177,8 +220,10 @@ class NativeEngine(Engine):
             total += rows * width
         tables = []
         for part in self.parts:
-            rows_ = [(self.graph.probes[k].every, first // self.graph.probes[k].every + 1, lo, hi, at[k][0], at[k][1])
-                     for k, lo, hi in part.recorded]  # fmt: skip
+            rows_ = [
+                (self.graph.probes[k].every, first // self.graph.probes[k].every + 1, lo, hi, at[k][0], at[k][1])
+                for k, lo, hi in part.recorded
+            ]
             tables.append(np.array(rows_, dtype=np.int64).reshape(-1, 6))
         return np.zeros(max(1, total), dtype=self.dtype), tables, at
 
@@ -211,7 +256,9 @@ class NativeEngine(Engine):
         """Hand over spikes and samples."""
         spikes = {}
         for name, parts in self.found.items():
-            spikes[name] = tuple(np.concatenate([p[i] for p in parts]) if parts else np.zeros(0, np.int64) for i in (0, 1))
+            spikes[name] = tuple(
+                np.concatenate([p[i] for p in parts]) if parts else np.zeros(0, np.int64) for i in (0, 1)
+            )
             self.found[name] = []
         samples: list[tuple[np.ndarray, np.ndarray] | None] = []
         for k in range(len(self.graph.probes)):
@@ -219,8 +266,12 @@ class NativeEngine(Engine):
                 samples.append(None)
                 continue
             parts = self.samples[k]
-            samples.append((np.concatenate([p[0] for p in parts]) if parts else np.zeros(0, np.int64),
-                            np.concatenate([p[1] for p in parts]) if parts else np.zeros((0, self._width(k)))))  # fmt: skip
+            samples.append(
+                (
+                    np.concatenate([p[0] for p in parts]) if parts else np.zeros(0, np.int64),
+                    np.concatenate([p[1] for p in parts]) if parts else np.zeros((0, self._width(k))),
+                )
+            )
             self.samples[k] = []
         counts, self.counts = self.counts, dict.fromkeys(self.counts, 0)
         return Drained(spikes, samples, counts)  # type: ignore[arg-type]
@@ -249,7 +300,9 @@ class NativeEngine(Engine):
                     neuron = int(np.flatnonzero(~np.isfinite(values))[0])
                     raise DivergedError(
                         f"{var} of neuron {neuron} in population '{pop.name}' is no finite number any more at t = "
-                        f"{self.n * self.graph.dt * 1e3:.6g} ms: use a smaller dt, another method, or smaller weights", pop.where)  # fmt: skip
+                        f"{self.n * self.graph.dt * 1e3:.6g} ms: use a smaller dt, another method, or smaller weights",
+                        pop.where,
+                    )
 
 
 class _Part:
@@ -320,7 +373,9 @@ class _Part:
         names = shape.row_names()
         out = np.zeros((hi - lo, len(names), K.TILE), dtype=dtype)
         wanted = np.minimum(np.arange(lo * K.TILE, hi * K.TILE), pop.size - 1)
-        numbers = iter([pop.poisson[a].row for op, a in shape.draws if op == "poisson" and pop.poisson[a].row is not None])
+        numbers = iter(
+            [pop.poisson[a].row for op, a in shape.draws if op == "poisson" and pop.poisson[a].row is not None]
+        )
         for i, name in enumerate(names):
             kind, _, key = name.partition(":")
             if kind == "s":

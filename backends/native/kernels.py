@@ -19,6 +19,7 @@ from numba.extending import intrinsic
 
 from neurosim.backends.native.tables import ARRIVED, GENERATION, SPIN, TILE
 
+
 @intrinsic
 def atomic_add(typingctx, array, index, value):  # type: ignore[no-untyped-def]
     """Add to a control word and return what it was."""
@@ -56,7 +57,9 @@ def pause(typingctx):  # type: ignore[no-untyped-def]
     return signature(types.none), codegen
 
 
-yield_core = types.ExternalFunction("SwitchToThread" if platform.system() == "Windows" else "sched_yield", signature(types.int32))
+yield_core = types.ExternalFunction(
+    "SwitchToThread" if platform.system() == "Windows" else "sched_yield", signature(types.int32)
+)
 
 
 @njit
@@ -135,7 +138,7 @@ def table_row(n, every, length, repeat):  # type: ignore[no-untyped-def]
     return k % length if repeat else min(k, length - 1)
 
 
-# A slice makes the indices of the loop over it count from 0: an index of unknown sign would cost numba a test per element.
+# A slice makes the indices of the loop over it count from 0: an index of unknown sign would cost a test per element.
 
 
 @njit(error_model="numpy")

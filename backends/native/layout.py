@@ -132,7 +132,9 @@ def footprint(graph: Graph, threads: int) -> int:
         edges = p.rule.expected(n_pre, n_post)
         low, high = (1, 1) if isinstance(p.delay, Program) else delay_range(graph, p)
         ring = scattered(p, low, high, threads)
-        narrow = not ring and sum(pop.size for pop in graph.populations if p.receptor in pop.receptors) < 65536 * threads
+        narrow = (
+            not ring and sum(pop.size for pop in graph.populations if p.receptor in pop.receptors) < 65536 * threads
+        )
         weight = 0 if isinstance(p.weight, float) else 8 if graph.weight_bits > 24 else 4
         stored += edges * (weight + (2 if narrow else 6 if ring else 4))
         rows += 24 * threads * sum(graph.population(s.population).size for s in p.pre) * (1 if ring else high - low + 1)
@@ -202,9 +204,23 @@ def deliveries(graph: Graph, shares: list[Share]) -> list[Delivery]:
                 delay = _column(e.delay, np.int64)
                 if delay.min() < block.lowest or delay.max() > block.highest:
                     raise ConnectivityError("a delay lies outside the range of its distribution")
-                args = (_column(e.pre, np.uint32), _column(e.post, np.uint32), delay, offsets[block.population], sources, block.lowest, nd)
-                list(pool.map(lambda k, a=args, c=count, s=span, b=block: count_edges(*a, shares[k].place[b.receptor], c[k], s[k]),
-                              range(threads)))  # fmt: skip
+                args = (
+                    _column(e.pre, np.uint32),
+                    _column(e.post, np.uint32),
+                    delay,
+                    offsets[block.population],
+                    sources,
+                    block.lowest,
+                    nd,
+                )
+                list(
+                    pool.map(
+                        lambda k, a=args, c=count, s=span, b=block: count_edges(
+                            *a, shares[k].place[b.receptor], c[k], s[k]
+                        ),
+                        range(threads),
+                    )
+                )
             counts.append(count)
             spans.append(span)
         out = [_allocate(graph, blocks, [c[k] for c in counts], [s[k] for s in spans]) for k in range(threads)]
@@ -213,9 +229,21 @@ def deliveries(graph: Graph, shares: list[Share]) -> list[Delivery]:
             sources = graph.populations[block.population].size
             nd = 1 if block.ring else block.highest - block.lowest + 1
             for e in _pieces(graph, block, weights=block.weight is None):
-                args = (_column(e.pre, np.uint32), _column(e.post, np.uint32), _column(e.delay, np.int64),
-                        _column(e.weight, np.float64), offsets[block.population], sources, block.lowest, nd)  # fmt: skip
-                list(pool.map(lambda k, a=args, n=b, r=block.receptor: out[k].place(n, a, shares[k].place[r]), range(threads)))
+                args = (
+                    _column(e.pre, np.uint32),
+                    _column(e.post, np.uint32),
+                    _column(e.delay, np.int64),
+                    _column(e.weight, np.float64),
+                    offsets[block.population],
+                    sources,
+                    block.lowest,
+                    nd,
+                )
+                list(
+                    pool.map(
+                        lambda k, a=args, n=b, r=block.receptor: out[k].place(n, a, shares[k].place[r]), range(threads)
+                    )
+                )
     return [o.done() for o in out]
 
 
@@ -240,9 +268,16 @@ class _Rows:
         ring = kind >= K.RING_SHARED
         element = "f8" if weights.dtype == np.float64 else "f4"
         build_kernel(f"place_{'u2' if narrow else 'u4'}_{element}")(
-            *args, place, self.cursors[b], 0 if ring else int(d.blocks[b, K.B_BASE]), d.target16 if narrow else d.target32,
-            weights, int(d.blocks[b, K.B_WEIGHT_AT]), d.delay16 if ring else NO_DELAY, int(d.blocks[b, K.B_BASE]) if ring else 0,
-        )  # fmt: skip
+            *args,
+            place,
+            self.cursors[b],
+            0 if ring else int(d.blocks[b, K.B_BASE]),
+            d.target16 if narrow else d.target32,
+            weights,
+            int(d.blocks[b, K.B_WEIGHT_AT]),
+            d.delay16 if ring else NO_DELAY,
+            int(d.blocks[b, K.B_BASE]) if ring else 0,
+        )
 
     def done(self) -> Delivery:
         """Return the finished arrays."""
@@ -261,7 +296,9 @@ def _allocate(graph: Graph, blocks: list[Block], counts: list[np.ndarray], spans
     wide = "w64" if graph.weight_bits > 24 else "w32"
     for b, (block, count, span) in enumerate(zip(blocks, counts, spans, strict=True)):
         edges = int(count.sum())
-        narrow = not block.ring and int(span[1] - span[0]) < 65536  # also where there are no edges: one class less to compile
+        narrow = (
+            not block.ring and int(span[1] - span[0]) < 65536
+        )  # also where there are no edges: one class less to compile
         target = "16" if narrow else "32"
         if block.ring:
             kind = K.RING_SHARED if block.weight is not None else K.RING_F64 if wide == "w64" else K.RING_F32
@@ -274,8 +311,17 @@ def _allocate(graph: Graph, blocks: list[Block], counts: list[np.ndarray], spans
         base = (size["d"] - size["32"]) if block.ring else int(span[0]) if edges else 0
         starts = size[target] + np.concatenate(([0], np.cumsum(count)))
         nd = 1 if block.ring else block.highest - block.lowest + 1
-        table[b] = (block.population, kind, offsets[block.population], len(count), row_at, nd, len(delays), base,
-                    size[wide] - size[target])  # fmt: skip
+        table[b] = (
+            block.population,
+            kind,
+            offsets[block.population],
+            len(count),
+            row_at,
+            nd,
+            len(delays),
+            base,
+            size[wide] - size[target],
+        )
         if not block.ring:
             delays += range(block.lowest, block.highest + 1)
         rows.append(starts.astype(np.int64))
@@ -288,9 +334,16 @@ def _allocate(graph: Graph, blocks: list[Block], counts: list[np.ndarray], spans
             size[wide] += edges
     shared = np.array([0.0 if b.weight is None else b.weight for b in blocks] or [0.0])
     delivery = Delivery(
-        table, np.concatenate(rows) if rows else np.zeros(1, np.int64), np.array(delays or [1], dtype=np.int64),
-        np.empty(max(2, size["16"]), np.uint16), np.empty(max(2, size["32"]), np.uint32), np.empty(max(2, size["d"]), np.uint16),
-        np.empty(max(2, size["w32"]), np.float32), np.empty(max(2, size["w64"]), np.float64), shared,
-        sum(int(c.sum()) for c in counts), {},
-    )  # fmt: skip
+        table,
+        np.concatenate(rows) if rows else np.zeros(1, np.int64),
+        np.array(delays or [1], dtype=np.int64),
+        np.empty(max(2, size["16"]), np.uint16),
+        np.empty(max(2, size["32"]), np.uint32),
+        np.empty(max(2, size["d"]), np.uint16),
+        np.empty(max(2, size["w32"]), np.float32),
+        np.empty(max(2, size["w64"]), np.float64),
+        shared,
+        sum(int(c.sum()) for c in counts),
+        {},
+    )
     return _Rows(delivery, cursors)

@@ -70,11 +70,14 @@ class Shape:
     def row_names(self) -> list[str]:
         """Return the names of the rows of a tile, in order."""
         return [
-            *(f"s:{v}" for v in self.states), *(f"p:{v}" for v in self.rows),
-            *(f"n:{k}" for k, own in enumerate(self.poisson) if own), *(f"i:{r}" for r in self.inboxes),
-            *(f"d:{op}:{a}" for op, a in self.draws), *(f"t:{t}" for t, wide in self.tables if wide),
+            *(f"s:{v}" for v in self.states),
+            *(f"p:{v}" for v in self.rows),
+            *(f"n:{k}" for k, own in enumerate(self.poisson) if own),
+            *(f"i:{r}" for r in self.inboxes),
+            *(f"d:{op}:{a}" for op, a in self.draws),
+            *(f"t:{t}" for t, wide in self.tables if wide),
             *(["listed"] if self.scheduled and not self.only_scheduled else []),
-        ]  # fmt: skip
+        ]
 
     @property
     def only_scheduled(self) -> bool:
@@ -89,7 +92,9 @@ def shape_of(pop: PopulationNode, checked: bool) -> Shape:
     used = program.uses("param")
     draws = tuple(
         (ins.op, ins.attr)
-        for ins in dict.fromkeys(i for i in program.instrs if i.op in ("uniform", "normal", "poisson", "poisson_of", "word"))
+        for ins in dict.fromkeys(
+            i for i in program.instrs if i.op in ("uniform", "normal", "poisson", "poisson_of", "word")
+        )
     )
     return Shape(
         program=program,
@@ -113,8 +118,10 @@ def module_source(shapes: list[Shape], precision: str, classes: frozenset[int]) 
     what a first run waits for.
     """
     dtype = "f64" if precision == "double" else "f32"
-    used = sorted({ins.op for s in shapes for ins in s.program.instrs if ins.op in FUNCTIONS}
-                  | ({"ndtri"} if any(op == "normal" for s in shapes for op, _ in s.draws) else set()))  # fmt: skip
+    used = sorted(
+        {ins.op for s in shapes for ins in s.program.instrs if ins.op in FUNCTIONS}
+        | ({"ndtri"} if any(op == "normal" for s in shapes for op, _ in s.draws) else set())
+    )
     parts = [Path(__file__).with_name(name).read_text(encoding="utf-8") for name in ("tables.py", "kernels.py")]
     names = sorted(n for n in vars(tables) if n.isupper() and isinstance(vars(tables)[n], int))
     parts.append(f"from neurosim.backends.native.tables import {', '.join(names)}")
@@ -241,10 +248,18 @@ def _tile(number: int, shape: Shape, dtype: str) -> str:
             before, texts = body.lines(late)
             mean = texts[ins.args[0]]
             draw = shape.draws.index(("poisson_of", ins.attr))
-            text += [f'\n\n@njit(error_model="numpy")\ndef mean{number}_{draw}({_arguments(shape)}, words):',
-                     f"    for k in range({TILE}):", *(f"        {line}" for line in before),
-                     f"        {body.at(f'd:poisson_of:{ins.attr}')} = {FLOAT[dtype]}(poisson_inversion(words[k], np.float64({mean})))"]  # fmt: skip
+            text += [
+                f'\n\n@njit(error_model="numpy")\ndef mean{number}_{draw}({_arguments(shape)}, words):',
+                f"    for k in range({TILE}):",
+                *(f"        {line}" for line in before),
+                f"        count = poisson_inversion(words[k], np.float64({mean}))",
+                f"        {body.at(f'd:poisson_of:{ins.attr}')} = {FLOAT[dtype]}(count)",
+            ]
     return "\n".join(text)
+
+
+_UPDATE = "pop, f, scalars, slot, keys, tabled, thresholds, scheduled, spike, words, counts, n, dt, log, at, status"
+"""Arguments of the function that steps a population."""
 
 
 def _update(number: int, shape: Shape, dtype: str) -> str:
@@ -253,7 +268,7 @@ def _update(number: int, shape: Shape, dtype: str) -> str:
     scalars = [f"    p{i} = scalars[pop[SCALARS] + {i}]" for i in range(len(shape.scalars))]
     out = [
         '@njit(error_model="numpy")',
-        f"def update{number}(pop, f, scalars, slot, keys, tabled, thresholds, scheduled, spike, words, counts, n, dt, log, at, status):",
+        f"def update{number}({_UPDATE}):",
         f"    time = {cast}(np.float64(n) * dt)",
         *scalars,
     ]
@@ -269,23 +284,37 @@ def _update(number: int, shape: Shape, dtype: str) -> str:
         return "\n".join(out)
     if shape.scheduled:
         out += [_MARK_LISTED.format(height=shape.height * TILE, row=body.row["listed"] * TILE, tile=TILE)]
-    out += ["    spike64 = spike.view(np.uint64)", "    for tile in range(pop[TILES]):",
-            f"        base = pop[STATE] + tile * {shape.height * TILE}", f"        f0 = f[base : base + {shape.height * TILE}]",
-            f"        index = pop[FIRST] + tile * {TILE}"]  # fmt: skip
+    out += [
+        "    spike64 = spike.view(np.uint64)",
+        "    for tile in range(pop[TILES]):",
+        f"        base = pop[STATE] + tile * {shape.height * TILE}",
+        f"        f0 = f[base : base + {shape.height * TILE}]",
+        f"        index = pop[FIRST] + tile * {TILE}",
+    ]
     for i, receptor in enumerate(shape.inboxes):
         row = body.row[f"i:{receptor}"] * TILE
-        out += [f"        box = keys[pop[INBOX] + {i}] + tile * {TILE}", f"        inside = slot[box : box + {TILE}]",
-                f"        for k in range({TILE}):", f"            f0[{row} + k] = {cast}(inside[k])"]  # fmt: skip
+        out += [
+            f"        box = keys[pop[INBOX] + {i}] + tile * {TILE}",
+            f"        inside = slot[box : box + {TILE}]",
+            f"        for k in range({TILE}):",
+            f"            f0[{row} + k] = {cast}(inside[k])",
+        ]
         if shape.checked:
-            out += [f"        for k in range({TILE}):", f"            if abs(inside[k]) > scalars[pop[SCALARS] + {len(shape.scalars) + i}]:",
-                    "                status[0] = 1"]  # fmt: skip
+            out += [
+                f"        for k in range({TILE}):",
+                f"            if abs(inside[k]) > scalars[pop[SCALARS] + {len(shape.scalars) + i}]:",
+                "                status[0] = 1",
+            ]
         out += [f"        for k in range({TILE}):", "            inside[k] = 0.0"]
     for i, (name, wide) in enumerate(shape.tables):
         if wide:
             row = body.row[f"t:{name}"] * TILE
-            out += [f"        source = keys[pop[TABLES] + {4 * i}] + row{i} * pop[SIZE] + index",
-                    f"        now = tabled[source : source + {TILE}]", f"        for k in range({TILE}):",
-                    f"            f0[{row} + k] = {cast}(now[k])"]  # fmt: skip
+            out += [
+                f"        source = keys[pop[TABLES] + {4 * i}] + row{i} * pop[SIZE] + index",
+                f"        now = tabled[source : source + {TILE}]",
+                f"        for k in range({TILE}):",
+                f"            f0[{row} + k] = {cast}(now[k])",
+            ]
     own = 0
     poisson = 0
     for i, (op, attr) in enumerate(shape.draws):
@@ -296,7 +325,10 @@ def _update(number: int, shape: Shape, dtype: str) -> str:
             if shape.poisson[poisson]:
                 names = [name for name in body.row if name.startswith("n:")]
                 number_row = body.row[names[own]] * TILE
-                out += [f"        poisson_rows(words, thresholds, keys[{entry} + 2], keys[{entry} + 3], f0[{number_row} : {number_row + TILE}], counts)"]
+                out += [
+                    f"        own_row = f0[{number_row} : {number_row + TILE}]",
+                    f"        poisson_rows(words, thresholds, keys[{entry} + 2], keys[{entry} + 3], own_row, counts)",
+                ]
                 own += 1
             else:
                 out += [f"        poisson_tile(words, thresholds, keys[{entry} + 2], keys[{entry} + 3], counts)"]
@@ -308,10 +340,17 @@ def _update(number: int, shape: Shape, dtype: str) -> str:
         elif op == "word":
             out += [f"        for k in range({TILE}):", f"            f0[{row} + k] = {cast}(words[k])"]
         else:
-            uniform = ("(np.float64(words[k]) + 0.5) * 2.3283064365386963e-10" if dtype == "f64" else
-                       "(np.float32(words[k] >> np.uint32(9)) + np.float32(0.5)) * np.float32(1.1920928955078125e-07)")  # fmt: skip
+            uniform = (
+                "(np.float64(words[k]) + 0.5) * 2.3283064365386963e-10"
+                if dtype == "f64"
+                else "(np.float32(words[k] >> np.uint32(9)) + np.float32(0.5)) * np.float32(1.1920928955078125e-07)"
+            )
             value = "u" if op == "uniform" else f"ndtri_{dtype}(u)"
-            out += [f"        for k in range({TILE}):", f"            u = {uniform}", f"            f0[{row} + k] = {value}"]
+            out += [
+                f"        for k in range({TILE}):",
+                f"            u = {uniform}",
+                f"            f0[{row} + k] = {value}",
+            ]
     out += [f"        tile{number}({_arguments(shape).replace('f, spike', 'f0, spike', 1)})"]
     if shape.spikes:
         out += [_SCAN]
@@ -356,10 +395,11 @@ _MARK_LISTED = """    for tile in range(pop[TILES]):
 def arguments(precision: str) -> tuple[str, ...]:
     """Return the arguments of ``run``, the module's kernel, in the notation of the cache."""
     f = "f8" if precision == "double" else "f4"
-    text = f"""tid i, threads i, first i, last i, window i, control i8:1, status i8:1, dt d, pops i8:2, f {f}:1, scalars {f}:1,
-        keys i8:1, tabled {f}:1, thresholds u4:1, scheduled i8:1, inbox f8:1, width i, slots i, origin i, need i, blocks i8:2,
-        rows i8:1, delays i8:1, target16 u2:1, target32 u4:1, delay16 u2:1, weight32 f4:1, weight64 f8:1, shared f8:1,
-        logs i4:2, segments i8:3, records i8:2, where i8:2, out {f}:1, spike u1:1, words u4:1, counts i4:1"""
+    text = f"""tid i, threads i, first i, last i, window i, control i8:1, status i8:1, dt d, pops i8:2, f {f}:1,
+        scalars {f}:1, keys i8:1, tabled {f}:1, thresholds u4:1, scheduled i8:1, inbox f8:1, width i, slots i, origin i,
+        need i, blocks i8:2, rows i8:1, delays i8:1, target16 u2:1, target32 u4:1, delay16 u2:1, weight32 f4:1,
+        weight64 f8:1, shared f8:1, logs i4:2, segments i8:3, records i8:2, where i8:2, out {f}:1, spike u1:1,
+        words u4:1, counts i4:1"""
     return tuple(" ".join(a.split()) for a in text.split(","))
 
 
@@ -429,8 +469,10 @@ def _loop(shapes: list[Shape], ring: bool) -> str:
     branches = []
     for k in range(len(shapes)):
         word = "if" if k == 0 else "elif"
-        branches += [f"            {word} pop[KIND] == {k}:",
-                     f"                at = update{k}(pop, f, scalars, slot, keys, tabled, thresholds, scheduled, spike, words, counts, n, dt, log, at, status)"]  # fmt: skip
+        branches += [
+            f"            {word} pop[KIND] == {k}:",
+            f"                at = update{k}({_UPDATE})",
+        ]
     return "\n".join(
         [
             "    log = logs[tid]",
@@ -446,14 +488,18 @@ def _loop(shapes: list[Shape], ring: bool) -> str:
             "            if atomic_load(control, FULL + 8 * (turn & 1)) != 0:",
             "                status[1] = scattered",
             "                return n",
-            *([
-                "            while scattered < n:",
-                "                deliver_ring(threads, scattered, slots, origin, inbox, width, blocks, rows, target32, delay16, weight32,",
-                "                             weight64, shared, logs, segments)",
-                "                scattered += 1",
-            ] if ring else []),
-            "        deliver_due(threads, n, slots, origin, inbox, width, blocks, rows, delays, target16, target32, weight32,",
-            "                    weight64, shared, logs, segments)",
+            *(
+                [
+                    "            while scattered < n:",
+                    "                deliver_ring(threads, scattered, slots, origin, inbox, width, blocks, rows,",
+                    "                             target32, delay16, weight32, weight64, shared, logs, segments)",
+                    "                scattered += 1",
+                ]
+                if ring
+                else []
+            ),
+            "        deliver_due(threads, n, slots, origin, inbox, width, blocks, rows, delays, target16, target32,",
+            "                    weight32, weight64, shared, logs, segments)",
             "        slot = inbox[(n % slots) * width : (n % slots + 1) * width]",
             "        h = n - origin",
             "        for p in range(pops.shape[0]):",

@@ -31,5 +31,22 @@ BUILD_ENTRIES = {
 }
 """Arguments of the entry points whose types do not vary."""
 
-PLACE = ("u4:1", "u4:1", "i8:1", "f8:1", "i", "i", "i", "i", "i4:1", "i8:1", "i", "{target}:1", "{weight}:1", "i", "u2:1", "i")
+PLACE = (
+    "u4:1",
+    "u4:1",
+    "i8:1",
+    "f8:1",
+    "i",
+    "i",
+    "i",
+    "i",
+    "i4:1",
+    "i8:1",
+    "i",
+    "{target}:1",
+    "{weight}:1",
+    "i",
+    "u2:1",
+    "i",
+)
 """Arguments of ``place_edges``; targets are u2 or u4, weights f4 or f8."""

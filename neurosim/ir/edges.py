@@ -132,27 +132,43 @@ def iter_edges(
         start += len(pre)
 
 
-def _weight(projection: ProjectionNode, ctx: EdgeContext, grid: float | np.ndarray, start: int, pre: np.ndarray,
-            post: np.ndarray) -> float | np.ndarray:  # fmt: skip
+def _weight(
+    projection: ProjectionNode,
+    ctx: EdgeContext,
+    grid: float | np.ndarray,
+    start: int,
+    pre: np.ndarray,
+    post: np.ndarray,
+) -> float | np.ndarray:
     local = grid[post] if isinstance(grid, np.ndarray) else grid
     if isinstance(projection.weight, float):
-        return float(on_grid(projection.weight, local)) if np.ndim(local) == 0 and local else (
-            on_grid(np.full(len(pre), projection.weight), local) if np.ndim(local) else projection.weight)  # fmt: skip
+        return (
+            float(on_grid(projection.weight, local))
+            if np.ndim(local) == 0 and local
+            else (on_grid(np.full(len(pre), projection.weight), local) if np.ndim(local) else projection.weight)
+        )
     values = edge_values(projection.weight, ctx, start, pre, post, "weight")
     if isinstance(projection.weight, Program) and not np.all(np.isfinite(values)):
         raise ConnectivityError(f"the weights of projection '{projection.name}' are not all finite", projection.where)
     return on_grid(values, local) if np.ndim(local) or local else values
 
 
-def _delay(graph: Graph, projection: ProjectionNode, ctx: EdgeContext, start: int, pre: np.ndarray, post: np.ndarray) -> int | np.ndarray:
+def _delay(
+    graph: Graph, projection: ProjectionNode, ctx: EdgeContext, start: int, pre: np.ndarray, post: np.ndarray
+) -> int | np.ndarray:
     if projection.delay_steps is not None:
         return projection.delay_steps
     steps = np.rint(edge_values(projection.delay, ctx, start, pre, post, "delay") / graph.dt)
     if len(steps) and (not np.all(np.isfinite(steps)) or steps.min() < 1):
         raise ConnectivityError(
-            f"a delay of projection '{projection.name}' is {steps.min():g} steps; the smallest is 1: bound the distribution "
-            f"with lo={graph.dt * 1e3:g}*ms", projection.where)  # fmt: skip
+            f"a delay of projection '{projection.name}' is {steps.min():g} steps; the smallest is 1: bound the "
+            f"distribution "
+            f"with lo={graph.dt * 1e3:g}*ms",
+            projection.where,
+        )
     if len(steps) and steps.max() > MAX_DELAY:
         raise ConnectivityError(
-            f"a delay of projection '{projection.name}' is {steps.max():g} steps; the largest is {MAX_DELAY}", projection.where)  # fmt: skip
+            f"a delay of projection '{projection.name}' is {steps.max():g} steps; the largest is {MAX_DELAY}",
+            projection.where,
+        )
     return steps.astype(np.int64)

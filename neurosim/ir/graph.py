@@ -264,7 +264,7 @@ def _feed(hasher: Any, value: Any) -> None:
         for item in value:
             _feed(hasher, item)
     elif hasattr(value, "edges_hash"):  # rules that are not dataclasses say what they depend on
-        _feed(hasher, getattr(value, "edges_hash")())
+        _feed(hasher, value.edges_hash())
     elif isinstance(value, (float, np.floating)):
         hasher.update(float(value).hex().encode())
     elif isinstance(value, (int, np.integer)):

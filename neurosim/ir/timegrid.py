@@ -18,7 +18,9 @@ def whole_steps(seconds: float, dt: float, what: str, where: str | None, least: 
     legal = f"{_ms((low) * dt)} or {_ms((low + 1) * dt)}" if ratio > least else _ms(least * dt)
     raise ParameterError(
         f"{what} is {_ms(seconds)}, which is {'less than' if ratio < least else 'not a whole number of'} "
-        f"{'the smallest legal value' if ratio < least else 'steps'} at dt = {_ms(dt)}; nearest legal: {legal}", where)  # fmt: skip
+        f"{'the smallest legal value' if ratio < least else 'steps'} at dt = {_ms(dt)}; nearest legal: {legal}",
+        where,
+    )
 
 
 def _ms(seconds: float) -> str:

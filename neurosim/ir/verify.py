@@ -96,9 +96,12 @@ def _grids(pop: PopulationNode) -> Iterator[str]:
 
 
 _RULES: dict[str, tuple[Callable[[PopulationNode], Iterator[str]], ...]] = {
-    "units": (_systems, _arrays), "expand": (_systems, _flat, _arrays), "discretise": (_programs, _arrays),
-    "delays": (_programs, _arrays), "order": (_programs, _arrays, _grids),
-}  # fmt: skip
+    "units": (_systems, _arrays),
+    "expand": (_systems, _flat, _arrays),
+    "discretise": (_programs, _arrays),
+    "delays": (_programs, _arrays),
+    "order": (_programs, _arrays, _grids),
+}
 
 
 def verify(graph: Graph) -> Graph:
@@ -117,10 +120,16 @@ def verify(graph: Graph) -> Graph:
     for proj in graph.projections:
         for segment in (*proj.pre, *proj.post):
             if segment.population not in names:
-                raise VerifyError(f"after pass '{graph.stage}': projection '{proj.name}' names no population '{segment.population}'")
+                raise VerifyError(
+                    f"after pass '{graph.stage}': projection '{proj.name}' names no population '{segment.population}'"
+                )
         if STAGES.index(graph.stage) >= 3 and isinstance(proj.delay, float) and not (proj.delay_steps or 0) >= 1:
-            raise VerifyError(f"after pass '{graph.stage}': projection '{proj.name}' has a delay of {proj.delay_steps} steps")
+            raise VerifyError(
+                f"after pass '{graph.stage}': projection '{proj.name}' has a delay of {proj.delay_steps} steps"
+            )
         for segment in proj.post:
             if proj.receptor not in graph.population(segment.population).receptors:
-                raise VerifyError(f"after pass '{graph.stage}': projection '{proj.name}' names no receptor '{proj.receptor}'")
+                raise VerifyError(
+                    f"after pass '{graph.stage}': projection '{proj.name}' names no receptor '{proj.receptor}'"
+                )
     return graph

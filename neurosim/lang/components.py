@@ -119,8 +119,15 @@ class Component:
 
     kind = "component"
 
-    def __init__(self, equations: str, params: Mapping[str, Any], name: str | None, source: str, doc: str,
-                 outer: tuple[str, ...] = ()) -> None:  # fmt: skip
+    def __init__(
+        self,
+        equations: str,
+        params: Mapping[str, Any],
+        name: str | None,
+        source: str,
+        doc: str,
+        outer: tuple[str, ...] = (),
+    ) -> None:
         self.where = caller()
         self.name = name or type(self).__name__
         self.source, self.summary = source, doc
@@ -196,7 +203,9 @@ class Component:
         """Return equations and parameters as text, made from what is compiled."""
         head = f"{self.name}" + (f": {self.summary}" if self.summary else "")
         body = "\n".join(f"    {eq.text}" for eq in self.equations)
-        return "\n\n".join(p for p in (head, body, table(self.params), f"Source: {self.source}" if self.source else "") if p)
+        return "\n\n".join(
+            p for p in (head, body, table(self.params), f"Source: {self.source}" if self.source else "") if p
+        )
 
     def __repr__(self) -> str:
         given = ", ".join(f"{k}={v}" for k, v in self.values.items() if np.ndim(getattr(v, "value", v)) == 0)
@@ -207,7 +216,9 @@ class Component:
         self.init = dict(init or {})
         for var in self.init:
             if var not in self.variables:
-                raise UnknownNameError(f"{self.name} has no state variable '{var}'{suggest(var, self.variables)}", self.where)
+                raise UnknownNameError(
+                    f"{self.name} has no state variable '{var}'{suggest(var, self.variables)}", self.where
+                )
 
     def _parse(self, text: str, more: tuple[str, ...] = (), condition: bool = False) -> Expr:
         """Parse an expression whose random numbers are none of those before it."""
@@ -275,15 +286,28 @@ class Receptor(Component):
 
     kind = "receptor"
 
-    def __init__(self, equations: str = "", *, event: str, output: str | None = None, when: str = "after",
-                 port: str = "i", init: Mapping[str, Any] | None = None, name: str | None = None, source: str = "",
-                 doc: str = "", **params: Any) -> None:  # fmt: skip
+    def __init__(
+        self,
+        equations: str = "",
+        *,
+        event: str,
+        output: str | None = None,
+        when: str = "after",
+        port: str = "i",
+        init: Mapping[str, Any] | None = None,
+        name: str | None = None,
+        source: str = "",
+        doc: str = "",
+        **params: Any,
+    ) -> None:
         super().__init__(equations, params, name, source, doc)
         self._initial(init)
         if when not in ("after", "before"):
             raise ParameterError(f"when must be 'after' or 'before' (the decay of the step), got {when!r}", self.where)
         if "w" in self.own:
-            raise EquationError(f"'w' is the weight that arrives: {self.name} cannot give the name to anything else", self.where)
+            raise EquationError(
+                f"'w' is the weight that arrives: {self.name} cannot give the name to anything else", self.where
+            )
         self.when, self.port = when, port
         self.output = None if output is None else self._parse(output)
         self.event_text = event
@@ -293,18 +317,23 @@ class Receptor(Component):
             split = linear(st.expr, {st.var, "w"})
             if split is None or "w" not in split[0] or not is_one(split[0].get(st.var, ZERO)) or not is_zero(split[1]):
                 raise EquationError(
-                    f"an arrival can only add to a variable, in proportion to the weight: 'x += gain*w', not '{st.text}'",
+                    f"an arrival can only add to a variable, in proportion to the weight: 'x += gain*w', not "
+                    f"'{st.text}'",
                     self.where,
                 )
             gain = split[0]["w"]
             if any(x.op in ("uniform", "normal", "next") for x in walk(gain)):
-                raise EquationError(f"the gain of an arrival cannot be random or read a new value ([n+1]): '{st.text}'", self.where)
+                raise EquationError(
+                    f"the gain of an arrival cannot be random or read a new value ([n+1]): '{st.text}'", self.where
+                )
             self.gains[st.var] = add(self.gains[st.var], gain) if st.var in self.gains else gain
 
     def _option(self, key: str, value: Any) -> bool:
         if key == "when":
             if value not in ("after", "before"):
-                raise ParameterError(f"when must be 'after' or 'before' (the decay of the step), got {value!r}", caller())
+                raise ParameterError(
+                    f"when must be 'after' or 'before' (the decay of the step), got {value!r}", caller()
+                )
             self.when = value
         elif key == "port":
             self.port = str(value)
@@ -328,8 +357,18 @@ class Current(Component):
 
     kind = "current"
 
-    def __init__(self, equations: str = "", *, output: str, port: str = "i", init: Mapping[str, Any] | None = None,
-                 name: str | None = None, source: str = "", doc: str = "", **params: Any) -> None:  # fmt: skip
+    def __init__(
+        self,
+        equations: str = "",
+        *,
+        output: str,
+        port: str = "i",
+        init: Mapping[str, Any] | None = None,
+        name: str | None = None,
+        source: str = "",
+        doc: str = "",
+        **params: Any,
+    ) -> None:
         super().__init__(equations, params, name, source, doc)
         self._initial(init)
         self.port = port
@@ -358,11 +397,24 @@ class Drive(Component):
 
     kind = "drive"
 
-    def __init__(self, *, rate: Any, weight: Any, receptor: str | None = None, n: Any = 1, name: str | None = None,
-                 source: str = "", **params: Any) -> None:  # fmt: skip
+    def __init__(
+        self,
+        *,
+        rate: Any,
+        weight: Any,
+        receptor: str | None = None,
+        n: Any = 1,
+        name: str | None = None,
+        source: str = "",
+        **params: Any,
+    ) -> None:
         varying = isinstance(rate, str)
-        given = {"rate": Param(0.0 * UNITS["Hz"], UNITS["Hz"], "rate of one train", lo=0.0), "n": Param(1.0, None, "trains", lo=0.0),
-                 "weight": Param(0.0, None, "weight of one spike"), **params}  # fmt: skip
+        given = {
+            "rate": Param(0.0 * UNITS["Hz"], UNITS["Hz"], "rate of one train", lo=0.0),
+            "n": Param(1.0, None, "trains", lo=0.0),
+            "weight": Param(0.0, None, "weight of one spike"),
+            **params,
+        }
         if varying:
             del given["rate"]
         super().__init__("", given, name or "PoissonInput", source, "independent Poisson spike trains")
@@ -372,7 +424,9 @@ class Drive(Component):
         given_weight = self.value("weight")
         single = not isinstance(given_weight, (str, Random, TimedArray))
         if not single or np.ndim(getattr(given_weight, "value", given_weight)) != 0:
-            raise ParameterError("the weight of a Poisson drive is one value; use several drives for several weights", self.where)
+            raise ParameterError(
+                "the weight of a Poisson drive is one value; use several drives for several weights", self.where
+            )
         self.receptor = receptor
         self.rate_expr = self._parse(rate) if varying else self._parse("rate")
 
@@ -410,11 +464,25 @@ class Cell(Component):
 
     kind = "cell"
 
-    def __init__(self, equations: str = "", *, threshold: str | None = None, reset: str | None = None,
-                 refractory: Any = None, edge: bool = False, clamp: Any = None, method: str = "auto",
-                 receptors: Mapping[str, Receptor] | None = None, init: Mapping[str, Any] | None = None,
-                 ports: tuple[str, ...] = ("i",), schedule: Any = None, name: str | None = None, source: str = "",
-                 doc: str = "", **params: Any) -> None:  # fmt: skip
+    def __init__(
+        self,
+        equations: str = "",
+        *,
+        threshold: str | None = None,
+        reset: str | None = None,
+        refractory: Any = None,
+        edge: bool = False,
+        clamp: Any = None,
+        method: str = "auto",
+        receptors: Mapping[str, Receptor] | None = None,
+        init: Mapping[str, Any] | None = None,
+        ports: tuple[str, ...] = ("i",),
+        schedule: Any = None,
+        name: str | None = None,
+        source: str = "",
+        doc: str = "",
+        **params: Any,
+    ) -> None:
         if isinstance(refractory, Quantity):
             params = {**params, "t_refractory": refractory}
             refractory = "t_refractory"
@@ -430,8 +498,11 @@ class Cell(Component):
         self.refractory = None if refractory is None else self._parse(refractory)
         for st in self.reset:
             if st.var not in self.variables:
-                raise EquationError(f"reset changes '{st.var}', which is no state variable of {self.name}"
-                                    f"{suggest(st.var, self.variables)}", self.where)  # fmt: skip
+                raise EquationError(
+                    f"reset changes '{st.var}', which is no state variable of {self.name}"
+                    f"{suggest(st.var, self.variables)}",
+                    self.where,
+                )
         if threshold is None and (reset is not None or refractory is not None):
             raise EquationError(f"{self.name} has a reset or refractory period but no threshold", self.where)
         self._old_values_only()
@@ -441,8 +512,10 @@ class Cell(Component):
         self.clamp = (clamp,) if isinstance(clamp, str) else tuple(clamp)
         for var in self.clamp:
             if var not in self.variables:
-                raise EquationError(f"clamp names '{var}', which is no state variable of {self.name}"
-                                    f"{suggest(var, self.variables)}", self.where)  # fmt: skip
+                raise EquationError(
+                    f"clamp names '{var}', which is no state variable of {self.name}{suggest(var, self.variables)}",
+                    self.where,
+                )
         self.receptors: dict[str, Receptor] = {}
         self._receptors(receptors or {})
         self.init = dict(init or {})
@@ -451,8 +524,11 @@ class Cell(Component):
         parts = [("the threshold", self.threshold, self.threshold_text), ("the refractory period", self.refractory, "")]
         for what, e, text in [*parts, *(("a reset", st.expr, st.text) for st in self.reset)]:
             if e is not None and any(x.op == "next" for x in walk(e)):
-                raise EquationError(f"{what} of {self.name} cannot read a new value ([n+1]): it comes after the step, so "
-                                    f"the plain name is the new value{f': {text!r}' if text else ''}", self.where)  # fmt: skip
+                raise EquationError(
+                    f"{what} of {self.name} cannot read a new value ([n+1]): it comes after the step, so "
+                    f"the plain name is the new value{f': {text!r}' if text else ''}",
+                    self.where,
+                )
 
     def _read(self, e: Expr) -> set[str]:
         """Return the names an expression reads, also through intermediates."""
@@ -469,8 +545,11 @@ class Cell(Component):
     def _receptors(self, given: Mapping[str, Receptor]) -> None:
         for key, receptor in given.items():
             if not isinstance(receptor, Receptor):
-                raise ParameterError(f"receptor '{key}' of {self.name} must be a Receptor, such as ExpCurrent(tau=5*ms); "
-                                     f"got {receptor!r}", caller())  # fmt: skip
+                raise ParameterError(
+                    f"receptor '{key}' of {self.name} must be a Receptor, such as ExpCurrent(tau=5*ms); "
+                    f"got {receptor!r}",
+                    caller(),
+                )
             problem = reserved(key)
             if problem:
                 raise ParameterError(f"'{key}' cannot name a receptor: {problem}", caller())

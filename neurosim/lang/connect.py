@@ -82,7 +82,9 @@ class DistanceDependent:
         """Parse and check the text for two groups."""
         for group in (pre, post):
             if any(pop.positions is None for pop, _ in group.parts):
-                raise ConnectivityError(f"'{group.name}' has no positions: give positions= to net.population", self.where)
+                raise ConnectivityError(
+                    f"'{group.name}' has no positions: give positions= to net.population", self.where
+                )
         e, dim = edge_expression(self.p, pre, post, self.where)
         if dim != DIMENSIONLESS:
             raise DimensionError(f"the probability '{self.p}' must be dimensionless, got {dim}", self.where)
@@ -92,32 +94,45 @@ class DistanceDependent:
 _PLACES = {"distance", *(f"{a}_{side}" for a in "xyz" for side in ("pre", "post"))}
 
 _NAMED = {
-    "all_to_all": ir_rules.AllToAll, "one_to_one": ir_rules.OneToOne, "fixed_indegree": ir_rules.FixedInDegree,
-    "fixed_outdegree": ir_rules.FixedOutDegree, "fixed_total_number": ir_rules.FixedTotalNumber,
+    "all_to_all": ir_rules.AllToAll,
+    "one_to_one": ir_rules.OneToOne,
+    "fixed_indegree": ir_rules.FixedInDegree,
+    "fixed_outdegree": ir_rules.FixedOutDegree,
+    "fixed_total_number": ir_rules.FixedTotalNumber,
     "pairwise_bernoulli": ir_rules.FixedProbability,
-}  # fmt: skip
+}
 
 
 def _stacked(rows: Any, where: str | None) -> Any:
     """Join rows, each a list of numbers or quantities or an array, to one matrix."""
-    dims = {x.dim for row in rows for x in (row if isinstance(row, (list, tuple)) else [row]) if isinstance(x, Quantity)}
+    dims = {
+        x.dim for row in rows for x in (row if isinstance(row, (list, tuple)) else [row]) if isinstance(x, Quantity)
+    }
     dim = dims.pop() if len(dims) == 1 else DIMENSIONLESS
     values = [quantity(row, dim, "the matrix of weights", where) for row in rows]
     if len({np.shape(row) for row in values}) != 1:
-        raise ConnectivityError(f"the rows of the matrix of weights have {sorted({np.size(row) for row in values})} entries", where)
+        raise ConnectivityError(
+            f"the rows of the matrix of weights have {sorted({np.size(row) for row in values})} entries", where
+        )
     return Quantity(np.array(values), dim) if dim != DIMENSIONLESS else np.array(values)
 
 
 def _is_matrix(value: Any) -> bool:
     if isinstance(value, np.ndarray):
         return value.ndim == 2
-    return isinstance(value, (list, tuple)) and bool(value) and all(
-        isinstance(row, (list, tuple)) or np.ndim(row.value if isinstance(row, Quantity) else row) == 1 for row in value
+    return (
+        isinstance(value, (list, tuple))
+        and bool(value)
+        and all(
+            isinstance(row, (list, tuple)) or np.ndim(row.value if isinstance(row, Quantity) else row) == 1
+            for row in value
+        )
     )
 
 
-def prepare_rule(rule: Any, weight: Any, dim_of_weight: Dimension, pre: Group, post: Group,
-                 where: str | None) -> tuple[ir_rules.Rule, Any]:  # fmt: skip
+def prepare_rule(
+    rule: Any, weight: Any, dim_of_weight: Dimension, pre: Group, post: Group, where: str | None
+) -> tuple[ir_rules.Rule, Any]:
     """Turn what the user gave as ``rule`` into a rule of the IR; a weight matrix becomes an edge list and an array."""
     raw: Any = weight.value if isinstance(weight, Quantity) else weight
     if hasattr(raw, "tocoo") or _is_matrix(raw):
@@ -128,14 +143,20 @@ def prepare_rule(rule: Any, weight: Any, dim_of_weight: Dimension, pre: Group, p
             dim = weight.dim if isinstance(weight, Quantity) else DIMENSIONLESS
             raw = np.asarray(quantity(weight, dim, "the matrix of weights", where))
         if tuple(raw.shape) != (len(pre), len(post)):
-            raise ConnectivityError(f"the matrix must be [{len(pre)}, {len(post)}], sources by targets, got {list(raw.shape)}", where)
+            raise ConnectivityError(
+                f"the matrix must be [{len(pre)}, {len(post)}], sources by targets, got {list(raw.shape)}", where
+            )
         try:
             edges, values = ir_rules.from_matrix(raw)
         except ConnectivityError as e:
             raise ConnectivityError(e.message, where) from None
         if hasattr(raw, "tocoo") and dim_of_weight != DIMENSIONLESS:
-            raise DimensionError(f"a sparse matrix holds plain numbers, and the weight must be {_a(dim_of_weight)}: give the entries, "
-                                 f"rule=EdgeList(m.row, m.col), weight=m.data*{usual_unit(dim_of_weight) or 'unit'} with m = matrix.tocoo()", where)  # fmt: skip
+            raise DimensionError(
+                f"a sparse matrix holds plain numbers, and the weight must be {_a(dim_of_weight)}: give the entries, "
+                f"rule=EdgeList(m.row, m.col), weight=m.data*{usual_unit(dim_of_weight) or 'unit'} with m = "
+                f"matrix.tocoo()",
+                where,
+            )
         return edges, Quantity(values, weight.dim) if isinstance(weight, Quantity) else values
     if rule is None:
         rule = ir_rules.AllToAll()
@@ -152,7 +173,9 @@ def prepare_rule(rule: Any, weight: Any, dim_of_weight: Dimension, pre: Group, p
     return rule, None
 
 
-def edge_expression(text: str, pre: Group, post: Group, where: str | None, condition: bool = False) -> tuple[Expr, Dimension]:
+def edge_expression(
+    text: str, pre: Group, post: Group, where: str | None, condition: bool = False
+) -> tuple[Expr, Dimension]:
     """Parse an expression (or condition) over edges and find its dimension."""
     known: dict[str, Dimension] = {k: DIMENSIONLESS for k in ("i", "j", "N_pre", "N_post")}
     located = all(pop.positions is not None for g in (pre, post) for pop, _ in g.parts)
@@ -161,23 +184,34 @@ def edge_expression(text: str, pre: Group, post: Group, where: str | None, condi
     for side, group in (("pre", pre), ("post", post)):  # what all populations of a union have, in one dimension
         pops = [pop for pop, _ in group.parts]
         for key in pops[0].cell.params:
-            dims = {p.scope.dimension(key) if key in p.cell.params and not isinstance(p.cell.value(key), TimedArray) else None for p in pops}
+            dims = {
+                p.scope.dimension(key)
+                if key in p.cell.params and not isinstance(p.cell.value(key), TimedArray)
+                else None
+                for p in pops
+            }
             if len(dims) == 1 and None not in dims:
                 known[f"{key}_{side}"] = pops[0].scope.dimension(key)
     e = parse_expression(text, known, where, condition)
     if any(x.op == "next" or (x.op == "name" and x.attr in ("t", "dt")) for x in walk(e)):
-        raise EquationError(f"'{text}' is evaluated once per edge, before the first step: it cannot depend on time", where)
+        raise EquationError(
+            f"'{text}' is evaluated once per edge, before the first step: it cannot depend on time", where
+        )
     if not located and (missing := sorted(x.attr for x in walk(e) if x.op == "name" and x.attr in _PLACES)):
-        raise ConnectivityError(f"'{text}' reads {missing[0]}, but '{pre.name}' or '{post.name}' has no positions: give positions= "
-                                "to net.population", where)  # fmt: skip
+        raise ConnectivityError(
+            f"'{text}' reads {missing[0]}, but '{pre.name}' or '{post.name}' has no positions: give positions= "
+            "to net.population",
+            where,
+        )
     solver = Solver(known, set(), where)
     dim = solver.resolve(e, text)
     assert dim is not None
     return e, dim
 
 
-def edge_quantity(value: Any, dim: Dimension, what: str, pre: Group, post: Group, edges: int | None,
-                  where: str | None) -> Any:  # fmt: skip
+def edge_quantity(
+    value: Any, dim: Dimension, what: str, pre: Group, post: Group, edges: int | None, where: str | None
+) -> Any:
     """Check a weight or delay and return it as the IR wants it."""
     if isinstance(value, Random):
         if value.dim != dim:
@@ -193,8 +227,11 @@ def edge_quantity(value: Any, dim: Dimension, what: str, pre: Group, post: Group
         return float(si)
     array = np.asarray(si, dtype=float)
     if edges is None:
-        raise ConnectivityError(f"{what} is an array, but the rule does not fix the number of edges: use EdgeList, "
-                                "a matrix, a distribution or an expression", where)  # fmt: skip
+        raise ConnectivityError(
+            f"{what} is an array, but the rule does not fix the number of edges: use EdgeList, "
+            "a matrix, a distribution or an expression",
+            where,
+        )
     if array.shape != (edges,):
         raise ConnectivityError(f"{what} needs {edges} values, one per edge, got shape {list(array.shape)}", where)
     return array

@@ -32,10 +32,14 @@ class Form:
         for name, p in other.unknowns:
             powers[name] = powers.get(name, Fraction(0)) + p * power
         if any(abs(p) > MAX_POWER or p.denominator > MAX_POWER for p in powers.values()):
-            raise DimensionError(f"a unit is raised to a power beyond {MAX_POWER}: look for a square that is taken again and again")
+            raise DimensionError(
+                f"a unit is raised to a power beyond {MAX_POWER}: look for a square that is taken again and again"
+            )
         known = tuple(a + b * power for a, b in zip(self.known.exponents, other.known.exponents, strict=True))
         if any(abs(p) > MAX_POWER or Fraction(p).denominator > MAX_POWER for p in known):
-            raise DimensionError(f"a unit is raised to a power beyond {MAX_POWER}: look for a square that is taken again and again")
+            raise DimensionError(
+                f"a unit is raised to a power beyond {MAX_POWER}: look for a square that is taken again and again"
+            )
         return Form(tuple((n, p) for n, p in powers.items() if p), Dimension(known))
 
     def power(self, power: int | Fraction) -> Form:
@@ -174,8 +178,11 @@ class Solver:
                 if not got.unknowns and got.known != DIMENSIONLESS:
                     what = "a power that is no whole number" if e.op == "pow" else f"{e.op}()"
                     unit = usual_unit(got.known)
-                    raise DimensionError(f"{what} takes dimensionless numbers, but '{render(a)}' is {got.known} in '{text}'"
-                                         + (f"; divide it by a quantity such as 1*{unit}" if unit else ""), self.where)  # fmt: skip
+                    raise DimensionError(
+                        f"{what} takes dimensionless numbers, but '{render(a)}' is {got.known} in '{text}'"
+                        + (f"; divide it by a quantity such as 1*{unit}" if unit else ""),
+                        self.where,
+                    )
                 self.equal(part, NUMBER, f"{e.op}() takes dimensionless numbers:|and", text)
             return NUMBER
         return NUMBER  # and, or, not

@@ -61,7 +61,9 @@ class Group:
                     raise ParameterError(f"a mask of '{self.name}' needs {n} values, got shape {chosen.shape}", where)
                 chosen = np.flatnonzero(chosen)
             elif chosen.size and (chosen.ndim != 1 or not np.issubdtype(chosen.dtype, np.integer)):
-                raise ParameterError("index a population by a number, a slice, a mask or a list of whole numbers", where)
+                raise ParameterError(
+                    "index a population by a number, a slice, a mask or a list of whole numbers", where
+                )
             elif chosen.size and (chosen.min() < -n or chosen.max() >= n):
                 raise ParameterError(f"an index is outside '{self.name}' of {n} neurons", where)
             chosen = chosen.astype(np.int64) % n if chosen.size else np.zeros(0, np.int64)

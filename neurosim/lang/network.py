@@ -59,8 +59,9 @@ class Network:
 
     # -- building -----------------------------------------------------------------------------------------------
 
-    def population(self, name: str, n: int, cell: Cell, *, init: Mapping[str, Any] | None = None,
-                   positions: Any = None) -> Population:  # fmt: skip
+    def population(
+        self, name: str, n: int, cell: Cell, *, init: Mapping[str, Any] | None = None, positions: Any = None
+    ) -> Population:
         """Add a population.
 
         Parameters
@@ -88,7 +89,9 @@ class Network:
         variables = [v for v in _variables(pop)]
         for var, value in {**cell.init, **pop.init}.items():
             if var not in variables:
-                raise UnknownNameError(f"population '{name}' has no state variable '{var}'{suggest(var, variables)}", where)
+                raise UnknownNameError(
+                    f"population '{name}' has no state variable '{var}'{suggest(var, variables)}", where
+                )
             pop.init[var] = _initial(pop, "", var, value, where)
         for prefix, part in pop.scope.parts.items():
             for key in part.params:
@@ -98,8 +101,17 @@ class Network:
         self.populations[name] = pop
         return pop
 
-    def connect(self, pre: Group | Iterable[Group], post: Group | Iterable[Group], *, receptor: str | None = None,
-                rule: Rule | str | None = None, weight: Any = None, delay: Any = None, name: str | None = None) -> Any:  # fmt: skip
+    def connect(
+        self,
+        pre: Group | Iterable[Group],
+        post: Group | Iterable[Group],
+        *,
+        receptor: str | None = None,
+        rule: Rule | str | None = None,
+        weight: Any = None,
+        delay: Any = None,
+        name: str | None = None,
+    ) -> Any:
         """Add a projection (or, for lists of populations, one for each pair).
 
         Parameters
@@ -118,9 +130,19 @@ class Network:
         where = caller()
         if not isinstance(pre, Group) or not isinstance(post, Group):
             pres, posts = _groups(pre, self, where), _groups(post, self, where)
-            return [self.connect(a, b, receptor=receptor, rule=rule, weight=weight, delay=delay,
-                                 name=None if name is None else f"{name}_{a.name}_{b.name}")
-                    for a in pres for b in posts]  # fmt: skip
+            return [
+                self.connect(
+                    a,
+                    b,
+                    receptor=receptor,
+                    rule=rule,
+                    weight=weight,
+                    delay=delay,
+                    name=None if name is None else f"{name}_{a.name}_{b.name}",
+                )
+                for a in pres
+                for b in posts
+            ]
         for group in (pre, post):
             if group.parts[0][0].network is not self:
                 raise ParameterError(f"'{group.name}' belongs to another network", where)
@@ -146,9 +168,16 @@ class Network:
         except ConnectivityError as e:
             raise ConnectivityError(f"projection '{label}': {e.message}", where) from None
         edges = len(chosen.pre) if isinstance(chosen, EdgeList) else None
-        conn = Connection(label, pre, post, receptor, chosen,
-                          edge_quantity(weight, dims.pop(), what, pre, post, edges, where),
-                          edge_quantity(delay, TIME, f"delay of the projection '{label}'", pre, post, edges, where), where)  # fmt: skip
+        conn = Connection(
+            label,
+            pre,
+            post,
+            receptor,
+            chosen,
+            edge_quantity(weight, dims.pop(), what, pre, post, edges, where),
+            edge_quantity(delay, TIME, f"delay of the projection '{label}'", pre, post, edges, where),
+            where,
+        )
         self.projections[label] = conn
         return conn
 
@@ -190,7 +219,9 @@ class Network:
                     _initial(pop, key, var, value, where)
             pop.stimuli.append((key, stimulus, ids, receptor))
 
-    def record(self, target: Group | Connection | Iterable[Any], variable: str, *, every: Quantity | None = None) -> None:
+    def record(
+        self, target: Group | Connection | Iterable[Any], variable: str, *, every: Quantity | None = None
+    ) -> None:
         """Record ``"spikes"``, ``"rate"``, a state variable (``"v"``, ``"exc.x"``) or a projection's ``"weight"``.
 
         Parameters
@@ -227,8 +258,11 @@ class Network:
             if (old.target, old.variable) != (new.target, new.variable):
                 continue
             if old.every != new.every or (new.variable == "rate" and not _same_ids(old.ids, new.ids)):
-                raise ParameterError(f"'{new.variable}' of '{new.target}' is recorded already, with another interval or of other "
-                                     "neurons: record it once", new.where)  # fmt: skip
+                raise ParameterError(
+                    f"'{new.variable}' of '{new.target}' is recorded already, with another interval or of other "
+                    "neurons: record it once",
+                    new.where,
+                )
             both = None if old.ids is None or new.ids is None else np.unique(np.concatenate([old.ids, new.ids]))
             self.probes[k] = Probe(old.target, old.variable, both, old.every, old.where)
             return
@@ -268,12 +302,17 @@ class Network:
         known = [set(pop.cell.receptors) for pop, _ in post.parts]
         common = set.intersection(*known)
         if not all(known):
-            raise ConnectivityError(f"'{post.name}' has no receptors: give its cell some, as in "
-                                    "LIF(receptors={'exc': ExpCurrent(tau=5*ms)})", where)  # fmt: skip
+            raise ConnectivityError(
+                f"'{post.name}' has no receptors: give its cell some, as in "
+                "LIF(receptors={'exc': ExpCurrent(tau=5*ms)})",
+                where,
+            )
         if receptor is None:
             if len(common) != 1 or any(len(k) != 1 for k in known):
-                raise ConnectivityError(f"'{post.name}' has the receptors {', '.join(sorted(common)) or 'none'}: "
-                                        "say which with receptor=", where)  # fmt: skip
+                raise ConnectivityError(
+                    f"'{post.name}' has the receptors {', '.join(sorted(common)) or 'none'}: say which with receptor=",
+                    where,
+                )
             return next(iter(common))
         if receptor not in common:
             raise UnknownNameError(f"'{post.name}' has no receptor '{receptor}'{suggest(receptor, common)}", where)
@@ -303,7 +342,8 @@ class Network:
             pop.stimuli = [(k, new if k == prefix else c, ids, r) for k, c, ids, r in pop.stimuli]
 
     def __repr__(self) -> str:
-        return f"<Network '{self.name}': {sum(p.n for p in self.populations.values())} neurons, {len(self.projections)} projections>"
+        neurons = sum(p.n for p in self.populations.values())
+        return f"<Network '{self.name}': {neurons} neurons, {len(self.projections)} projections>"
 
 
 def _variables(pop: Population) -> list[str]:
@@ -355,7 +395,11 @@ def _initial(pop: Population, prefix: str, var: str, value: Any, where: str | No
 
 
 def _fits(value: Any, n: int, what: str, where: str | None) -> None:
-    shape = np.shape(value.value if isinstance(value, Quantity) else value) if not isinstance(value, (str, Random, TimedArray)) else ()
+    shape = (
+        np.shape(value.value if isinstance(value, Quantity) else value)
+        if not isinstance(value, (str, Random, TimedArray))
+        else ()
+    )
     if shape not in ((), (n,)):
         raise ParameterError(f"{what} needs one value or {n}, got shape {list(shape)}", where)
 

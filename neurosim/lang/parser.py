@@ -43,9 +43,25 @@ _TOKEN = re.compile(
     r"|(?P<sign>\*\*|<=|>=|==|!=|\+=|-=|\*=|/=|[-+*/<>=(),\[\]:]))"
 )
 _FUNCTIONS = {
-    "exp": 1, "expm1": 1, "exprel": 1, "log": 1, "log1p": 1, "sigmoid": 1, "tanh": 1, "sin": 1, "cos": 1, "sqrt": 1,
-    "abs": 1, "floor": 1, "min": 2, "max": 2, "where": 3, "uniform": 0, "normal": 0, "clip": 3,
-}  # fmt: skip
+    "exp": 1,
+    "expm1": 1,
+    "exprel": 1,
+    "log": 1,
+    "log1p": 1,
+    "sigmoid": 1,
+    "tanh": 1,
+    "sin": 1,
+    "cos": 1,
+    "sqrt": 1,
+    "abs": 1,
+    "floor": 1,
+    "min": 2,
+    "max": 2,
+    "where": 3,
+    "uniform": 0,
+    "normal": 0,
+    "clip": 3,
+}
 _COMPARE = {"<": "lt", "<=": "le", ">": "gt", ">=": "ge", "==": "eq", "!=": "ne"}
 RESERVED = frozenset({"t", "dt", "pi", "and", "or", "not", *_FUNCTIONS})
 """Names a variable or parameter may not take."""
@@ -405,7 +421,9 @@ def reserved(key: str) -> str | None:
 
 def _readable(text: str, where: str | None) -> None:
     if not isinstance(text, str):
-        raise EquationError(f"equations, conditions and expressions are text, not {type(text).__name__} {text!r}", where)
+        raise EquationError(
+            f"equations, conditions and expressions are text, not {type(text).__name__} {text!r}", where
+        )
     if len(text) > MAX_LENGTH:
         raise EquationError(f"the text is {len(text)} characters long; at most {MAX_LENGTH} are read", where)
 
@@ -427,8 +445,9 @@ def lines(text: str, where: str | None = None) -> list[str]:
     return [part.strip() for part in re.split(r"[;\n]", bare) if part.strip()]
 
 
-def parse_expression(text: str, names: Collection[str] = (), where: str | None = None, condition: bool | None = False,
-                     draws: int = 0) -> Expr:  # fmt: skip
+def parse_expression(
+    text: str, names: Collection[str] = (), where: str | None = None, condition: bool | None = False, draws: int = 0
+) -> Expr:
     """Parse one expression: a number, a condition, or (``condition=None``) either."""
     return Parser(text, names, where, draws).whole(condition)
 
@@ -457,7 +476,9 @@ def _left(part: str) -> str | None:
     return (found.group("ode") or found.group("other")) if found else None
 
 
-def parse_statements(text: str, names: Collection[str] = (), where: str | None = None, draws: int = 0) -> tuple[Statement, ...]:
+def parse_statements(
+    text: str, names: Collection[str] = (), where: str | None = None, draws: int = 0
+) -> tuple[Statement, ...]:
     """Parse statements, executed in order."""
     out: list[Statement] = []
     for part in lines(text, where):
@@ -468,6 +489,15 @@ def parse_statements(text: str, names: Collection[str] = (), where: str | None =
 
 
 __all__ = [
-    "Equation", "Parser", "RESERVED", "Statement", "drawn", "is_condition", "lines", "parse_equations",
-    "parse_expression", "parse_statements", "reserved",
-]  # fmt: skip
+    "Equation",
+    "Parser",
+    "RESERVED",
+    "Statement",
+    "drawn",
+    "is_condition",
+    "lines",
+    "parse_equations",
+    "parse_expression",
+    "parse_statements",
+    "reserved",
+]

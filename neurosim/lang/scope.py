@@ -1,4 +1,4 @@
-"""The names of one population: the cell's, each receptor's (``exc.g``), each stimulus' (``noise.x``), with dimensions."""
+"""The names of one population: the cell's, each receptor's (``exc.g``), each stimulus' (``noise.x``)."""
 
 from __future__ import annotations
 
@@ -57,12 +57,18 @@ class Scope:
         if (prefix, key) in self.found:
             return self.found[prefix, key]
         if len(open_) > MAX_LINKS:
-            raise EquationError(f"the parameter {open_[0]} of {part.name} is computed over more than {MAX_LINKS} links", part.where)
+            raise EquationError(
+                f"the parameter {open_[0]} of {part.name} is computed over more than {MAX_LINKS} links", part.where
+            )
         if key in open_:
-            raise EquationError(f"the parameters {', '.join(open_)} of {part.name} refer to each other in a circle", part.where)
+            raise EquationError(
+                f"the parameters {', '.join(open_)} of {part.name} refer to each other in a circle", part.where
+            )
         _, got = self.value(prefix, value, part.where, (*open_, key))
         if declared is not None and got != declared:
-            raise DimensionError(f"{key} of {part.name} must be {_a(declared)}, got '{value}', which is {got}", part.where)
+            raise DimensionError(
+                f"{key} of {part.name} must be {_a(declared)}, got '{value}', which is {got}", part.where
+            )
         self.found[prefix, key] = got
         return got
 
@@ -76,12 +82,22 @@ class Scope:
         part, cell = self.parts[prefix], self.cell
         hiding = (*part.params, *cell.params, "index", "N", "x", "y", "z")
         e = parse_expression(text, hiding, where)
-        known: dict[str, Dimension] = {"index": DIMENSIONLESS, "N": DIMENSIONLESS, "x": LENGTH, "y": LENGTH, "z": LENGTH}
+        known: dict[str, Dimension] = {
+            "index": DIMENSIONLESS,
+            "N": DIMENSIONLESS,
+            "x": LENGTH,
+            "y": LENGTH,
+            "z": LENGTH,
+        }
         for node in walk(e):
             if node.op == "name" and node.attr not in (*hiding, "t", "dt"):
-                raise UnknownNameError(f"unknown name '{node.attr}' in '{text}'{suggest(node.attr, [*hiding, 'dt'])}", where)
+                raise UnknownNameError(
+                    f"unknown name '{node.attr}' in '{text}'{suggest(node.attr, [*hiding, 'dt'])}", where
+                )
             if node.op == "next" or (node.op == "name" and node.attr == "t"):
-                raise EquationError(f"'{text}' is evaluated once, before the first step: it cannot depend on time", where)
+                raise EquationError(
+                    f"'{text}' is evaluated once, before the first step: it cannot depend on time", where
+                )
             if node.op == "name" and node.attr in part.params:
                 known[node.attr] = self._parameter(prefix, node.attr, open_)
             elif node.op == "name" and node.attr in cell.params:
@@ -106,7 +122,8 @@ class Scope:
                 return name
             known = [*own, *self.cell.own, *self.cell.ports, "t", "dt"]
             raise UnknownNameError(
-                f"unknown name '{name}' in {part.kind} {part.name} of population '{self.population}'{suggest(name, known)}",
+                f"unknown name '{name}' in {part.kind} {part.name} of population "
+                f"'{self.population}'{suggest(name, known)}",
                 part.where,
             )
 
@@ -148,8 +165,11 @@ class Scope:
         for st in receptor.event:
             var = self.full(key)(st.var)
             if var not in self.variables():
-                raise EquationError(f"an arrival at receptor '{key}' changes '{st.var}', which is no state variable"
-                                    f"{suggest(st.var, [*receptor.variables, *self.cell.variables])}", receptor.where)  # fmt: skip
+                raise EquationError(
+                    f"an arrival at receptor '{key}' changes '{st.var}', which is no state variable"
+                    f"{suggest(st.var, [*receptor.variables, *self.cell.variables])}",
+                    receptor.where,
+                )
             self.solver.assign(var, self.expr(key, st.expr, event=True), st.text)
         if receptor.output is not None:
             self._port(key, receptor, receptor.port, receptor.output)
@@ -158,16 +178,25 @@ class Scope:
         if port not in self.cell.ports:
             raise EquationError(
                 f"{part.kind} '{prefix}' feeds the port '{port}', which {self.cell.name} of population "
-                f"'{self.population}' does not have{suggest(port, self.cell.ports)}", part.where)  # fmt: skip
+                f"'{self.population}' does not have{suggest(port, self.cell.ports)}",
+                part.where,
+            )
         got = self.solver.form(self.expr(prefix, output), f"output of {prefix}")
         read = [eq.expr for each in self.parts.values() for eq in each.equations]
         read += [e for e in (self.cell.threshold, *(st.expr for st in self.cell.reset)) if e is not None]
         if not any(port in names(e) for e in read):
-            raise EquationError(f"{part.kind} '{prefix}' feeds the port '{port}', but no equation of {self.cell.name} of population "
-                                f"'{self.population}' reads it", part.where)  # fmt: skip
+            raise EquationError(
+                f"{part.kind} '{prefix}' feeds the port '{port}', but no equation of {self.cell.name} of population "
+                f"'{self.population}' reads it",
+                part.where,
+            )
         try:
-            self.solver.equal(Form(((port, _ONE),), DIMENSIONLESS), got, f"{part.kind} '{prefix}' does not fit the port '{port}' "
-                              f"of population '{self.population}':|and", str(output))  # fmt: skip
+            self.solver.equal(
+                Form(((port, _ONE),), DIMENSIONLESS),
+                got,
+                f"{part.kind} '{prefix}' does not fit the port '{port}' of population '{self.population}':|and",
+                str(output),
+            )
         except DimensionError as e:
             hint = f" ({self.cell.name}: {self.cell.summary})" if self.cell.summary else ""
             raise DimensionError(e.message + hint, e.where) from None
@@ -200,7 +229,9 @@ class Scope:
             if want != got:
                 raise DimensionError(
                     f"the weight of a drive onto receptor '{receptor}' of population '{self.population}' must be "
-                    f"{_a(want)}, got {got}", drive.where)  # fmt: skip
+                    f"{_a(want)}, got {got}",
+                    drive.where,
+                )
             self.solver.where = drive.where
             rate = self.solver.resolve(self.expr(key, drive.rate_expr), "rate")
             if rate != FREQUENCY:

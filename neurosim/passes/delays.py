@@ -18,7 +18,9 @@ def delays(graph: Graph) -> Graph:
             return p
         steps = whole_steps(p.delay, graph.dt, f"the delay of projection '{p.name}'", p.where, least=1)
         if steps > MAX_DELAY:
-            raise ParameterError(f"the delay of projection '{p.name}' is {steps} steps; the largest is {MAX_DELAY}", p.where)
+            raise ParameterError(
+                f"the delay of projection '{p.name}' is {steps} steps; the largest is {MAX_DELAY}", p.where
+            )
         return replace(p, delay_steps=steps)
 
     return replace(graph, projections=tuple(one(p) for p in graph.projections), stage="delays")

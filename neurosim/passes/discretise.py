@@ -170,10 +170,20 @@ class _Step:
         for key, value in params.items():
             if not np.all(np.isfinite(value)):
                 raise ParameterError(
-                    f"a constant of population '{self.pop.name}' ({key}) is not finite: a parameter that something is divided by "
-                    "is 0, or a value is beyond the range of numbers", self.pop.where)  # fmt: skip
-        return with_(self.pop, system=None, program=program, params=params, states=tuple(states),
-                     poisson=self.poisson, streams=self.streams)  # fmt: skip
+                    f"a constant of population '{self.pop.name}' ({key}) is not finite: a parameter that "
+                    f"something is divided by "
+                    "is 0, or a value is beyond the range of numbers",
+                    self.pop.where,
+                )
+        return with_(
+            self.pop,
+            system=None,
+            program=program,
+            params=params,
+            states=tuple(states),
+            poisson=self.poisson,
+            streams=self.streams,
+        )
 
     def arrivals(self) -> dict[str, int]:
         """Append what arrives at each receptor: the inbox and the Poisson drives."""
@@ -182,7 +192,9 @@ class _Step:
             total = b.emit("inbox", attr=receptor)
             for d in self.system.drives:
                 if d.receptor == receptor:
-                    total = b.emit("add", total, b.emit("mul", self.poisson_count(d.name, d.mean), self.value(d.weight, {})))
+                    total = b.emit(
+                        "add", total, b.emit("mul", self.poisson_count(d.name, d.mean), self.value(d.weight, {}))
+                    )
             out[receptor] = total
         return out
 
@@ -196,7 +208,9 @@ class _Step:
                 try:
                     tables = [poisson_thresholds(float(m)) for m in rows]
                 except ParameterError as e:
-                    raise ParameterError(f"drive '{stream}' of population '{self.pop.name}': {e.message}", self.pop.where) from None
+                    raise ParameterError(
+                        f"drive '{stream}' of population '{self.pop.name}': {e.message}", self.pop.where
+                    ) from None
                 wide = np.full((len(rows), max(1, max(len(t) for t in tables))), 2**32 - 1, dtype=np.uint32)
                 for k, t in enumerate(tables):
                     wide[k, : len(t)] = t
@@ -235,7 +249,9 @@ class _Step:
         """Return the refractory period in whole steps."""
         assert self.system.refractory is not None
         if not self.known(self.system.refractory):
-            raise EquationError(f"the refractory period of population '{self.pop.name}' must be made of parameters", self.pop.where)
+            raise EquationError(
+                f"the refractory period of population '{self.pop.name}' must be made of parameters", self.pop.where
+            )
         seconds = self.constant(self.system.refractory)
         what = f"the refractory period of population '{self.pop.name}'"
         if not np.all(np.isfinite(seconds)) or np.min(seconds) < 0:
@@ -249,8 +265,11 @@ class _Step:
         if var not in self.updates:
             if not self.integrated:
                 raise EquationError(
-                    f"a differential equation of population '{self.pop.name}' reads {var}[n+1], which comes out of the same "
-                    f"integration: read {var}, or make the reader a discrete update", self.pop.where)  # fmt: skip
+                    f"a differential equation of population '{self.pop.name}' reads {var}[n+1], which comes out "
+                    f"of the same "
+                    f"integration: read {var}, or make the reader a discrete update",
+                    self.pop.where,
+                )
             return self.new[var]
         key = f"{var}[n+1]"
         if key in self.new:
@@ -280,8 +299,11 @@ class _Step:
         rest = [v for v in self.odes if v not in exact]
         if rest and method == "exact":
             raise EquationError(
-                f"population '{self.pop.name}' cannot be integrated exactly: the equation of {', '.join(rest)} is not linear "
-                "with constant coefficients; use method='exponential_euler', 'rk2', 'rk4' or 'euler'", self.pop.where)  # fmt: skip
+                f"population '{self.pop.name}' cannot be integrated exactly: the equation of {', '.join(rest)} "
+                f"is not "
+                "linear with constant coefficients; use method='exponential_euler', 'rk2', 'rk4' or 'euler'",
+                self.pop.where,
+            )
         if exact:
             self.exact(exact)
         for var in rest:
@@ -294,8 +316,11 @@ class _Step:
         coefficients = [[self.constant(s[0].get(w, ex.ZERO)) if s else 0.0 for w in variables] for s in splits]
         for i, line in enumerate(coefficients):
             if not all(np.all(np.isfinite(c)) for c in line):
-                raise ParameterError(f"d{variables[i]}/dt of population '{self.pop.name}' has a coefficient that is not finite: a "
-                                     "parameter that something is divided by is 0", self.pop.where)  # fmt: skip
+                raise ParameterError(
+                    f"d{variables[i]}/dt of population '{self.pop.name}' has a coefficient that is not finite: a "
+                    "parameter that something is divided by is 0",
+                    self.pop.where,
+                )
         shape = (n, n, self.pop.size) if any(np.ndim(c) for row in coefficients for c in row) else (n, n, 1)
         matrix = np.empty(shape)
         for i, row in enumerate(coefficients):
@@ -310,9 +335,15 @@ class _Step:
         values = {}
         for i, var in enumerate(variables):
             value = self.row(variables, i, free, rests, "P", set())
-            if i not in clamped and clamped and not all(np.array_equal(a[:, i], b[:, i]) for a, b in zip(free, held, strict=True)):
+            if (
+                i not in clamped
+                and clamped
+                and not all(np.array_equal(a[:, i], b[:, i]) for a, b in zip(free, held, strict=True))
+            ):
                 assert self.refractory is not None
-                value = self.b.emit("select", self.refractory, self.row(variables, i, held, rests, "H", set(clamped)), value)
+                value = self.b.emit(
+                    "select", self.refractory, self.row(variables, i, held, rests, "H", set(clamped)), value
+                )
             values[var] = self.hold(var, self.b.emit("flush", value))
         self.new.update(values)
 
@@ -322,8 +353,15 @@ class _Step:
         back = back.reshape(-1)
         return (P[back], Phi[back]) if len(back) > 1 else (P, Phi)
 
-    def row(self, variables: list[str], i: int, solution: tuple[np.ndarray, np.ndarray], rests: list[Expr], tag: str,
-            frozen: set[int]) -> int:  # fmt: skip
+    def row(
+        self,
+        variables: list[str],
+        i: int,
+        solution: tuple[np.ndarray, np.ndarray],
+        rests: list[Expr],
+        tag: str,
+        frozen: set[int],
+    ) -> int:
         """Append one row of ``P x + Phi f``: variables in order, then varying terms of f, then the constant."""
         b, (P, Phi) = self.b, solution
         value: int | None = None
@@ -384,15 +422,20 @@ class _Step:
         split = ex.linear(self.odes[var], {var})
         if split is None:
             raise EquationError(
-                f"d{var}/dt of population '{self.pop.name}' is not linear in {var}, so exponential Euler does not apply; "
-                "use method='rk4', 'rk2' or 'euler'", self.pop.where)  # fmt: skip
+                f"d{var}/dt of population '{self.pop.name}' is not linear in {var}, so exponential Euler does "
+                f"not apply; "
+                "use method='rk4', 'rk2' or 'euler'",
+                self.pop.where,
+            )
         a = split[0].get(var, ex.ZERO)
         dt = b.emit("param", attr="dt")
         slope = self.value(self.odes[var], self.start)
         if ex.is_zero(a):
             change = b.emit("mul", slope, dt)
         else:
-            change = b.emit("mul", b.emit("mul", slope, dt), b.emit("exprel", b.emit("mul", self.value(a, self.start), dt)))
+            change = b.emit(
+                "mul", b.emit("mul", slope, dt), b.emit("exprel", b.emit("mul", self.value(a, self.start), dt))
+            )
         return self.hold(var, b.emit("flush", b.emit("add", self.start[var], change)))
 
     def runge_kutta(self, method: str) -> None:

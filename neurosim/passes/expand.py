@@ -33,7 +33,9 @@ def _population(pop: PopulationNode) -> PopulationNode:
                 if n in active:
                     raise EquationError(
                         f"{' -> '.join([*active[active.index(n) :], n])} is a circle of intermediates in population "
-                        f"'{pop.name}': make one of them a differential equation or a discrete update", pop.where)  # fmt: skip
+                        f"'{pop.name}': make one of them a differential equation or a discrete update",
+                        pop.where,
+                    )
             if waiting:
                 active.append(waiting[0])
                 continue

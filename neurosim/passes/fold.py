@@ -13,7 +13,7 @@ from neurosim.ir.program import Instr, Program
 
 
 def fold(program: Program, params: Mapping[str, Any]) -> tuple[Program, dict[str, Any]]:
-    """Return the program with constant subexpressions replaced by parameters ``c[0]``, ``c[1]`` …, and all parameters used.
+    """Return the program with constant subexpressions made parameters ``c[0]``, ``c[1]`` …, and all parameters used.
 
     Folding keeps meaning, not bits: the folded value is what the interpreter computes in double precision, and every
     backend then uses that value.
@@ -23,7 +23,9 @@ def fold(program: Program, params: Mapping[str, Any]) -> tuple[Program, dict[str
         leaf = ins.op in ("const", "param")
         pure = ins.op not in LEAVES and ins.op not in EFFECTS and ins.op not in RANDOM and ins.op != "table"
         constant.append(leaf or (pure and bool(ins.args) and all(constant[a] for a in ins.args)))
-    part = Program(tuple(ins if constant[k] else Instr("const", (), 0.0, ins.phase) for k, ins in enumerate(program.instrs)))
+    part = Program(
+        tuple(ins if constant[k] else Instr("const", (), 0.0, ins.phase) for k, ins in enumerate(program.instrs))
+    )
     values = evaluate(part, lambda ins: np.asarray(params[ins.attr], dtype=np.float64)[()])
 
     instrs: list[Instr] = []

@@ -40,16 +40,31 @@ def units(network: Network) -> Graph:
         seed=network.seed,
         populations=tuple(_population(network, pop) for pop in network.populations.values()),
         projections=tuple(
-            ProjectionNode(c.name, _segments(c.pre), _segments(c.post), c.receptor, c.rule, c.weight, c.delay, None,
-                           c.post.parts[0][0].scope.weight_dimension(c.receptor).symbol, c.where)
+            ProjectionNode(
+                c.name,
+                _segments(c.pre),
+                _segments(c.post),
+                c.receptor,
+                c.rule,
+                c.weight,
+                c.delay,
+                None,
+                c.post.parts[0][0].scope.weight_dimension(c.receptor).symbol,
+                c.where,
+            )
             for c in network.projections.values()
         ),
         probes=tuple(
-            ProbeNode(p.target, p.variable, p.ids,
-                      1 if p.every is None else whole_steps(p.every, network.dt, "the interval of a probe", p.where, 1), p.where)
+            ProbeNode(
+                p.target,
+                p.variable,
+                p.ids,
+                1 if p.every is None else whole_steps(p.every, network.dt, "the interval of a probe", p.where, 1),
+                p.where,
+            )
             for p in network.probes
         ),
-    )  # fmt: skip
+    )
 
 
 def _segments(group: Group) -> tuple[Segment, ...]:
@@ -76,8 +91,11 @@ class Values:
         if full in self.done:
             return self.done[full]
         if full in self._open:
-            raise EquationError(f"the parameters {', '.join(self._open)} of population '{self.pop.label}' refer to "
-                                "each other in a circle", self.pop.where)  # fmt: skip
+            raise EquationError(
+                f"the parameters {', '.join(self._open)} of population '{self.pop.label}' refer to "
+                "each other in a circle",
+                self.pop.where,
+            )
         self._open.append(full)
         part = self.pop.scope.parts[prefix]
         value = self.concrete(part.value(key), full, prefix)
@@ -91,8 +109,11 @@ class Values:
         if isinstance(value, Random):
             return value.draw.sample(Draws(self.network.seed, f"value:{self.pop.label}.{full}"), 0, self.pop.n)
         if isinstance(value, TimedArray):
-            raise ParameterError(f"{full} of population '{self.pop.label}' changes in time (a TimedArray), so no other parameter "
-                                 "and no initial value can be computed from it", value.where)  # fmt: skip
+            raise ParameterError(
+                f"{full} of population '{self.pop.label}' changes in time (a TimedArray), so no other parameter "
+                "and no initial value can be computed from it",
+                value.where,
+            )
         if isinstance(value, str):
             return self._expression(value, full, prefix)
         raw = value.value if isinstance(value, Quantity) else value
@@ -118,8 +139,11 @@ class Values:
                 return np.float64(self.network.dt)
             if key in ("x", "y", "z"):
                 if pos is None:
-                    raise ConnectivityError(f"'{text}' reads the position {key}, but population '{self.pop.label}' has none: give "
-                                            "positions= to net.population", self.pop.where)  # fmt: skip
+                    raise ConnectivityError(
+                        f"'{text}' reads the position {key}, but population '{self.pop.label}' has none: give "
+                        "positions= to net.population",
+                        self.pop.where,
+                    )
                 return pos[:, "xyz".index(key)]
             if prefix and key in self.pop.cell.params:
                 return np.float64(v) if np.ndim(v := self.param("", key)) == 0 else v
@@ -141,8 +165,11 @@ def _population(network: Network, pop: Population) -> PopulationNode:
             value = part.value(key)
             if isinstance(value, TimedArray):
                 if value.values.ndim == 2 and value.values.shape[1] != pop.n:
-                    raise ParameterError(f"the TimedArray for {full} of population '{pop.label}' must be [T, {pop.n}], "
-                                         f"got {list(value.values.shape)}", value.where)  # fmt: skip
+                    raise ParameterError(
+                        f"the TimedArray for {full} of population '{pop.label}' must be [T, {pop.n}], "
+                        f"got {list(value.values.shape)}",
+                        value.where,
+                    )
                 every = whole_steps(value.dt, network.dt, f"dt of the TimedArray for {full}", value.where, 1)
                 tables[full] = Table(value.values, every, value.repeat)
             else:
@@ -203,18 +230,29 @@ def _population(network: Network, pop: Population) -> PopulationNode:
     )
     _check_next(system, pop)
     return PopulationNode(
-        name=pop.label, size=pop.n, system=system, params=params, states=tuple(states), receptors=tuple(cell.receptors),
-        tables=tables, schedules=schedules, positions=pop.positions, where=pop.where,
+        name=pop.label,
+        size=pop.n,
+        system=system,
+        params=params,
+        states=tuple(states),
+        receptors=tuple(cell.receptors),
+        tables=tables,
+        schedules=schedules,
+        positions=pop.positions,
+        where=pop.where,
         attributes={k: params[k] for k in cell.params if k in params},
         drive_weights={d.name: (d.receptor, float(params[f"{d.name}.weight"])) for d in drives},
-    )  # fmt: skip
+    )
 
 
 def _check_next(system: System, pop: Population) -> None:
-    """A new value is that of an equation; differential equations are integrated together and read none of each other's."""
+    """A new value is that of an equation; differential equations are integrated together and read none."""
     kinds = {e.var: e.kind for e in system.equations if e.kind != "let"}
     for e in (*(e.expr for e in system.equations), *(term for terms in system.ports.values() for term in terms)):
         for x in walk(e):
             if x.op == "next" and x.attr not in kinds:
-                raise EquationError(f"'{x.attr}[n+1]' is read, but population '{pop.label}' has no equation that gives '{x.attr}' "
-                                    "a new value", pop.where)  # fmt: skip
+                raise EquationError(
+                    f"'{x.attr}[n+1]' is read, but population '{pop.label}' has no equation that gives '{x.attr}' "
+                    "a new value",
+                    pop.where,
+                )

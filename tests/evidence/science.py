@@ -9,7 +9,7 @@ from typing import Any
 
 from neurosim import analysis
 from neurosim.models.networks import brunel, coba, cuba, potjans_diesmann
-from neurosim.units import mV, ms, second
+from neurosim.units import ms, mV, second
 
 SOURCES = ["neurosim/ir/*.py", "neurosim/lang/*.py", "neurosim/passes/*.py", "backends/native/*.py", "models/**/*.py",
            "neurosim/analysis/*.py", "tests/evidence/science.py"]  # fmt: skip

@@ -10,6 +10,7 @@
     ├── ConnectivityError     (ValueError)    a projection that cannot be built
     ├── UnsupportedError      (NotImplementedError)  a backend cannot express a construct
     ├── BackendMissingError   (ImportError)   an engine is not installed; carries the line that installs it
+    ├── BackendError          (RuntimeError)   a backend broke its contract
     ├── ResourceError         (MemoryError)   the run would not fit; carries the estimate
     ├── ResultFileError       (OSError)       a results file that cannot be read or written
     ├── DivergedError         (ArithmeticError)  a state variable left the finite numbers
@@ -78,6 +79,10 @@ class BackendMissingError(NeurosimError, ImportError):
     """A backend's engine is not installed."""
 
 
+class BackendError(NeurosimError, RuntimeError):
+    """A backend did not keep to what :mod:`neurosim.backends.base` asks of it."""
+
+
 class ResourceError(NeurosimError, MemoryError):
     """The run would need more memory or disk than there is."""
 
@@ -101,6 +106,17 @@ def suggest(name: str, known: Iterable[str]) -> str:
     if close:
         return f"; did you mean '{close[0]}'?"
     return f"; known: {', '.join(names)}" if names else ""
+
+
+def origin(error: BaseException) -> str | None:
+    """Return ``file:line`` of the innermost frame outside neurosim that an exception passed through, or None."""
+    found, trace = None, error.__traceback__
+    while trace is not None:
+        path = trace.tb_frame.f_code.co_filename
+        if not any(path.startswith(root + os.sep) for root in (_PACKAGE_ROOT, *_MAPPED_ROOTS)):
+            found = f"{path}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return found
 
 
 def caller() -> str | None:

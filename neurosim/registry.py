@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
 
-from neurosim.errors import BackendMissingError, UnknownNameError, suggest
+from neurosim.errors import BackendError, BackendMissingError, UnknownNameError, suggest
 
 GROUP = "neurosim.backends"
 
@@ -78,9 +78,13 @@ def load_backend(name: str) -> Any:
     if line:
         raise BackendMissingError(f"backend '{name}' is not installed: {line}")
     try:
-        return _resolve(entry.target)()
+        found = _resolve(entry.target)
     except (ImportError, AttributeError) as e:
         raise BackendMissingError(f"backend '{name}' cannot be loaded from {entry.target}: {e}") from e
+    base = _resolve("neurosim.backends.base:Backend")
+    if not (isinstance(found, type) and issubclass(found, base)):
+        raise BackendError(f"backend '{name}': {entry.target} is no subclass of neurosim.backends.base.Backend")
+    return found()
 
 
 def load_network(name: str) -> Callable[..., Any]:

@@ -18,11 +18,20 @@ from typing import Any
 import numpy as np
 
 from neurosim.compile import compile_network
-from neurosim.errors import DivergedError, ParameterError, ResourceError, caller, suggest
+from neurosim.errors import (
+    BackendError,
+    DivergedError,
+    NeurosimError,
+    ParameterError,
+    ResourceError,
+    caller,
+    origin,
+    suggest,
+)
 from neurosim.ir.graph import Graph, ProbeNode, digest
 from neurosim.ir.timegrid import whole_steps
 from neurosim.lang.network import Network
-from neurosim.registry import load_backend
+from neurosim.registry import BACKENDS, load_backend
 from neurosim.units import TIME, Quantity, scalar
 
 Progress = Callable[[str, int, int, float], None]
@@ -121,8 +130,9 @@ def simulate(
     report: Progress = progress or (lambda stage, done, total, wall: None)
     report("build", 0, steps, 0.0)
     options = importlib.import_module("neurosim.backends.base").Options(threads=threads, extra=extra)
-    engine = engine_class.build(graph, options)
-    compiled = engine.timings.get("compile", 0.0)
+    with _blamed(backend):
+        engine = engine_class.build(graph, options)
+    compiled = getattr(engine, "timings", {}).get("compile", 0.0)
     built = time.perf_counter() - begin - compiled
     report("build", steps, steps, built)
     records = importlib.import_module("neurosim.recording")
@@ -152,9 +162,10 @@ def simulate(
             while done < steps:
                 now = min(stretch, steps - done)
                 before = time.perf_counter()
-                engine.advance(now)
+                with _blamed(backend):
+                    engine.advance(now)
                 done += now
-                sink.take(engine.drain(), done)
+                sink.take(drained(engine, graph, backend), done)
                 wall = time.perf_counter() - before
                 report("simulate", done, steps, time.perf_counter() - start)
                 stretch = int(np.clip(now * _TICK / max(wall, 1e-6), max(1, now // 4), now * 4))
@@ -179,6 +190,24 @@ def simulate(
         failure.result = result  # type: ignore[attr-defined]
         raise failure
     return result
+
+
+def drained(engine: Any, graph: Graph, backend: str) -> Any:
+    """Return what the engine hands over, after a look at whether it is all there."""
+    with _blamed(backend):
+        out = engine.drain()
+    spikes, samples, counts = (getattr(out, key, None) for key in ("spikes", "samples", "counts"))
+    wanted = {p.target for p in graph.probes if p.variable in ("spikes", "rate")}
+    complaint = None
+    if not isinstance(spikes, dict) or not wanted <= spikes.keys():
+        complaint = f"its spikes lack {', '.join(sorted(wanted - set(spikes or ())))}"
+    elif not isinstance(counts, dict) or {p.name for p in graph.populations} != counts.keys():
+        complaint = "its counts must name every population"
+    elif samples is None or len(samples) != len(graph.probes):
+        complaint = f"its samples must have one entry for each of the {len(graph.probes)} probes"
+    if complaint:
+        raise BackendError(f"backend '{backend}' broke its contract in drain(): {complaint}")
+    return out
 
 
 def projection_weights(graph: Graph, name: str) -> np.ndarray:
@@ -228,6 +257,19 @@ def available_memory() -> int | None:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (ValueError, OSError, AttributeError):
         return None
+
+
+@contextmanager
+def _blamed(backend: str) -> Iterator[None]:
+    """Name the backend where one that another package brings raises something of its own."""
+    try:
+        yield
+    except NeurosimError:
+        raise
+    except Exception as e:
+        if backend in BACKENDS:
+            raise
+        raise BackendError(f"backend '{backend}' failed: {type(e).__name__}: {e}", origin(e)) from e
 
 
 @contextmanager

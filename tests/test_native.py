@@ -27,8 +27,8 @@ from neurosim.backends.native.printer import arguments, module_source, shape_of
 from neurosim.compile import compile_network
 from neurosim.errors import ConnectivityError, DivergedError, ResourceError
 from neurosim.ir.functions import FUNCTIONS
-from neurosim.models import IF, PulseCurrent, SpikeSource
-from neurosim.units import ms, mV
+from neurosim.models import IF, PoissonInput, PulseCurrent, SpikeSource
+from neurosim.units import Hz, ms, mV
 
 DT = 0.1 * ms
 QUIET = ns.Cell("x[n+1] = 0.9*x + i", threshold="x > limit", reset="x = 0*x", receptors={"exc": PulseCurrent},
@@ -110,6 +110,38 @@ def test_auto_threads() -> None:
     engine = rn.build(compile_network(quiet(70)), "native")
     assert engine.threads == 1
     engine.close()
+
+
+def test_the_comparison_sees_one_bit() -> None:
+    graph = compile_network(quiet(70))
+    a, b = (rn.outcome(graph, "reference", [30]) for _ in range(2))
+    assert not rn.difference(graph, a, b)
+    b.state["cells"]["x"][69] = np.nextafter(b.state["cells"]["x"][69], 9.0)
+    assert "state x of 'cells' (float64, float64), neuron 69" in rn.difference(graph, a, b)
+    samples = b.samples[-1]
+    assert samples is not None and len(samples[1]) == 10
+    samples[1][4, 2] = -samples[1][4, 2]
+    assert rn.difference(graph, a, b).startswith("cells.x, step 14, column 2: ")
+    b.spikes["cells"] = b.spikes["cells"][0][1:], b.spikes["cells"][1][1:]
+    assert "spike 0 of 'cells', at step" in rn.difference(graph, a, b)
+
+
+def test_spikes_given_beforehand_beside_equations() -> None:
+    net = ns.Network(dt=DT, seed=3)
+    trace = ns.Receptor("dx/dt = -x/tau", event="x += w", tau=5 * ms, name="Trace")
+    times = np.random.default_rng(1).permutation(30)[:9] * DT
+    source = net.population("source", 130, SpikeSource([times] * 130, period=3 * ms)(receptors={"in": trace}))
+    net.connect(source, source, rule=ns.FixedProbability(0.1), weight=0.3, delay=DT)
+    net.record(source[::9], "in.x")
+    assert same(net, 2).counts == {"source": 130 * 18}
+
+
+def test_a_rate_that_differs_by_neuron_and_time() -> None:
+    net = ns.Network(dt=DT, seed=3)
+    cells = net.population("cells", 70, QUIET)
+    rates = ns.TimedArray(np.random.default_rng(1).uniform(0, 9000, (7, 70)) * Hz, 3 * DT, repeat=True)
+    net.stimulate(cells, PoissonInput(rates, weight=0.3))
+    assert sum(same(net, 2).counts.values()) > 70
 
 
 def test_same_network_object_twice() -> None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import neurosim as ns
 from neurosim.errors import ConnectivityError, EquationError, UnknownNameError
 from neurosim.ir import rules
 from neurosim.ir.program import Builder, Program
@@ -31,6 +34,7 @@ from neurosim.ir.rules import (
     batched,
     from_matrix,
 )
+from neurosim.units import ms
 
 
 def context(n_pre, n_post, same=False, seed=1, chunk=2_000_000, **more) -> EdgeContext:
@@ -476,3 +480,35 @@ def test_describe():
     assert (
         Where(expression("lt", "i", "j")).describe() == "Where(condition=<expression>, probability=None, autapses=True)"
     )
+
+
+def _net_with(rule: Any) -> Any:
+    net = ns.Network(dt=0.1 * ms, seed=1)
+    pop = net.population("p", 10, ns.Cell("v[n+1] = v", threshold="v > 1", receptors={"e": ns.Receptor(event="v += w")}))
+    net.connect(pop, pop, rule=rule, weight=1.0)
+    return net
+
+
+@pytest.mark.parametrize(
+    ("piece", "message"),
+    [
+        ((np.arange(3), np.array([1, 2, 10])), "yields the target 10, but the group has the indices 0 to 9"),
+        ((np.array([-1, 2]), np.array([1, 2])), "yields the source -1, but the group has the indices 0 to 9"),
+        ((np.arange(3), np.arange(2)), "yields 3 sources with 2 targets: an edge has one of each"),
+        ((np.arange(3) / 1.0, np.arange(3)), "must yield whole numbers, one array of sources and one of targets; its "
+                                             "sources are float64 of shape [3]"),
+        (None, "failed: ZeroDivisionError: integer division or modulo by zero"),
+    ],
+)  # fmt: skip
+def test_what_a_users_rule_yields_is_checked(piece: Any, message: str) -> None:
+    class Ring(Rule):
+        def edges(self, ctx: EdgeContext) -> Iterator[Any]:
+            yield piece if piece is not None else 1 // 0
+
+        def expected(self, n_pre: int, n_post: int) -> float:
+            return 3.0
+
+    for backend in ("reference", "native"):
+        with pytest.raises(ConnectivityError) as caught:
+            _net_with(Ring()).run(1 * ms, backend=backend)
+        assert caught.value.message == f"the rule Ring of projection 'p_p_e' {message}"

@@ -20,7 +20,7 @@ from neurosim import registry
 from neurosim import run as runner
 from neurosim.cli.load import keywords_of
 from neurosim.cli.show import console
-from neurosim.errors import BackendMissingError, NeurosimError
+from neurosim.errors import BackendError, BackendMissingError, NeurosimError
 
 DEFAULT = inspect.signature(runner.simulate).parameters["backend"].default
 _CORE = ("numpy", "numba", "llvmlite", "h5py", "matplotlib", "click", "rich")
@@ -106,6 +106,8 @@ def _state(name: str) -> tuple[Any, str]:
     """Return a backend and nothing to say, or None and why it cannot be had."""
     try:
         return registry.load_backend(name), ""
+    except BackendError as e:
+        return None, e.message
     except BackendMissingError as e:
         line = registry.missing(name)
         return None, f"not installed: {line}" if line else e.message

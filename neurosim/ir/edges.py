@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from neurosim.errors import ConnectivityError
+from neurosim.errors import ConnectivityError, NeurosimError, origin
 from neurosim.ir.distributions import edge_values
 from neurosim.ir.graph import Graph, ProjectionNode, Segment
 from neurosim.ir.program import Program
@@ -121,7 +121,7 @@ def iter_edges(
     (pre0, pre_ids), (post0, post_ids) = global_ids(graph, projection.pre), global_ids(graph, projection.post)
     grid = grid_of(graph, projection)
     start = 0
-    for pre, post in projection.rule.edges(ctx):
+    for pre, post in _pieces(projection, ctx):
         yield Edges(
             start,
             pre + np.uint32(pre0) if pre_ids is None else pre_ids[pre],
@@ -130,6 +130,40 @@ def iter_edges(
             _delay(graph, projection, ctx, start, pre, post),
         )
         start += len(pre)
+
+
+def _pieces(projection: ProjectionNode, ctx: EdgeContext) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield the rule's pieces, checked: a rule may be anybody's, and the kernels trust its indices."""
+    name = f"the rule {type(projection.rule).__name__} of projection '{projection.name}'"
+    pieces = iter(())
+    try:
+        pieces = iter(projection.rule.edges(ctx))
+        while True:
+            piece = next(pieces, None)
+            if piece is None:
+                return
+            pre, post = (np.asarray(side) for side in piece)
+            for side, ids, size in (("source", pre, ctx.n_pre), ("target", post, ctx.n_post)):
+                if ids.ndim != 1 or not np.issubdtype(ids.dtype, np.integer):
+                    raise ConnectivityError(
+                        f"{name} must yield whole numbers, one array of sources and one of targets; its {side}s are "
+                        f"{ids.dtype} of shape {list(ids.shape)}",
+                        projection.where,
+                    )
+                if len(ids) and (int(ids.max()) >= size or int(ids.min()) < 0):
+                    worst = int(ids.max()) if int(ids.max()) >= size else int(ids.min())
+                    raise ConnectivityError(
+                        f"{name} yields the {side} {worst}, but the group has the indices 0 to {size - 1}", projection.where
+                    )
+            if len(pre) != len(post):
+                raise ConnectivityError(
+                    f"{name} yields {len(pre)} sources with {len(post)} targets: an edge has one of each", projection.where
+                )
+            yield pre.astype(np.uint32, copy=False), post.astype(np.uint32, copy=False)
+    except NeurosimError:
+        raise
+    except Exception as e:  # whatever a rule of the user's own may raise
+        raise ConnectivityError(f"{name} failed: {type(e).__name__}: {e}", origin(e) or projection.where) from e
 
 
 def _weight(

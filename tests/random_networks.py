@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
@@ -692,3 +693,32 @@ def check(case: Case) -> tuple[str, Outcome]:
         if problem:
             return f"native with {threads} threads in stretches {stretches[:9]}: {problem}", want
     return "", want
+
+
+def compare(first: int, stop: int) -> dict[str, Any]:
+    """Compare the networks of some seeds."""
+    counts: Counter[str] = Counter()
+    differences: list[str] = []
+    for seed in range(first, stop):
+        number = seed % ALL
+        case = draw(Seeded(seed), family(number))
+        problem, reference = check(case)
+        if problem:
+            differences.append(f"network {seed} (family {number}): {problem}")
+        counts.update(
+            {
+                "networks": 1,
+                case.graph.precision: 1,
+                f"weights of {case.graph.weight_bits} bits": 1,
+                "populations": len(case.graph.populations),
+                "neurons": case.graph.size,
+                "edges": reference.edges,
+                "steps": case.steps,
+                "spikes": sum(reference.counts.values()),
+                "values sampled": sum(s[1].size for s in reference.samples if s is not None),
+                "runs": len(case.threads),
+                "diverged on both": int(bool(reference.diverged)),
+                "silent": int(not any(reference.counts.values())),
+            }
+        )
+    return {"counts": dict(counts), "differences": differences}

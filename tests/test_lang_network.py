@@ -19,8 +19,9 @@ from neurosim.errors import (
     ParameterError,
     UnknownNameError,
 )
-from neurosim.lang.components import Cell, Current, Receptor
-from neurosim.units import ms, mV, um
+from neurosim.lang.components import Cell, Current, Drive, Receptor
+from neurosim.params import Param
+from neurosim.units import Hz, ms, mV, um
 
 HERE = Path(__file__).name
 DELTA = Receptor(event="v += w")
@@ -327,6 +328,74 @@ def test_parts_of_a_model_that_are_refused(make, message):
 
 
 @pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda: Cell("dv/dt = -v/tau", threshold="v > 1", reset="v = 0", tau=5 * ms, refractry=2 * ms),
+            "Cell has no option 'refractry'; did you mean 'refractory'?",
+        ),
+        (
+            lambda: Cell("dv/dt = -v/tau", treshold="v > 1", reset="v = 0", tau=5 * ms),
+            "Cell has no option 'treshold'; did you mean 'threshold'?",
+        ),
+        (
+            lambda: Receptor("dx/dt = -x/tau", event="x += w", outptu="x", tau=5 * ms),
+            "Receptor has no option 'outptu'; did you mean 'output'?",
+        ),
+        (
+            lambda: Current(output="amp", prot="j", amp=1 * mV),
+            "Current has no option 'prot'; did you mean 'port'?",
+        ),
+        (
+            lambda: Drive(rate=1 * Hz, weight=1 * mV, recptor="exc"),
+            "Drive has no option 'recptor'; did you mean 'receptor'?",
+        ),
+    ],
+)
+def test_a_misspelt_option_is_no_parameter(make, message):
+    assert refused(ParameterError, make) == message
+
+
+def test_parameters_may_be_named_like_options():
+    cell = Cell("dv/dt = resets - v/tau", threshold="v > thresholds", tau=5 * ms, resets=1 / ms, thresholds=1.0)
+    assert set(cell.params) == {"tau", "resets", "thresholds"}
+    assert "inits" in Cell("dx/dt = -x/tau", init={"x": "2*inits"}, inits=1.0, tau=5 * ms).params
+    assert "v_reset" in Cell("dv/dt = -v/tau", tau=5 * ms, v_reset=0 * mV).params
+    assert "resets" in Cell("dx/dt = -x/tau", resets=Param(1.0, None, "declared, read by nobody"), tau=5 * ms).params
+
+
+def test_a_description_has_all_that_makes_the_model():
+    cell = Cell(
+        "dv/dt = (i - v)/tau",
+        threshold="v >= 1*mV",
+        reset="v = 0*mV",
+        refractory="t_ref",
+        method="rk4",
+        init={"v": "v_0"},
+        receptors={"exc": SYN},
+        tau=5 * ms,
+        t_ref=1 * ms,
+        v_0=0 * mV,
+    )
+    lines = [" ".join(line.split()) for line in cell.describe().splitlines()]
+    for line in (
+        "threshold: v >= 1*mV",
+        "reset: v = 0*mV",
+        "refractory: t_ref",
+        "clamp: v",
+        "method: rk4",
+        "init: v = v_0",
+    ):
+        assert line in lines
+    assert any(line.startswith("receptors: exc: Receptor(") for line in lines)
+    lines = [" ".join(line.split()) for line in SYN(when="before", port="j").describe().splitlines()]
+    assert {"event: x += w", "output: x", "when: before", "port: j"} <= set(lines)
+    text = Current("x[n+1] = x", output="x + a", init={"x": [1, 2] * mV}, a=1 * mV).describe()
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    assert {"output: x + a", "port: i", "init: x = array of 2"} <= set(lines)
+
+
+@pytest.mark.parametrize(
     ("receptor", "message"),
     [
         (Receptor(event="u += w"), "unknown name 'u' in receptor Receptor of population 'p'"),
@@ -401,6 +470,10 @@ def test_probes_that_are_refused():
     )
     assert refused(UnknownNameError, lambda: net.record(a, "exc.y")).startswith(
         "population 'a' has no variable 'exc.y' to record"
+    )
+    b = net.population("b", 1, Cell("u = 2*v; dv/dt = -u/tau", tau=5 * ms))
+    assert refused(UnknownNameError, lambda: net.record(b, "u")) == (
+        "'u' of population 'b' is an intermediate, which nothing keeps: only state variables are recorded (v)"
     )
     assert refused(UnknownNameError, lambda: net.record(conn, "v")) == "a projection has no variable 'v'; known: weight"
     assert (

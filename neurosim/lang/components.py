@@ -10,7 +10,10 @@ one's own are written in the same way::
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+import inspect
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -127,8 +130,10 @@ class Component:
         source: str,
         doc: str,
         outer: tuple[str, ...] = (),
+        texts: Iterable[Any] = (),
     ) -> None:
         self.where = caller()
+        self._no_misspelt_option(params, (equations, *texts))
         self.name = name or type(self).__name__
         self.source, self.summary = source, doc
         self.text = equations
@@ -150,6 +155,24 @@ class Component:
         for eq in self.equations:
             if eq.var in self.params:
                 raise EquationError(f"'{eq.var}' is both a parameter and a variable of {self.name}", self.where)
+
+    def _no_misspelt_option(self, params: Mapping[str, Any], texts: Iterable[Any]) -> None:
+        """Refuse a parameter that no text of the component reads and that is nearly the name of an option."""
+        plain = {key: value for key, value in params.items() if not isinstance(value, Param)}
+        defaults = [value.default for value in params.values() if isinstance(value, Param)]
+        written = [text for text in (*texts, *plain.values(), *defaults) if isinstance(text, str)]
+        read = {word for text in written for word in re.findall(r"[A-Za-z_]\w*", re.sub(r"#.*", "", text))}
+        unread = [key for key in plain if key not in read]
+        if not unread:
+            return
+        signature = inspect.signature(type(self).__init__).parameters.values()
+        options = [p.name for p in signature if p.kind is p.KEYWORD_ONLY]
+        for key in unread:
+            close = difflib.get_close_matches(key, options, n=1, cutoff=0.75)
+            if close and close[0] not in key.split("_"):  # v_reset is a name of its own
+                raise ParameterError(
+                    f"{type(self).__name__} has no option '{key}'; did you mean '{close[0]}'?", self.where
+                )
 
     # -- names --------------------------------------------------------------------------------------------------
 
@@ -203,9 +226,14 @@ class Component:
         """Return equations and parameters as text, made from what is compiled."""
         head = f"{self.name}" + (f": {self.summary}" if self.summary else "")
         body = "\n".join(f"    {eq.text}" for eq in self.equations)
-        return "\n\n".join(
-            p for p in (head, body, table(self.params), f"Source: {self.source}" if self.source else "") if p
-        )
+        options = {**self._options_text(), "init": ", ".join(f"{k} = {_shown(v)}" for k, v in self.init.items())}
+        rest = "\n".join(f"    {f'{key}:':<12}{text}" for key, text in options.items() if text)
+        source = f"Source: {self.source}" if self.source else ""
+        return "\n\n".join(p for p in (head, body, rest, table(self.params), source) if p)
+
+    def _options_text(self) -> dict[str, str]:
+        """Return what is not an equation or a parameter, as :meth:`describe` shows it; empty texts are left out."""
+        return {}
 
     def __repr__(self) -> str:
         given = ", ".join(f"{k}={v}" for k, v in self.values.items() if np.ndim(getattr(v, "value", v)) == 0)
@@ -250,6 +278,12 @@ def check_value(value: Any, param: Param, what: str, where: str | None) -> Any:
     si = quantity(value, DIMENSIONLESS, what, where)
     param.check(si, what, where)
     return si
+
+
+def _shown(value: Any) -> str:
+    """Return an initial value in a few characters."""
+    shape = np.shape(getattr(value, "value", value))
+    return str(value) if shape == () else f"array of {len(value)}"
 
 
 def _article(dim: Dimension) -> str:
@@ -300,7 +334,7 @@ class Receptor(Component):
         doc: str = "",
         **params: Any,
     ) -> None:
-        super().__init__(equations, params, name, source, doc)
+        super().__init__(equations, params, name, source, doc, (), (event, output, *(init or {}).values()))
         self._initial(init)
         if when not in ("after", "before"):
             raise ParameterError(f"when must be 'after' or 'before' (the decay of the step), got {when!r}", self.where)
@@ -310,6 +344,7 @@ class Receptor(Component):
             )
         self.when, self.port = when, port
         self.output = None if output is None else self._parse(output)
+        self.output_text = output or ""
         self.event_text = event
         self.event: tuple[Statement, ...] = self._statements(event, ("w",))
         self.gains: dict[str, Expr] = {}
@@ -327,6 +362,10 @@ class Receptor(Component):
                     f"the gain of an arrival cannot be random or read a new value ([n+1]): '{st.text}'", self.where
                 )
             self.gains[st.var] = add(self.gains[st.var], gain) if st.var in self.gains else gain
+
+    def _options_text(self) -> dict[str, str]:
+        event = "; ".join(st.text for st in self.event)
+        return {"event": event, "when": self.when, "output": self.output_text, "port": self.port}
 
     def _option(self, key: str, value: Any) -> bool:
         if key == "when":
@@ -369,10 +408,14 @@ class Current(Component):
         doc: str = "",
         **params: Any,
     ) -> None:
-        super().__init__(equations, params, name, source, doc)
+        super().__init__(equations, params, name, source, doc, (), (output, *(init or {}).values()))
         self._initial(init)
         self.port = port
         self.output = self._parse(output)
+        self.output_text = output
+
+    def _options_text(self) -> dict[str, str]:
+        return {"output": self.output_text, "port": self.port}
 
     def _option(self, key: str, value: Any) -> bool:
         if key == "port":
@@ -417,7 +460,7 @@ class Drive(Component):
         }
         if varying:
             del given["rate"]
-        super().__init__("", given, name or "PoissonInput", source, "independent Poisson spike trains")
+        super().__init__("", given, name or "PoissonInput", source, "independent Poisson spike trains", (), (rate,))
         for key, value in (("rate", rate), ("weight", weight), ("n", n)):
             if not (varying and key == "rate"):
                 self.set(key, value)
@@ -458,8 +501,12 @@ class Cell(Component):
         Initial values: quantity, array, distribution or an expression of the parameters. 0 by default.
     ports : sequence of str
         Names of the ports.
+    schedule : SpikeTimes, optional
+        Given spike times in place of a threshold; what ``SpikeSource`` is made of.
     **params
         Parameters: a value, or a :class:`~neurosim.params.Param`.
+
+    Calling a cell changes parameters, ``receptors``, ``method``, ``init`` and ``schedule``; the rest is the model.
     """
 
     kind = "cell"
@@ -487,7 +534,8 @@ class Cell(Component):
             params = {**params, "t_refractory": refractory}
             refractory = "t_refractory"
         ports = (ports,) if isinstance(ports, str) else tuple(ports)
-        super().__init__(equations, params, name, source, doc, ports)
+        texts = (threshold, reset, refractory, *(init or {}).values())
+        super().__init__(equations, params, name, source, doc, ports, texts)
         self.ports = tuple(p for p in ports if p not in self.own)
         self.schedule = schedule
         self.edge = bool(edge)
@@ -496,6 +544,7 @@ class Cell(Component):
         self.threshold_text = threshold or ""
         self.reset: tuple[Statement, ...] = () if reset is None else self._statements(reset)
         self.refractory = None if refractory is None else self._parse(refractory)
+        self.refractory_text = refractory or ""
         for st in self.reset:
             if st.var not in self.variables:
                 raise EquationError(
@@ -554,6 +603,17 @@ class Cell(Component):
             if problem:
                 raise ParameterError(f"'{key}' cannot name a receptor: {problem}", caller())
         self.receptors = dict(given)
+
+    def _options_text(self) -> dict[str, str]:
+        return {
+            "threshold": self.threshold_text + (" (where it becomes true)" if self.edge else ""),
+            "reset": "; ".join(st.text for st in self.reset),
+            "refractory": self.refractory_text,
+            "clamp": ", ".join(self.clamp) if self.refractory_text else "",
+            "method": self.method if any(eq.kind == "ode" for eq in self.equations) else "",
+            "ports": ", ".join(self.ports) if self.ports != ("i",) else "",
+            "receptors": ", ".join(f"{key}: {receptor!r}" for key, receptor in self.receptors.items()),
+        }
 
     def _option(self, key: str, value: Any) -> bool:
         if key == "receptors":

@@ -236,6 +236,8 @@ class Network:
             return
         if (target.parts[0][0].network if isinstance(target, Group) else self) is not self:
             raise ParameterError(f"'{target.name}' belongs to another network", where)
+        if not isinstance(variable, str):
+            raise ParameterError(f"what is recorded is a name, such as 'spikes' or 'v'; got {variable!r}", where)
         seconds = None if every is None else scalar(every, TIME, "every", where)
         if isinstance(target, Connection):
             if variable != "weight":
@@ -247,6 +249,12 @@ class Network:
         for pop, ids in target.parts:
             known = ["spikes", "rate", *_variables(pop)]
             if variable not in known:
+                if variable in _intermediates(pop):
+                    raise UnknownNameError(
+                        f"'{variable}' of population '{pop.label}' is an intermediate, which nothing keeps: only state "
+                        f"variables are recorded ({', '.join(_variables(pop))})",
+                        where,
+                    )
                 raise UnknownNameError(
                     f"population '{pop.label}' has no variable '{variable}' to record{suggest(variable, known)}", where
                 )
@@ -353,6 +361,15 @@ def _variables(pop: Population) -> list[str]:
     for key, stimulus, _, _ in pop.stimuli:
         out += [f"{key}.{v}" for v in stimulus.variables]
     return out
+
+
+def _intermediates(pop: Population) -> set[str]:
+    return {
+        f"{prefix}.{eq.var}" if prefix else eq.var
+        for prefix, part in pop.scope.parts.items()
+        for eq in part.equations
+        if eq.kind == "let"
+    }
 
 
 def _groups(given: Any, network: Network, where: str | None, *more: type) -> list[Any]:

@@ -484,7 +484,8 @@ def test_describe():
 
 def _net_with(rule: Any) -> Any:
     net = ns.Network(dt=0.1 * ms, seed=1)
-    pop = net.population("p", 10, ns.Cell("v[n+1] = v", threshold="v > 1", receptors={"e": ns.Receptor(event="v += w")}))
+    cell = ns.Cell("v[n+1] = v", threshold="v > 1", receptors={"e": ns.Receptor(event="v += w")})
+    pop = net.population("p", 10, cell)
     net.connect(pop, pop, rule=rule, weight=1.0)
     return net
 

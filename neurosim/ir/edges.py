@@ -153,11 +153,13 @@ def _pieces(projection: ProjectionNode, ctx: EdgeContext) -> Iterator[tuple[np.n
                 if len(ids) and (int(ids.max()) >= size or int(ids.min()) < 0):
                     worst = int(ids.max()) if int(ids.max()) >= size else int(ids.min())
                     raise ConnectivityError(
-                        f"{name} yields the {side} {worst}, but the group has the indices 0 to {size - 1}", projection.where
+                        f"{name} yields the {side} {worst}, but the group has the indices 0 to {size - 1}",
+                        projection.where,
                     )
             if len(pre) != len(post):
                 raise ConnectivityError(
-                    f"{name} yields {len(pre)} sources with {len(post)} targets: an edge has one of each", projection.where
+                    f"{name} yields {len(pre)} sources with {len(post)} targets: an edge has one of each",
+                    projection.where,
                 )
             yield pre.astype(np.uint32, copy=False), post.astype(np.uint32, copy=False)
     except NeurosimError:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -263,12 +263,13 @@ def _feed(hasher: Any, value: Any) -> None:
         hasher.update(f"<{len(value)}".encode())
         for item in value:
             _feed(hasher, item)
-    elif hasattr(value, "edges_hash"):  # rules that are not dataclasses say what they depend on
-        _feed(hasher, value.edges_hash())
     elif isinstance(value, (float, np.floating)):
         hasher.update(float(value).hex().encode())
     elif isinstance(value, (int, np.integer)):
         hasher.update(f"<{int(value)}".encode())
+    elif getattr(value, "__dict__", None):  # a rule that is no dataclass: its repr would hold an address
+        hasher.update(f"<{type(value).__qualname__}".encode())
+        _feed(hasher, vars(value))
     else:
         hasher.update(f"<{value!r}".encode())
 
@@ -278,10 +279,3 @@ def digest(value: Any) -> str:
     hasher = hashlib.sha256()
     _feed(hasher, value)
     return hasher.hexdigest()
-
-
-def edges_between(graph: Graph, projection: ProjectionNode) -> Iterator[tuple[str, str]]:
-    """Yield every (pre, post) pair of populations that a projection may connect."""
-    for a in projection.pre:
-        for b in projection.post:
-            yield a.population, b.population

@@ -100,9 +100,9 @@ class Backend(ABC):
         if found:
             what, where = found[0]
             more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+            cure = "" if self.name == "native" else "run it with backend='native' or "
             raise UnsupportedError(
-                f"backend '{self.name}' cannot run this network: no {what}{more}; "
-                "run it with backend='native' or change the construct",
+                f"backend '{self.name}' cannot run this network: no {what}{more}; {cure}change the construct",
                 where,
             )
 

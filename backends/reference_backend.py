@@ -13,7 +13,7 @@ from neurosim.ir.edges import iter_edges
 from neurosim.ir.graph import Graph, PopulationNode, Schedule, Table
 from neurosim.ir.interp import call, evaluate
 from neurosim.ir.program import Instr
-from neurosim.ir.random import Draws, poisson_from_words, poisson_inversion
+from neurosim.ir.random import POISSON_MEAN_LIMIT, Draws, poisson_from_words, poisson_inversion
 
 
 class ReferenceBackend(Backend):
@@ -158,7 +158,9 @@ class ReferenceEngine(Engine):
         if op == "poisson":
             return poisson_row(words, pop.poisson[attr]).astype(self.dtype)
         if op == "poisson_of":
-            return poisson_inversion(words, np.asarray(args[0], dtype=np.float64)).astype(self.dtype)
+            means = np.asarray(args[0], dtype=np.float64)
+            counts = poisson_inversion(words, np.minimum(means, POISSON_MEAN_LIMIT)).astype(self.dtype)
+            return np.where(means > POISSON_MEAN_LIMIT, self.dtype(np.nan), counts)
         raise AssertionError(f"the reference has no leaf {op}")
 
     def _emit(self, ids: np.ndarray) -> None:

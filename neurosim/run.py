@@ -24,6 +24,7 @@ from neurosim.errors import (
     NeurosimError,
     ParameterError,
     ResourceError,
+    UnsupportedError,
     caller,
     origin,
     suggest,
@@ -122,6 +123,8 @@ def simulate(
     for key in extra:
         if key not in known:
             raise ParameterError(f"backend '{backend}' has no option '{key}'{suggest(key, known)}", where)
+    if threads not in (None, 1) and not engine_class.threads:
+        raise UnsupportedError(f"backend '{backend}' runs on one thread: leave threads out", where)
     started = datetime.now(UTC).isoformat(timespec="seconds")
     begin = time.perf_counter()
     graph = compile_network(network, precision=precision, weight_bits=weight_bits)
@@ -384,9 +387,22 @@ class _Sink:
                 rates[probe.target] = self.records.RateTrace(
                     whole / (len(self._ids(probe)) * probe.every * dt), probe.every * dt
                 )
+        traces = {}
+        for probe in self.graph.probes:
+            if probe.variable == "weight":
+                values = weights(probe.target)
+                times = np.arange(1, steps // probe.every + 1) * probe.every * dt
+                traces[probe.target] = self.records.WeightTrace(
+                    self.graph.projection(probe.target).weight_unit,
+                    np.arange(len(values)),
+                    times,
+                    np.broadcast_to(values, (len(times), len(values))),
+                )
         if self.writer is not None:
             for name, trace in rates.items():
                 self.writer.rate(name, trace)
+            for name, trace in traces.items():
+                self.writer.weight_trace(name, trace.times, trace.values, trace.edges, trace.unit)
             self.writer.close(provenance)
             assert self.output is not None
             free = available_memory()
@@ -402,8 +418,11 @@ class _Sink:
                 spikes[name] = self.records.Spikes(
                     joined[0], joined[1], self.sizes[name], dt, steps, 0, self.wanted[name]
                 )
-            for k, parts in self.traces.items():
-                probe = self.graph.probes[k]
+            for k, probe in enumerate(self.graph.probes):
+                if probe.variable in ("spikes", "rate", "weight"):
+                    continue
+                nothing = (np.zeros(0, np.int64), np.zeros((0, len(self._ids(probe)))))
+                parts = self.traces.get(k) or [nothing]
                 at = np.concatenate([p[0] for p in parts])
                 trace = self.records.Trace(
                     probe.variable,
@@ -413,17 +432,6 @@ class _Sink:
                     np.concatenate([p[1] for p in parts]),
                 )
                 state.setdefault(probe.target, {})[probe.variable] = trace
-        traces = {}
-        for probe in self.graph.probes:
-            if probe.variable == "weight":
-                values = weights(probe.target)
-                times = np.arange(1, steps // probe.every + 1) * probe.every * dt
-                traces[probe.target] = self.records.WeightTrace(
-                    self.graph.projection(probe.target).weight_unit,
-                    np.arange(len(values)),
-                    times,
-                    np.broadcast_to(values, (len(times), len(values))),
-                )
         result = self.records.RunResult(self.sizes, provenance, spikes, state, rates, traces, weights)
         result.counts = self.counts
         return result

@@ -85,7 +85,7 @@ class NativeEngine(Engine):
         for d in self.edge_tables:
             for row in d.blocks:
                 if row[K.B_CLASS] >= K.RING_SHARED:
-                    a, b = int(row[K.B_BASE]) + int(d.rows[row[K.B_ROW_AT]]), 0
+                    a = int(row[K.B_BASE]) + int(d.rows[row[K.B_ROW_AT]])
                     b = int(row[K.B_BASE]) + int(d.rows[row[K.B_ROW_AT] + row[K.B_ROWS]])
                     if b > a:
                         shortest = min(shortest, int(d.delay16[a:b].min()))
@@ -115,7 +115,7 @@ class NativeEngine(Engine):
         self.state_probes = [
             k for k, p in enumerate(self.graph.probes) if p.variable not in ("spikes", "rate", "weight")
         ]
-        self.sample_rows = sum(self._width(k) * 8 / self.graph.probes[k].every for k in self.state_probes)
+        self.sample_bytes = sum(self._width(k) * 8 / self.graph.probes[k].every for k in self.state_probes)
         self.samples: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {k: [] for k in self.state_probes}
         self.found: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {
             p.name: [] for p in self.graph.populations if recorded(self.graph, p.name)
@@ -134,8 +134,8 @@ class NativeEngine(Engine):
         last = self.n + steps
         while self.n < last:
             stop = min(last, self.n + self.stretch)
-            if self.sample_rows:
-                stop = min(stop, self.n + max(1, int(SAMPLE_BYTES / self.sample_rows)))
+            if self.sample_bytes:
+                stop = min(stop, self.n + max(1, int(SAMPLE_BYTES / self.sample_bytes)))
             self._run(stop)
         self.timings["simulate"] += time.perf_counter() - start
         self._finite()
@@ -148,9 +148,10 @@ class NativeEngine(Engine):
         jobs = []
         if self.pool is not None:
             jobs = [self.pool.submit(self._thread, k, first, stop, out, records[k]) for k in range(1, self.threads)]
-        self.n = self._thread(0, first, stop, out, records[0])
+        reached = self._thread(0, first, stop, out, records[0])
         for job in jobs:
             job.result()
+        self.n = reached
         for k, (offset, width, rows) in at.items():
             every = self.graph.probes[k].every
             taken = self.n // every - first // every
@@ -167,6 +168,13 @@ class NativeEngine(Engine):
                 )
 
     def _thread(self, k: int, first: int, stop: int, out: np.ndarray, records: np.ndarray) -> int:
+        try:
+            return self._call(k, first, stop, out, records)
+        except BaseException:
+            self.control[K.ABORT] = 1  # the others must not wait for this one
+            raise
+
+    def _call(self, k: int, first: int, stop: int, out: np.ndarray, records: np.ndarray) -> int:
         part, d = self.parts[k], self.edge_tables[k]
         return int(
             self.kernel(

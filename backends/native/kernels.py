@@ -17,7 +17,7 @@ from numba.core import cgutils
 from numba.core.typing.templates import signature
 from numba.extending import intrinsic
 
-from neurosim.backends.native.tables import ARRIVED, GENERATION, SPIN, TILE
+from neurosim.backends.native.tables import ABORT, ARRIVED, GENERATION, SPIN, TILE
 
 
 @intrinsic
@@ -73,7 +73,7 @@ def barrier(control, threads):  # type: ignore[no-untyped-def]
         atomic_add(control, GENERATION, 1)
         return
     spins = 0
-    while atomic_load(control, GENERATION) == generation:
+    while atomic_load(control, GENERATION) == generation and atomic_load(control, ABORT) == 0:
         spins += 1
         if spins < SPIN:
             pause()

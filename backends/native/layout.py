@@ -154,7 +154,7 @@ def blocks_of(graph: Graph, threads: int) -> list[Block]:
         if isinstance(proj.weight, float) and len(grids) == 1:
             grid = grids.pop()
             weight = float(np.rint(proj.weight / grid) * grid)
-        for segment in {s.population for s in proj.pre}:
+        for segment in dict.fromkeys(s.population for s in proj.pre):
             alike = found.setdefault((index[segment], proj.receptor, weight, ring), [])
             # a row has a place for every delay of its block: those far apart make two blocks
             block = next((b for b in alike if ring or (low <= b.highest + 1 and high >= b.lowest - 1)), None)

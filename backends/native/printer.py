@@ -21,6 +21,7 @@ from neurosim.backends.native.expressions import FLOAT, expression, function_sou
 from neurosim.ir.graph import PopulationNode
 from neurosim.ir.ops import FUNCTIONS
 from neurosim.ir.program import Program
+from neurosim.ir.random import POISSON_COUNT_LIMIT, POISSON_MEAN_LIMIT
 
 TILE = tables.TILE
 RINGS = frozenset((tables.RING_SHARED, tables.RING_F32, tables.RING_F64))
@@ -137,22 +138,24 @@ def module_source(shapes: list[Shape], precision: str, classes: frozenset[int]) 
     return "\n\n".join(parts) + "\n\n" + BODY + _loop(shapes, bool(classes & RINGS))
 
 
-_INVERSION = '''
+_INVERSION = f'''
 @njit(error_model="numpy")
 def poisson_inversion(word, mean):
-    """Count by sequential inversion of one word."""
-    u = (np.float64(word) + 0.5) * 2.3283064365386963e-10
+    u = (np.float64(word) + 0.5) * {2.0**-32!r}
+    if mean > {POISSON_MEAN_LIMIT!r}:
+        return np.nan
     if not mean > 0.0:
-        return 0
+        return 0.0
     p = exp_f64(-mean)
     s = p
     k = 0
-    while u > s and k < 1000:
+    while u > s and k < {POISSON_COUNT_LIMIT}:
         k += 1
         p = p * mean / np.float64(k)
         s = s + p
-    return k
+    return np.float64(k)
 '''
+"""Count by sequential inversion of one word; a mean beyond the limit gives no number, which ends the run."""
 
 
 def _late(program: Program) -> set[int]:
@@ -485,7 +488,7 @@ def _loop(shapes: list[Shape], ring: bool) -> str:
             "            if log.shape[0] - at < need:",
             "                atomic_add(control, FULL + 8 * (turn & 1), 1)",
             "            barrier(control, threads)",
-            "            if atomic_load(control, FULL + 8 * (turn & 1)) != 0:",
+            "            if atomic_load(control, FULL + 8 * (turn & 1)) != 0 or atomic_load(control, ABORT) != 0:",
             "                status[1] = scattered",
             "                return n",
             *(

@@ -9,7 +9,7 @@ SPIN = 2000
 """How often a waiting thread looks before it offers its core to others."""
 
 # control words, a cache line apart
-ARRIVED, GENERATION, FULL = 0, 8, 16
+ARRIVED, GENERATION, FULL, ABORT = 0, 8, 16, 32
 
 # columns of the table of populations, one row per population and thread: program, tiles, index of the first neuron,
 # size of the population, then where its state, scalars, inboxes, keys and time arrays start, the global id of the first

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from neurosim.errors import VerifyError
-from neurosim.ir.ops import EFFECTS, OPS, PHASES, RANDOM
+from neurosim.ir.ops import EFFECTS, OPS, PHASES
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +110,7 @@ class Builder:
         if short is not None:
             return short
         key = (op, args, f"{type(attr).__name__}:{attr!r}")
-        if op not in EFFECTS and op not in RANDOM and key in self._known:
-            return self._known[key]
-        if op in RANDOM and key in self._known:  # a stream is read once per step; asking twice gives the same number
+        if op not in EFFECTS and key in self._known:  # a stream too: asked twice in a step, it gives the same number
             return self._known[key]
         self.instrs.append(Instr(op, args, attr, self.phase))
         self._known[key] = len(self.instrs) - 1

@@ -15,7 +15,7 @@ def whole_steps(seconds: float, dt: float, what: str, where: str | None, least: 
     if abs(ratio - steps) <= max(TOLERANCE, 4e-16 * ratio) and steps >= least:  # the quotient itself is rounded
         return int(steps)
     low = max(least, int(ratio // 1))
-    legal = f"{_ms((low) * dt)} or {_ms((low + 1) * dt)}" if ratio > least else _ms(least * dt)
+    legal = f"{_ms(low * dt)} or {_ms((low + 1) * dt)}" if ratio > least else _ms(least * dt)
     raise ParameterError(
         f"{what} is {_ms(seconds)}, which is {'less than' if ratio < least else 'not a whole number of'} "
         f"{'the smallest legal value' if ratio < least else 'steps'} at dt = {_ms(dt)}; nearest legal: {legal}",

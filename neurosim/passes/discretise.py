@@ -22,7 +22,7 @@ from neurosim.ir.interp import evaluate
 from neurosim.ir.lower import edge_program, emit
 from neurosim.ir.ops import DETECT, INPUT, INTEGRATE, REACT
 from neurosim.ir.program import Builder
-from neurosim.ir.random import poisson_thresholds
+from neurosim.ir.random import POISSON_MEAN_LIMIT, poisson_thresholds
 from neurosim.ir.timegrid import whole_steps
 from neurosim.passes.fold import fold
 from neurosim.passes.propagators import propagators
@@ -216,6 +216,13 @@ class _Step:
                     wide[k, : len(t)] = t
                 self.poisson[stream] = PoissonTable(wide, None if len(rows) == 1 else row.astype(np.int32))
                 return self.b.emit("poisson", attr=stream)
+            if rows[-1] > POISSON_MEAN_LIMIT:
+                raise ParameterError(
+                    f"drive '{stream}' of population '{self.pop.name}': a Poisson count in one step must have a mean "
+                    f"of at most {POISSON_MEAN_LIMIT:g}, not {rows[-1]:g}; use a smaller dt, a lower rate, or several "
+                    "drives",
+                    self.pop.where,
+                )
         return self.b.emit("poisson_of", self.value(mean, self.old), attr=stream)
 
     def jumps(self, when: str, env: dict[str, int], arrived: dict[str, int]) -> dict[str, int]:

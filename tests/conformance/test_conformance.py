@@ -12,7 +12,7 @@ import pytest
 from cases import CASES, Case, balanced
 
 from neurosim.errors import UnsupportedError
-from neurosim.registry import missing
+from neurosim.registry import load_backend, missing
 from neurosim.units import ms
 
 BACKENDS = (os.environ.get("NEUROSIM_CONFORMANCE_BACKENDS") or "reference,native").split(",")
@@ -78,7 +78,7 @@ def test_the_same_network_gives_the_same_spikes_twice(backend):
         assert not results[0].spikes[name].identical(other.spikes[name])
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", [b for b in BACKENDS if load_backend(b).threads])
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_the_number_of_threads_does_not_matter(backend, threads):
     truth = balanced().run(30 * ms, backend="reference")

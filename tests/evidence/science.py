@@ -76,7 +76,7 @@ def run(log: Any) -> dict[str, Any]:
     for name, step in (("vogels_abbott", vogels_abbott), ("brunel", asynchronous), ("brunel_regimes", regimes)):
         out[name] = log.step(name, step)
         log(f"{name}: {'ok' if out[name]['passed'] else 'FAILED'} {out[name]}")
-    for scale, seconds, rates in ((0.1, 60.0, RATES_10), (0.5, 40.0, RATES_FULL)):
+    for scale, seconds, rates in ((0.1, 60.0, RATES_10), (0.5, 25.0, RATES_FULL)):
         name = f"microcircuit_{scale:g}"
         out[name] = log.step(name, lambda s=scale, t=seconds, r=rates: microcircuit(s, t, r))
         log(f"{name}: rates {out[name]['rates_within']}, CV {out[name]['cv_within']}")

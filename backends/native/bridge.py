@@ -17,23 +17,23 @@ BLOCK = types.CPointer(types.int64)
 
 
 @intrinsic
-def float_of(typingctx, bits):  # type: ignore[no-untyped-def]
+def float_of(typingctx, bits):
     """Read a float from its bits."""
 
-    def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
+    def codegen(context, builder, sig, args):
         return builder.bitcast(args[0], llvm.DoubleType())
 
     return signature(types.float64, types.int64), codegen
 
 
-def _view(element, dims):  # type: ignore[no-untyped-def]
+def _view(element, dims):
     """Make the intrinsic that sees memory at an address as an array; it owns nothing."""
 
     @intrinsic
-    def view(typingctx, address, shape):  # type: ignore[no-untyped-def]
+    def view(typingctx, address, shape):
         result = types.Array(element, dims, "C")
 
-        def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
+        def codegen(context, builder, sig, args):
             array = context.make_array(result)(context, builder)
             item = context.get_abi_sizeof(context.get_data_type(element))
             lengths = [builder.extract_value(args[1], k) for k in range(dims)]

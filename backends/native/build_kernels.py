@@ -11,7 +11,7 @@ from numba import njit
 
 
 @njit(error_model="numpy", inline="always")
-def philox_fill(key0, key1, first, steps, out):  # type: ignore[no-untyped-def]
+def philox_fill(key0, key1, first, steps, out):
     """Write out[s, 4 b + w]: word w of block ``first + b`` at ``steps[s]``."""
     low, s32 = np.uint64(0xFFFFFFFF), np.uint64(32)
     m0, m1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
@@ -37,7 +37,7 @@ def philox_fill(key0, key1, first, steps, out):  # type: ignore[no-untyped-def]
 
 
 @njit(error_model="numpy", inline="always")
-def philox_at(key0, key1, block, steps, out):  # type: ignore[no-untyped-def]
+def philox_at(key0, key1, block, steps, out):
     """Write out[k]: the four words of ``block[k]`` at ``steps[k]``."""
     low, s32 = np.uint64(0xFFFFFFFF), np.uint64(32)
     m0, m1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
@@ -60,7 +60,7 @@ def philox_at(key0, key1, block, steps, out):  # type: ignore[no-untyped-def]
 
 
 @njit(error_model="numpy", inline="always")
-def count_edges(pre, post, delay, first, sources, lowest, nd, place, count, low_high):  # type: ignore[no-untyped-def]
+def count_edges(pre, post, delay, first, sources, lowest, nd, place, count, low_high):
     """Count the edges of each row (source, delay) whose target is this thread's.
 
     ``place[gid]`` is the target's position in the thread's inbox, -1 for another thread's; ``delay`` has one entry
@@ -99,7 +99,7 @@ def place_edges(
     weight_shift,
     delays,
     delay_shift,
-):  # type: ignore[no-untyped-def]
+):
     """Write the edges into their rows; ``cursor`` is the next free place of each row.
 
     ``weights`` and ``delays`` have length 1 where they are not stored per edge.

@@ -21,10 +21,10 @@ from neurosim.backends.native.tables import ABORT, ARRIVED, GENERATION, SPIN, TI
 
 
 @intrinsic
-def atomic_add(typingctx, array, index, value):  # type: ignore[no-untyped-def]
+def atomic_add(typingctx, array, index, value):
     """Add to a control word and return what it was."""
 
-    def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
+    def codegen(context, builder, sig, args):
         ary = context.make_array(sig.args[0])(context, builder, args[0])
         ptr = cgutils.get_item_pointer(context, builder, sig.args[0], ary, [args[1]])
         return builder.atomic_rmw("add", ptr, args[2], "seq_cst")
@@ -33,10 +33,10 @@ def atomic_add(typingctx, array, index, value):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
-def atomic_load(typingctx, array, index):  # type: ignore[no-untyped-def]
+def atomic_load(typingctx, array, index):
     """Read a control word that others write."""
 
-    def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
+    def codegen(context, builder, sig, args):
         ary = context.make_array(sig.args[0])(context, builder, args[0])
         ptr = cgutils.get_item_pointer(context, builder, sig.args[0], ary, [args[1]])
         return builder.load_atomic(ptr, "seq_cst", 8)
@@ -45,10 +45,10 @@ def atomic_load(typingctx, array, index):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
-def pause(typingctx):  # type: ignore[no-untyped-def]
+def pause(typingctx):
     """Tell the processor that this is a waiting loop."""
 
-    def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
+    def codegen(context, builder, sig, args):
         if platform.machine() in ("x86_64", "AMD64"):
             kind = llvm.FunctionType(llvm.VoidType(), [])
             builder.call(cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.sse2.pause"), [])
@@ -63,7 +63,7 @@ yield_core = types.ExternalFunction(
 
 
 @njit
-def barrier(control, threads):  # type: ignore[no-untyped-def]
+def barrier(control, threads):
     """Wait until all threads have come here."""
     if threads == 1:
         return
@@ -82,7 +82,7 @@ def barrier(control, threads):  # type: ignore[no-untyped-def]
 
 
 @njit(error_model="numpy")
-def philox_tile(key0, key1, block, step, out):  # type: ignore[no-untyped-def]
+def philox_tile(key0, key1, block, step, out):
     """Write the words of 16 consecutive blocks (64 neurons) at a step: Philox 4x32-10."""
     low = np.uint64(0xFFFFFFFF)
     s = np.uint64(32)
@@ -107,7 +107,7 @@ def philox_tile(key0, key1, block, step, out):  # type: ignore[no-untyped-def]
 
 
 @njit(error_model="numpy")
-def poisson_tile(words, thresholds, at, count, counts):  # type: ignore[no-untyped-def]
+def poisson_tile(words, thresholds, at, count, counts):
     """Count for every word the thresholds that it reaches; all neurons share one row."""
     table = thresholds[at : at + count]
     for k in range(TILE):
@@ -121,7 +121,7 @@ def poisson_tile(words, thresholds, at, count, counts):  # type: ignore[no-untyp
 
 
 @njit(error_model="numpy")
-def poisson_rows(words, thresholds, at, count, row, counts):  # type: ignore[no-untyped-def]
+def poisson_rows(words, thresholds, at, count, row, counts):
     """The same where each neuron has its own row."""
     for k in range(TILE):
         start = at + np.int64(row[k]) * count
@@ -132,7 +132,7 @@ def poisson_rows(words, thresholds, at, count, row, counts):  # type: ignore[no-
 
 
 @njit
-def table_row(n, every, length, repeat):  # type: ignore[no-untyped-def]
+def table_row(n, every, length, repeat):
     """Return the row of a time array that holds in step n."""
     k = n // every
     return k % length if repeat else min(k, length - 1)
@@ -142,7 +142,7 @@ def table_row(n, every, length, repeat):  # type: ignore[no-untyped-def]
 
 
 @njit(error_model="numpy")
-def add_shared(inbox, target, a, b, weight):  # type: ignore[no-untyped-def]
+def add_shared(inbox, target, a, b, weight):
     """Add one weight to a run of targets."""
     run = target[a:b]
     for k in range(run.shape[0]):
@@ -150,7 +150,7 @@ def add_shared(inbox, target, a, b, weight):  # type: ignore[no-untyped-def]
 
 
 @njit(error_model="numpy")
-def add_each(inbox, target, weights, a, b, shift):  # type: ignore[no-untyped-def]
+def add_each(inbox, target, weights, a, b, shift):
     """Add each edge's weight to its target."""
     run, weight = target[a:b], weights[a + shift : b + shift]
     for k in range(run.shape[0]):
@@ -158,7 +158,7 @@ def add_each(inbox, target, weights, a, b, shift):  # type: ignore[no-untyped-de
 
 
 @njit(error_model="numpy")
-def ring_shared(inbox, width, slots, n, target, delay, a, b, late, weight):  # type: ignore[no-untyped-def]
+def ring_shared(inbox, width, slots, n, target, delay, a, b, late, weight):
     """Scatter one weight into the slots of the steps in which it arrives."""
     run, wait = target[a:b], delay[a + late : b + late]
     now, size, turns = np.uint64(n % slots), np.uint64(width), np.uint64(slots)
@@ -170,7 +170,7 @@ def ring_shared(inbox, width, slots, n, target, delay, a, b, late, weight):  # t
 
 
 @njit(error_model="numpy")
-def ring_each(inbox, width, slots, n, target, delay, weights, a, b, late, shift):  # type: ignore[no-untyped-def]
+def ring_each(inbox, width, slots, n, target, delay, weights, a, b, late, shift):
     """Scatter each edge's weight."""
     run, wait, weight = target[a:b], delay[a + late : b + late], weights[a + shift : b + shift]
     now, size, turns = np.uint64(n % slots), np.uint64(width), np.uint64(slots)
@@ -182,7 +182,7 @@ def ring_each(inbox, width, slots, n, target, delay, weights, a, b, late, shift)
 
 
 @njit(error_model="numpy")
-def sample(step, f, table, where, out):  # type: ignore[no-untyped-def]
+def sample(step, f, table, where, out):
     """Copy recorded state variables of this thread at the end of a step.
 
     ``table`` rows: every, first sample's number, start and end in ``where``, offset in ``out``, width of a sample.

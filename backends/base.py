@@ -48,9 +48,14 @@ class Drained:
 
 
 class Engine(ABC):
-    """A network that has been built. Steps are counted from 0; state is never reset."""
+    """A network that has been built. Steps are counted from 0; state is never reset.
+
+    ``at_once`` says that the engine takes the steps of a whole run in one :meth:`advance`: no progress is shown then,
+    and Ctrl-C ends the run with nothing kept.
+    """
 
     threads: int = 1
+    at_once: bool = False
     timings: dict[str, float]
 
     @abstractmethod

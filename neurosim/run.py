@@ -161,7 +161,7 @@ def simulate(
     start = time.perf_counter()
     try:
         with _interrupts() as stop:
-            stretch = max(1, min(steps, 20))
+            stretch = max(1, steps if engine.at_once else min(steps, 20))
             while done < steps:
                 now = min(stretch, steps - done)
                 before = time.perf_counter()

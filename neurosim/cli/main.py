@@ -103,6 +103,13 @@ def cli() -> None:
 @cli.command()
 @click.argument("network", metavar="NET.py|NAME")
 @click.option("--backend", "-b", metavar="NAME", help="Engine that runs it (native; see 'neurosim backends').")
+@click.option(
+    "--backend-option",
+    "extra",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="An option of its own, such as mode=standalone.",
+)
 @click.option("--duration", "-d", metavar="TIME", help="Biological time, such as 1s or 500ms.")
 @_options("set", "seed")
 @click.option("--threads", type=int, metavar="N", help="Threads; the spikes do not depend on it.")

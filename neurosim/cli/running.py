@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from neurosim import run as runner
@@ -29,6 +30,7 @@ def run_command(
     network: str,
     *,
     backend: str | None,
+    extra: tuple[str, ...],
     duration: str | None,
     settings: tuple[str, ...],
     seed: int | None,
@@ -59,6 +61,7 @@ def run_command(
         net.record(net.populations.values(), "spikes")
         notes.append("the network records no spikes, so those of all populations were recorded")
     options = _options(loaded, backend, threads, precision, weight_bits)
+    options.update(engine_options(extra, options.get("backend", "native")))
     if not silent:
         _say_memory(net, options)
     failure: NeurosimError | None = None
@@ -115,6 +118,20 @@ def _options(loaded: Loaded, backend: str | None, threads: int | None, precision
     return {**loaded.options, **{k: v for k, v in given.items() if v is not None}}
 
 
+def engine_options(pairs: Iterable[str], backend: str) -> dict[str, str]:
+    """Return the engine's own options, as text; the engine knows their values."""
+    out, known = {}, load_backend(backend).options
+    for pair in pairs:
+        key, sign, value = pair.partition("=")
+        if not sign or not key:
+            raise ParameterError(f"--backend-option {pair}: an option is written KEY=VALUE, such as mode=standalone")
+        if key.strip() not in known:
+            what = f"its options are {', '.join(known)}" if known else "it has none"
+            raise ParameterError(f"--backend-option {pair}: backend '{backend}' has no option '{key.strip()}'; {what}")
+        out[key.strip()] = value.strip()
+    return out
+
+
 def _can_write(path: str | None) -> None:
     """Complain now, not after the run, about a file that cannot be written."""
     if path is not None:
@@ -157,5 +174,3 @@ def _interrupted(provenance: Any, output: str | None) -> str:
 
 def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
-
-

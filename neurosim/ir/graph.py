@@ -128,8 +128,20 @@ class PoissonTable:
 
 
 @dataclass(frozen=True)
+class Model:
+    """What a program was made from: flat equations, and the value of every parameter they name.
+
+    No engine runs it. An engine that has cells of its own compares them with it.
+    """
+
+    system: System
+    params: Mapping[str, float | Array]
+
+
+@dataclass(frozen=True)
 class PopulationNode:
-    """A population. ``program`` is None until the pass ``discretise``; ``params`` then holds what the program reads.
+    """A population. ``program`` is None until the pass ``discretise``; ``params`` then holds what the program reads,
+    and ``model`` what ``system`` was.
 
     ``attributes`` are the cell's parameters, which expressions over edges may name (``tau_m_pre``); ``grids`` gives
     each receptor's grid, ``drive_weights`` the receptor and weight of each Poisson drive.
@@ -142,6 +154,7 @@ class PopulationNode:
     states: tuple[StateVar, ...]
     receptors: tuple[str, ...]
     program: Program | None = None
+    model: Model | None = field(default=None, compare=False)
     streams: Mapping[str, str] = field(default_factory=dict)
     tables: Mapping[str, Table] = field(default_factory=dict)
     poisson: Mapping[str, PoissonTable] = field(default_factory=dict)

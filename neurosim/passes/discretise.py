@@ -17,7 +17,7 @@ import numpy as np
 from neurosim.errors import EquationError, ParameterError
 from neurosim.ir import expr as ex
 from neurosim.ir.expr import Expr
-from neurosim.ir.graph import Graph, PoissonTable, PopulationNode, StateVar, System
+from neurosim.ir.graph import Graph, Model, PoissonTable, PopulationNode, StateVar, System
 from neurosim.ir.interp import evaluate
 from neurosim.ir.lower import edge_program, emit
 from neurosim.ir.ops import DETECT, INPUT, INTEGRATE, REACT
@@ -179,6 +179,7 @@ class _Step:
             self.pop,
             system=None,
             program=program,
+            model=Model(self.system, self.pop.params),
             params=params,
             states=tuple(states),
             poisson=self.poisson,

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from neurosim.errors import UnsupportedError
+from neurosim.errors import DivergedError, UnsupportedError
 from neurosim.ir.graph import Graph
 from neurosim.ir.ops import OPS
 
@@ -111,8 +111,8 @@ class Backend(ABC):
                 where,
             )
 
-    def estimate(self, graph: Graph) -> int:
-        """Return about how many bytes building and running the graph takes."""
+    def estimate(self, graph: Graph, threads: int | None = None) -> int:
+        """Return about how many bytes the graph takes, built and run on so many threads (None: its own choice)."""
         edges = sum(p.rule.expected(sum(s.size for s in p.pre), sum(s.size for s in p.post)) for p in graph.projections)
         return int(64 * edges + 2000 * graph.size)
 
@@ -128,3 +128,32 @@ class Backend(ABC):
 def recorded(graph: Graph, population: str) -> bool:
     """Tell whether a population's spikes are asked for."""
     return any(p.target == population and p.variable in ("spikes", "rate") for p in graph.probes)
+
+
+def diverged(graph: Graph, population: str, variable: str, neuron: int, step: int) -> DivergedError:
+    """Return the error for a state variable that left the finite numbers.
+
+    Parameters
+    ----------
+    graph : Graph
+        What is run.
+    population, variable : str
+        The first population, in order, and the first of its variables that holds such a value.
+    neuron : int
+        The first neuron that does, counted from 0 within the population.
+    step : int
+        Steps done, the one that made it included.
+    """
+    return DivergedError(
+        f"{variable} of neuron {neuron} in population '{population}' is no finite number any more at t = "
+        f"{step * graph.dt * 1e3:.6g} ms: use a smaller dt, another method, or smaller weights",
+        graph.population(population).where,
+    )
+
+
+def overflowed(graph: Graph, step: int) -> DivergedError:
+    """Return the error for a sum of weights, arriving in a step, that is no exact number any more."""
+    return DivergedError(
+        f"a sum of weights exceeded 2^53 units of its receptor's grid before t = {step * graph.dt * 1e3:.6g} ms: "
+        "use smaller weights or fewer inputs"
+    )

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from neurosim.backends.base import Backend, Drained, Engine, Options, recorded
-from neurosim.errors import DivergedError
+from neurosim.backends.base import Backend, Drained, Engine, Options, diverged, overflowed, recorded
 from neurosim.ir.edges import iter_edges
 from neurosim.ir.graph import Graph, PopulationNode, Schedule, Table
 from neurosim.ir.interp import call, evaluate
@@ -98,7 +97,7 @@ class ReferenceEngine(Engine):
         for _ in range(steps):
             slot = self.ring[self.n % self.slots]
             if np.any(np.abs(slot) > self.limit):
-                raise DivergedError(overflowed(self.n * self.graph.dt))
+                raise overflowed(self.graph, self.n)
             spiking = []
             for pop in self.graph.populations:
                 spikes = self._step(pop, slot)
@@ -176,9 +175,7 @@ class ReferenceEngine(Engine):
             for var, values in state.items():
                 bad = np.flatnonzero(~np.isfinite(values))
                 if len(bad):
-                    raise DivergedError(
-                        diverged(pop, var, int(bad[0]), self.n * self.graph.dt), self.graph.population(pop).where
-                    )
+                    raise diverged(self.graph, pop, var, int(bad[0]), self.n)
 
     def drain(self) -> Drained:
         """Hand over spikes and samples."""
@@ -208,22 +205,6 @@ class ReferenceEngine(Engine):
     def state(self, population: str) -> dict[str, np.ndarray]:
         """Return a copy of the state variables."""
         return {k: v.copy() for k, v in self.states[population].items()}
-
-
-def diverged(pop: str, var: str, neuron: int, t: float) -> str:
-    """Return the sentence for a state variable that left the finite numbers."""
-    return (
-        f"{var} of neuron {neuron} in population '{pop}' is no finite number any more at t = {t * 1e3:.6g} ms: "
-        "use a smaller dt, another method, or smaller weights"
-    )
-
-
-def overflowed(t: float) -> str:
-    """Return the sentence for a sum of weights that is no exact number any more."""
-    return (
-        f"a sum of weights exceeded 2^53 units of its receptor's grid before t = {t * 1e3:.6g} ms: "
-        "use smaller weights or fewer inputs"
-    )
 
 
 def table_row(table: Table, n: int) -> Any:

@@ -109,11 +109,18 @@ def suggest(name: str, known: Iterable[str]) -> str:
 
 
 def origin(error: BaseException) -> str | None:
-    """Return ``file:line`` of the innermost frame outside neurosim that an exception passed through, or None."""
+    """Return ``file:line`` of the user's innermost line that an exception passed through, or None.
+
+    Frames of neurosim, of the standard library, of installed packages and of generated code are not the user's.
+    """
+    import sysconfig  # an error is rare, and `import neurosim` shall not wait for it
+
+    others = (_PACKAGE_ROOT, *_MAPPED_ROOTS, *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib")))
     found, trace = None, error.__traceback__
     while trace is not None:
         path = trace.tb_frame.f_code.co_filename
-        if not any(path.startswith(root + os.sep) for root in (_PACKAGE_ROOT, *_MAPPED_ROOTS)):
+        inside = path.startswith(("<frozen", "<string>", *(root + os.sep for root in others)))
+        if not inside and not {"site-packages", "dist-packages"} & set(path.replace("\\", "/").split("/")):
             found = f"{path}:{trace.tb_lineno}"
         trace = trace.tb_next
     return found

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import scipy.linalg
 from hypothesis import given
 from hypothesis import strategies as st
+from net_kit import DT, build, spikes, traces
+from net_kit import population_refused as refused
 
 import neurosim as ns
 from neurosim.compile import compile_network
@@ -16,42 +16,6 @@ from neurosim.errors import EquationError, ParameterError
 from neurosim.ir.random import poisson_thresholds
 from neurosim.lang.components import Cell, Current, Drive, Receptor, TimedArray
 from neurosim.units import Hz, ms
-
-HERE = Path(__file__).name
-DT = 0.1
-
-
-def build(cell: Cell, n: int = 1, dt=DT * ms, **more) -> ns.Network:
-    net = ns.Network(dt=dt, seed=5)
-    net.population("p", n, cell, **more)
-    return net
-
-
-def traces(net: ns.Network, steps: int, *variables: str) -> list[np.ndarray]:
-    """Run on the reference and return [steps + 1, n] of each variable, the initial values first."""
-    pop = net["p"]
-    for var in variables:
-        net.record(pop, var)
-    net.record(pop, "spikes")
-    first = compile_network(net, after="units").populations[0]
-    result = net.run(steps * net.dt * 1e3 * ms, backend="reference")
-    assert result.provenance.n_steps == steps
-    return [np.vstack([np.broadcast_to(first.state(v).init, (pop.n,)), result.state["p"][v].values]) for v in variables]
-
-
-def spikes(net: ns.Network, steps: int) -> list[tuple[int, int]]:
-    for pop in net.populations.values():
-        net.record(pop, "spikes")
-    found = net.run(steps * net.dt * 1e3 * ms, backend="reference").spikes["p"]
-    return list(zip(found.steps.tolist(), found.ids.tolist(), strict=True))
-
-
-def refused(kind, make) -> str:
-    with pytest.raises(kind) as caught:
-        make()
-    assert caught.value.where is not None and HERE in caught.value.where, caught.value
-    return caught.value.message
-
 
 # -- discretise: exact integration ---------------------------------------------------------------------------------
 
@@ -232,6 +196,22 @@ def test_equations_that_cannot_be_discretised(cell, message):
 )
 def test_numbers_that_cannot_be_discretised(cell, message):
     assert refused(ParameterError, lambda: compile_network(build(cell))) == message
+
+
+def test_a_refractory_period_that_single_precision_cannot_count():
+    """A float32 that holds 2^24 + 1 does not exist: a countdown from beyond 2^24 would stand still."""
+    assert np.float32(2**25) - np.float32(1) == np.float32(2**25)
+    cell = Cell("v[n+1] = v", threshold="v > 1", refractory="t_r", t_r=2**24 * DT * ms)
+    for precision in ("single", "double"):
+        graph = compile_network(build(cell), precision=precision)
+        assert graph.populations[0].params["_refractory_steps"] == 2**24
+    for longer in ((2**24 + 1) * DT * ms, [1, (2**24 + 1) * DT] * ms):
+        net = build(cell(t_r=longer), 2)
+        assert np.max(compile_network(net).populations[0].params["_refractory_steps"]) == 2**24 + 1
+        assert refused(ParameterError, lambda n=net: compile_network(n, precision="single")) == (
+            "the refractory period of population 'p' is 16777217 steps, and single precision counts no more than "
+            "2^24 = 16777216 one by one (1677.72 s at this dt): use precision='double', or shorten it"
+        )
 
 
 # -- discretise: clamping, jumps, updates, events ------------------------------------------------------------------

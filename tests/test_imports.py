@@ -31,6 +31,7 @@ ARROWS["run"] = ARROWS["compile"] | {"compile", "registry", "recording", "analys
 ARROWS[""] = ARROWS["run"] | {"run"}
 ARROWS["cli"] = ARROWS[""] | {""}
 ARROWS["__main__"] = {"cli"}
+ARROWS["conformance"] = ARROWS["cli"] | {"neurosim.models", "neurosim.backends.base", "neurosim.backends.native"}
 # The same for the folders that hang off the side; their own parts are named in full.
 SIDE = {
     "neurosim.models": {"", "errors", "units", "params", "ir", "lang"},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from pathlib import Path
 
+import net_kit
 import numpy as np
 import pytest
 from hypothesis import given
@@ -62,12 +63,7 @@ def net() -> ns.Network:
 
 
 def refused(make, kind=DimensionError):
-    """Return the message, and check that it names this file."""
-    with pytest.raises(kind) as caught:
-        make()
-    assert caught.value.where is not None, caught.value.message
-    assert HERE in caught.value.where
-    return caught.value.message
+    return net_kit.refused(kind, make)
 
 
 # -- inference -----------------------------------------------------------------------------------------------------

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from net_kit import CELL, DELTA, ONE, SYN, network, refused
 
 import neurosim as ns
 from neurosim.compile import compile_network
@@ -22,38 +21,6 @@ from neurosim.errors import (
 from neurosim.lang.components import Cell, Current, Drive, Receptor
 from neurosim.params import Param
 from neurosim.units import Hz, ms, mV, um
-
-HERE = Path(__file__).name
-DELTA = Receptor(event="v += w")
-SYN = Receptor("dx/dt = -x/tau", event="x += w", output="x", tau=5 * ms)
-CELL = Cell(
-    "dv/dt = (v_rest - v + i)/tau",
-    threshold="v >= v_th",
-    reset="v = v_rest",
-    tau=10 * ms,
-    v_rest=0 * mV,
-    v_th=10 * mV,
-    receptors={"exc": SYN, "inh": SYN(tau=10 * ms)},
-    name="Mine",
-)
-ONE = CELL(receptors={"exc": SYN})
-
-
-def network(**sizes) -> ns.Network:
-    net = ns.Network(dt=0.1 * ms, seed=3)
-    for name, n in sizes.items():
-        net.population(name, n, ONE)
-    return net
-
-
-def refused(kind, make) -> str:
-    """Return the message, and check that the error names this file."""
-    with pytest.raises(kind) as caught:
-        make()
-    assert caught.value.where is not None, caught.value.message
-    assert HERE in caught.value.where, caught.value
-    return caught.value.message
-
 
 # -- populations ---------------------------------------------------------------------------------------------------
 
@@ -421,7 +388,7 @@ def test_receptors_that_do_not_fit_the_cell(receptor, message):
 
 
 def test_a_cell_that_does_not_read_its_port():
-    cell = Cell("dv/dt = -v/tau", tau=1 * ms, receptors={"e": SYN})
+    cell = Cell("dv/dt = -v/tau", tau=1 * ms, receptors={"e": SYN(tau=5 * ms)})
     assert refused(EquationError, lambda: network().population("p", 1, cell)) == (
         "receptor 'e' feeds the port 'i', but no equation of Cell of population 'p' reads it"
     )

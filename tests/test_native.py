@@ -16,16 +16,18 @@ from unittest import mock
 
 import numpy as np
 import pytest
-import random_networks as rn
 
 import neurosim as ns
+import neurosim.conformance.random_networks as rn
 from neurosim.backends.base import Options
 from neurosim.backends.native import cache, layout
 from neurosim.backends.native import tables as K
+from neurosim.backends.native.backend import NativeBackend
 from neurosim.backends.native.engine import NativeEngine
 from neurosim.backends.native.printer import arguments, module_source, shape_of
 from neurosim.compile import compile_network
 from neurosim.errors import ConnectivityError, DivergedError, ResourceError
+from neurosim.ir.edges import iter_edges
 from neurosim.ir.functions import FUNCTIONS
 from neurosim.models import IF, PoissonInput, PulseCurrent, SpikeSource
 from neurosim.units import Hz, ms, mV
@@ -215,6 +217,23 @@ def test_delays_far_apart_do_not_share_rows() -> None:
     same(net, 1, 1000, [333] * 3 + [1])
 
 
+@pytest.mark.parametrize(
+    "delay", [ns.normal(5 * ms, 0.1 * ms), ns.normal(5 * ms, 0.1 * ms, lo=DT), "4.5*ms + 0.2*ms*sin(i)"]
+)
+@pytest.mark.parametrize(("edges", "kind"), [(20, K.RING_SHARED), (300, K.DUE16_SHARED)])
+def test_threads_meet_as_seldom_as_the_delays_allow(delay: Any, edges: int, kind: int) -> None:
+    net = ns.Network(dt=DT, seed=3)
+    cells = net.population("cells", 130, QUIET(limit=0.6), init={"x": ns.uniform(0.0, 1.0)})
+    net.connect(cells, cells, rule=ns.FixedInDegree(edges), weight=10 / edges, delay=delay)
+    engine = NativeEngine(compile_network(net), Options(threads=2))
+    least = min(int(np.min(e.delay)) for e in iter_edges(engine.graph, engine.graph.projections[0]))
+    assert least > 40 and engine.window == least
+    assert {int(row[K.B_CLASS]) for d in engine.edge_tables for row in d.blocks} == {kind}
+    assert max(int(row[K.B_NDELAY]) for d in engine.edge_tables for row in d.blocks) < 20
+    engine.close()
+    assert sum(same(net, 2, 150).counts.values()) > 130
+
+
 def test_two_grids_on_one_receptor() -> None:
     net = ns.Network(dt=DT, seed=3)
     a = net.population("a", 70, QUIET, init={"x": ns.uniform(0.0, 1.2)})
@@ -388,7 +407,14 @@ def test_the_key_covers_what_is_called() -> None:
         Path, "read_text", lambda p, **kw: text + "# edited" if p.name == "kernels.py" else read(p, **kw)
     ):
         keys.add(cache.key(module_source(shapes, "double", classes), "run", spec))
-    assert len(keys) == 3
+    entry = cache._entry
+    with mock.patch.object(cache, "_entry", lambda *a: entry(*a) + "  # edited"):
+        keys.add(cache.key(module_source(shapes, "double", classes), "run", spec))
+    with mock.patch.dict(os.environ, NUMBA_OPT="1"):
+        cache._machine.cache_clear()
+        keys.add(cache.key(module_source(shapes, "double", classes), "run", spec))
+    cache._machine.cache_clear()
+    assert len(keys) == 5
     escape = ns.Cell("dx/dt = -exp(x)*x/tau", threshold="x > 1", method="euler", tau=1 * ms)
     net = ns.Network(dt=DT)
     net.population("p", 1, escape)
@@ -416,6 +442,52 @@ def test_divergence_names_population_and_neuron() -> None:
         said.append(e.value.where)
         assert e.value.result.provenance.status == "diverged"  # type: ignore[attr-defined]
     assert said[0] == said[1] is not None
+
+
+def endings(net: ns.Network, **options: Any) -> list[tuple[Any, ...]]:
+    """Return how a network's runs end: on the reference, then on native with stretches of 1, 7, 1000 steps."""
+    graph, found = compile_network(net, **options), []
+    runs = [("reference", 1, 1000), *(("native", threads, stretch) for threads in (1, 2) for stretch in (1, 7, 1000))]
+    for backend, threads, stretch in runs:
+        engine = rn.build(graph, backend, threads)
+        with pytest.raises(DivergedError) as e:
+            for _ in range(1000):
+                engine.advance(stretch)
+        out = engine.drain()
+        kept = [[a.tolist() for a in pair] for pair in (*out.spikes.values(), *(s for s in out.samples if s))]
+        found.append((e.value.message, e.value.where, engine.n, kept, out.counts))
+        engine.close()
+    return found
+
+
+@pytest.mark.parametrize("precision", ["double", "single"])
+def test_divergence_is_seen_in_its_step(precision: str) -> None:
+    """A program that gets back from an infinity to a number, so that only a look at every step sees it."""
+    net = ns.Network(dt=DT, seed=1)
+    back = ns.Cell("x[n+1] = where(x >= 1e300, 0*x0, x*x)", threshold="x > 10", x0=1.0, name="Back")
+    net.population("calm", 200, QUIET)
+    wild = net.population("wild", 300, back, init={"x": [1.0] * 150 + [3.0] + [1.0] * 100 + [2.0, 3.0] + [1.0] * 47})
+    net.connect(wild, net["calm"], rule=ns.FixedInDegree(3), weight=2.0, delay=9 * DT)
+    net.record([wild, net["calm"]], "spikes")
+    net.record(wild[140:260], "x", every=3 * DT)
+    first, *others = endings(net, precision=precision)
+    assert first[0].startswith("x of neuron 150 in population 'wild' is no finite number any more at t = ")
+    assert first[2] > 5 and first[3][1][0], "some spikes are kept"
+    assert all(other == first for other in others)
+
+
+def test_a_sum_beyond_the_grid_is_seen_in_its_step() -> None:
+    net = ns.Network(dt=DT, seed=1)
+    source = net.population("source", 50, SpikeSource([np.array([0.5, 1.3]) * ms] * 50))
+    cells = net.population("cells", 200, QUIET)
+    ends = np.random.default_rng(1).integers(0, 50, 8400), np.full(8400, 170)
+    net.connect(source, cells, rule=ns.EdgeList(*ends), weight=0.999, delay=3 * DT)
+    net.record([source, cells], "spikes")
+    net.record(cells[160:180], "x")
+    first, *others = endings(net)
+    assert first[0].startswith("a sum of weights exceeded 2^53 units of its receptor's grid before t = 0.8 ms")
+    assert first[2] == 8
+    assert all(other == first for other in others)
 
 
 @pytest.mark.parametrize("targets", [1, 1000])
@@ -512,6 +584,26 @@ def test_estimate_of_memory(kind: str) -> None:
     assert done.returncode == 0, done.stderr
     real, estimate = map(int, done.stdout.split())
     assert estimate / 1.5 < real < estimate * 1.5, f"{real:,} bytes, estimated as {estimate:,}"
+
+
+def test_the_estimate_counts_the_logs_and_every_thread() -> None:
+    def network(delay: int, rows: int) -> ns.Network:
+        net = ns.Network(dt=DT, seed=1)
+        cells = net.population("cells", 6400, QUIET)
+        net.connect(cells, cells, rule=ns.FixedInDegree(5), weight=0.2, delay=delay * DT)
+        net.stimulate(cells, PoissonInput(ns.TimedArray(np.linspace(1.0, 2.0, rows) * Hz, DT), weight=0.1))
+        return net
+
+    def estimate(delay: int, rows: int, threads: int) -> int:
+        return NativeBackend().estimate(compile_network(network(delay, rows)), threads)
+
+    # a step more of history is an entry a neuron in the logs, and a row of the table of where steps begin
+    assert estimate(1100, 10, 1) - estimate(100, 10, 1) == 1000 * (4 * 6400 + 2 * 8)
+    assert estimate(100, 1010, 2) - estimate(100, 10, 2) == 2 * 8 * 1000
+    engine = NativeEngine(compile_network(network(1100, 10)), Options(threads=2))
+    arrays = (engine.logs, engine.segments, engine.parts[0].inbox, engine.parts[1].inbox)
+    assert estimate(1100, 10, 2) > sum(a.nbytes for a in arrays) > engine.logs.nbytes > 4 * 1100 * 6400
+    engine.close()
 
 
 def test_a_network_that_does_not_fit() -> None:

@@ -6,9 +6,10 @@ import os
 from typing import Any
 
 import pytest
-import random_networks as rn
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
+
+import neurosim.conformance.random_networks as rn
 
 FULL = os.environ.get("NEUROSIM_FULL", "") not in ("", "0")
 
@@ -29,8 +30,8 @@ class Drawn:
 @given(seed=st.none() | st.integers(0, 2**32), data=st.data())
 @settings(max_examples=13 if FULL else 5, suppress_health_check=list(HealthCheck), print_blob=True)
 def test_native_is_the_reference(number: int, seed: int | None, data: Any) -> None:
-    case = rn.draw(Drawn(data) if seed is None else rn.Seeded(seed), rn.family(number))
-    sizes, rules = [p.size for p in case.graph.populations], [p.rule.describe() for p in case.graph.projections]
-    note(f"{sizes} neurons, threads {case.threads}, {case.stretches}, {rules}")
-    problem, _ = rn.check(case)
+    network = rn.draw(Drawn(data) if seed is None else rn.Seeded(seed), rn.family(number))
+    sizes, rules = [p.size for p in network.graph.populations], [p.rule.describe() for p in network.graph.projections]
+    note(f"{sizes} neurons, threads {network.threads}, {network.stretches}, {rules}")
+    problem, _ = rn.check(network)
     assert not problem, problem

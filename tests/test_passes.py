@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from net_kit import build, traces
+from net_kit import population_refused as refused
 
 import neurosim as ns
 from neurosim.compile import compile_network
@@ -19,42 +19,6 @@ from neurosim.lang.components import Cell, Current, Drive, Receptor, TimedArray
 from neurosim.passes.fold import fold
 from neurosim.passes.order import grid
 from neurosim.units import Hz, ms
-
-HERE = Path(__file__).name
-DT = 0.1
-
-
-def build(cell: Cell, n: int = 1, dt=DT * ms, **more) -> ns.Network:
-    net = ns.Network(dt=dt, seed=5)
-    net.population("p", n, cell, **more)
-    return net
-
-
-def traces(net: ns.Network, steps: int, *variables: str) -> list[np.ndarray]:
-    """Run on the reference and return [steps + 1, n] of each variable, the initial values first."""
-    pop = net["p"]
-    for var in variables:
-        net.record(pop, var)
-    net.record(pop, "spikes")
-    first = compile_network(net, after="units").populations[0]
-    result = net.run(steps * net.dt * 1e3 * ms, backend="reference")
-    assert result.provenance.n_steps == steps
-    return [np.vstack([np.broadcast_to(first.state(v).init, (pop.n,)), result.state["p"][v].values]) for v in variables]
-
-
-def spikes(net: ns.Network, steps: int) -> list[tuple[int, int]]:
-    for pop in net.populations.values():
-        net.record(pop, "spikes")
-    found = net.run(steps * net.dt * 1e3 * ms, backend="reference").spikes["p"]
-    return list(zip(found.steps.tolist(), found.ids.tolist(), strict=True))
-
-
-def refused(kind, make) -> str:
-    with pytest.raises(kind) as caught:
-        make()
-    assert caught.value.where is not None and HERE in caught.value.where, caught.value
-    return caught.value.message
-
 
 # -- expand --------------------------------------------------------------------------------------------------------
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import constructs
 import doc_blocks
 import pytest
 
 from neurosim.compile import compile_network
+from neurosim.conformance import constructs
 from neurosim.registry import BACKENDS, load_backend
 from neurosim.units import ms
 

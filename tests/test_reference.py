@@ -1,4 +1,4 @@
-"""The reference interpreter: its engine's own duties. What its steps mean is shown by tests/conformance/cases.py."""
+"""The reference interpreter: its engine's own duties. What its steps mean is shown by neurosim/conformance/cases."""
 
 from __future__ import annotations
 

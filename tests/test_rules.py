@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 
 import neurosim as ns
 from neurosim.errors import ConnectivityError, EquationError, UnknownNameError
-from neurosim.ir import rules
 from neurosim.ir.program import Builder, Program
 from neurosim.ir.random import Draws
 from neurosim.ir.rules import (
@@ -31,8 +30,12 @@ from neurosim.ir.rules import (
     OneToOne,
     Rule,
     Where,
+    base,
     batched,
+    degree,
     from_matrix,
+    pairwise,
+    total,
 )
 from neurosim.units import ms
 
@@ -96,8 +99,9 @@ def test_pieces_do_not_matter(rule, monkeypatch):
     want = edges(rule, context(60, 60, same=True, **LOCATED))
     assert len(want[0]) <= rule.expected(60, 60) * 1.3 + 20
     for chunk, block in ((7, 1 << 16), (100, 37), (61, 1000)):
-        monkeypatch.setattr(rules, "_BLOCK", block)
-        monkeypatch.setattr(rules._pairs, "__defaults__", (block,))
+        for module in (base, pairwise, degree, total):
+            monkeypatch.setattr(module, "BLOCK", block)
+        monkeypatch.setattr(base.pairs_of, "__defaults__", (block,))
         ctx = context(60, 60, same=True, chunk=chunk, **LOCATED)
         got = edges(rule, ctx)
         assert np.array_equal(got[0], want[0]) and np.array_equal(got[1], want[1])
@@ -243,9 +247,9 @@ def test_both_ways_of_drawing_a_set_agree(monkeypatch):
     for k, autapses in ((5, True), (5, False), (40, True), (40, False)):
         rule = FixedInDegree(k, autapses, multapses=False)
         want = edges(rule, context(100, 90, same=True))
-        monkeypatch.setattr(rules, "_DENSE", 0)
+        monkeypatch.setattr(degree, "_DENSE", 0)
         assert np.array_equal(edges(rule, context(100, 90, same=True)), want)
-        monkeypatch.setattr(rules, "_DENSE", 16)
+        monkeypatch.setattr(degree, "_DENSE", 16)
 
 
 def test_sets_of_all_but_the_neuron_itself():

@@ -19,12 +19,12 @@ class NativeBackend(Backend):
     threads = True
     summary = "compiled loops (numba), multi-threaded; the default"
 
-    def estimate(self, graph: Graph) -> int:
-        """Return about how many bytes building and running take: edges as they are stored, a chunk in the making."""
+    def estimate(self, graph: Graph, threads: int | None = None) -> int:
+        """Return about how many bytes building and running take on so many threads."""
         from neurosim.backends.native.engine import default_threads
-        from neurosim.backends.native.layout import footprint
+        from neurosim.backends.native.memory import estimate
 
-        return footprint(graph, default_threads(graph)) + 1500 * graph.size
+        return estimate(graph, threads or default_threads(graph))
 
     def build(self, graph: Graph, options: Options) -> Engine:
         """Build rows and state, and compile or load the programs."""

@@ -9,53 +9,25 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from neurosim.backends.native.philox import philox_words
+
 
 @njit(error_model="numpy", inline="always")
 def philox_fill(key0, key1, first, steps, out):
     """Write out[s, 4 b + w]: word w of block ``first + b`` at ``steps[s]``."""
-    low, s32 = np.uint64(0xFFFFFFFF), np.uint64(32)
-    m0, m1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
-    w0, w1 = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
     for s in range(out.shape[0]):
-        n = np.uint64(steps[s])
         for b in range(out.shape[1] // 4):
-            counter = np.uint64(first) + np.uint64(b)
-            c0, c1 = counter & low, counter >> s32
-            c2, c3 = n & low, n >> s32
-            k0, k1 = np.uint64(key0), np.uint64(key1)
-            for _ in range(10):
-                p0 = m0 * c0
-                p1 = m1 * c2
-                c0, c1, c2, c3 = ((p1 >> s32) ^ c1 ^ k0) & low, p1 & low, ((p0 >> s32) ^ c3 ^ k1) & low, p0 & low
-                k0 = (k0 + w0) & low
-                k1 = (k1 + w1) & low
-            out[s, 4 * b] = np.uint32(c0)
-            out[s, 4 * b + 1] = np.uint32(c1)
-            out[s, 4 * b + 2] = np.uint32(c2)
-            out[s, 4 * b + 3] = np.uint32(c3)
+            out[s, 4 * b], out[s, 4 * b + 1], out[s, 4 * b + 2], out[s, 4 * b + 3] = philox_words(
+                key0, key1, np.uint64(first) + np.uint64(b), steps[s]
+            )
     return 0
 
 
 @njit(error_model="numpy", inline="always")
 def philox_at(key0, key1, block, steps, out):
     """Write out[k]: the four words of ``block[k]`` at ``steps[k]``."""
-    low, s32 = np.uint64(0xFFFFFFFF), np.uint64(32)
-    m0, m1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
-    w0, w1 = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
     for b in range(out.shape[0]):
-        c0, c1 = np.uint64(block[b]) & low, np.uint64(block[b]) >> s32
-        c2, c3 = np.uint64(steps[b]) & low, np.uint64(steps[b]) >> s32
-        k0, k1 = np.uint64(key0), np.uint64(key1)
-        for _ in range(10):
-            p0 = m0 * c0
-            p1 = m1 * c2
-            c0, c1, c2, c3 = ((p1 >> s32) ^ c1 ^ k0) & low, p1 & low, ((p0 >> s32) ^ c3 ^ k1) & low, p0 & low
-            k0 = (k0 + w0) & low
-            k1 = (k1 + w1) & low
-        out[b, 0] = np.uint32(c0)
-        out[b, 1] = np.uint32(c1)
-        out[b, 2] = np.uint32(c2)
-        out[b, 3] = np.uint32(c3)
+        out[b, 0], out[b, 1], out[b, 2], out[b, 3] = philox_words(key0, key1, block[b], steps[b])
     return 0
 
 

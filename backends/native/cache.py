@@ -73,17 +73,26 @@ def size() -> int:
 
 @cache
 def _machine() -> str:
-    """Return what besides the source decides about the code: versions and the processor."""
+    """Return what besides the text decides about the code: versions, the processor, and numba's settings.
+
+    numba reads its settings from variables of the environment and from a file in the working directory. All of them
+    count: which ones change the code is numba's affair.
+    """
     import llvmlite.binding as llvm
 
     versions = [metadata.version(p) for p in ("numba", "llvmlite")]
     cpu = f"{llvm.get_host_cpu_name()} {llvm.get_host_cpu_features().flatten()}"
-    return "\0".join((str(FORMAT), *versions, platform.platform(), cpu))
+    settings = sorted(f"{name}={value}" for name, value in os.environ.items() if name.startswith("NUMBA_"))
+    try:
+        settings.append(Path(".numba_config.yaml").read_text(encoding="utf-8", errors="replace"))
+    except OSError:
+        pass
+    return "\0".join((str(FORMAT), *versions, platform.platform(), cpu, *settings))
 
 
 def key(source: str, name: str, spec: Spec) -> str:
-    """Return the hash of a printed module, the versions that compile it, and the processor."""
-    parts = (_machine(), name, ",".join(spec), _bridge(), source)
+    """Return the hash of the whole text that is compiled, the versions and settings that compile it, the processor."""
+    parts = (_machine(), name, ",".join(spec), _text(source, name, spec))
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 
@@ -190,15 +199,20 @@ def _entry(name: str, spec: Spec, body: str) -> str:
 
 def _compile(source: str, name: str, hashed: str, spec: Spec) -> tuple[str, bytes]:
     """Compile a kernel with numba; return the symbol of its entry, and the object code."""
+    space: dict[str, Any] = {"__name__": f"_neurosim_{name}_{hashed}"}
+    code = compile(_text(source, name, spec), f"<{name} {hashed}>", "exec")
+    exec(code, space)  # text that was printed here, never a user's
+    (result,) = space["_entry"].overloads.values()
+    return result.fndesc.llvm_func_name, bytes(result.library._get_compiled_object())
+
+
+def _text(source: str, name: str, spec: Spec) -> str:
+    """Put together what is compiled: views of memory, the printed module, the entry point."""
     arrays = sorted({argument.split()[-1] for argument in spec if ":" in argument})
     source, _, body = source.partition(BODY)
     views = "\n".join(f"view_{kind.replace(':', '_')} = VIEWS['{kind}']" for kind in arrays)
     text = "\n\n".join([_bridge(), views, source, _entry(name, spec, body)])
-    text = text.replace("from __future__ import annotations\n", "")
-    space: dict[str, Any] = {"__name__": f"_neurosim_{name}_{hashed}"}
-    exec(compile(text, f"<{name} {hashed}>", "exec"), space)  # text that was printed here, never a user's
-    (result,) = space["_entry"].overloads.values()
-    return result.fndesc.llvm_func_name, bytes(result.library._get_compiled_object())
+    return text.replace("from __future__ import annotations\n", "")
 
 
 @cache

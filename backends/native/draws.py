@@ -22,7 +22,7 @@ _tally: dict[str, int] = {}
 
 @cache
 def _build_source(name: str) -> tuple[str, str, tuple[str, ...]]:
-    text = [Path(__file__).with_name("build_kernels.py").read_text(encoding="utf-8")]
+    text = [Path(__file__).with_name(f"{part}.py").read_text(encoding="utf-8") for part in ("philox", "build_kernels")]
     spec = tables.BUILD_ENTRIES.get(name)
     if spec is None:  # place_edges by the types it writes
         _, target, weight = name.split("_")

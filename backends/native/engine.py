@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from neurosim.backends.base import Drained, Engine, Options, recorded
+from neurosim.backends.base import Drained, Engine, Options, diverged, overflowed, recorded
+from neurosim.backends.native import memory
 from neurosim.backends.native import tables as K
 from neurosim.backends.native.cache import load
 from neurosim.backends.native.layout import deliveries, most_arrivals, share
 from neurosim.backends.native.printer import Shape, arguments, module_source, scalar_values, shape_of
-from neurosim.errors import DivergedError
 from neurosim.ir.graph import Graph, PopulationNode
 from neurosim.ir.random import stream_key
 
@@ -57,6 +57,8 @@ class NativeEngine(Engine):
         self._parts()
         self._logs()
         self._probes()
+        # finite numbers may leave single precision; a variable that no step stores is looked at once
+        self.unseen = any(not np.isfinite(v).all() for p in graph.populations for v in self.state(p.name).values())
         self.pool = ThreadPoolExecutor(self.threads - 1) if self.threads > 1 else None
         self.timings = {
             "build": time.perf_counter() - start - self.compile_wall,
@@ -93,22 +95,22 @@ class NativeEngine(Engine):
                 else:
                     own = d.delays[row[K.B_DELAY_AT] : row[K.B_DELAY_AT] + row[K.B_NDELAY]]
                     shortest, longest = min(shortest, int(own[0])), max(longest, int(own[-1]))
-        self.window = min(shortest, 64)
+        self.window = memory.window(shortest)
         self.slots = max(1, ring)
-        self.history = longest + 2 * self.window + 2
+        self.history = memory.history(longest, self.window)
 
     def _parts(self) -> None:
         """Fill every thread's state, scalars, keys and time arrays."""
         self.parts = [_Part(self, k) for k in range(self.threads)]
-        self.control = np.zeros(64, dtype=np.int64)
+        self.control = np.zeros(K.CONTROL_WORDS, dtype=np.int64)
 
     def _logs(self) -> None:
         biggest = max(sum((hi - lo) * K.TILE for lo, hi in s.tiles) for s in self.shares)
         self.need = biggest * self.window  # a window's worst case
-        # what the past may hold, a window, and room for the spikes of many quiet steps
-        self.logs = np.zeros((self.threads, biggest * self.history + 2 * self.need + (1 << 18)), dtype=np.int32)
+        length = memory.log_length(biggest, self.history, self.window)
+        self.logs = np.zeros((self.threads, length), dtype=np.int32)
         columns = len(self.graph.populations) + 1
-        self.stretch = max(self.window, min(20_000, (16 << 20) // (8 * columns)))
+        self.stretch = memory.stretch(len(self.graph.populations), self.window)
         self.segments = np.zeros((self.threads, self.history + self.stretch, columns), dtype=np.int64)
 
     def _probes(self) -> None:
@@ -129,16 +131,22 @@ class NativeEngine(Engine):
     # -- stepping -----------------------------------------------------------------------------------------------
 
     def advance(self, steps: int) -> None:
-        """Simulate that many steps."""
+        """Simulate that many steps.
+
+        Raises
+        ------
+        DivergedError
+            As the reference does, at the same step. What was recorded until then can be drained; nothing can follow,
+            since some threads are some steps ahead.
+        """
         start = time.perf_counter()
         last = self.n + steps
         while self.n < last:
-            stop = min(last, self.n + self.stretch)
+            stop = min(last, self.n + (1 if self.unseen else self.stretch))
             if self.sample_bytes:
                 stop = min(stop, self.n + max(1, int(SAMPLE_BYTES / self.sample_bytes)))
             self._run(stop)
         self.timings["simulate"] += time.perf_counter() - start
-        self._finite()
 
     def _run(self, stop: int) -> None:
         """Run all threads from the present step to ``stop``, or as far as the logs reach; collect what they wrote."""
@@ -148,10 +156,10 @@ class NativeEngine(Engine):
         jobs = []
         if self.pool is not None:
             jobs = [self.pool.submit(self._thread, k, first, stop, out, records[k]) for k in range(1, self.threads)]
-        reached = self._thread(0, first, stop, out, records[0])
-        for job in jobs:
-            job.result()
-        self.n = reached
+        reached = [self._thread(0, first, stop, out, records[0])]
+        reached += [job.result() for job in jobs]
+        bad = [k for k, part in enumerate(self.parts) if part.status[K.OVERFLOWED] or part.status[K.DIVERGED]]
+        self.n = min(reached[k] for k in bad or [0])
         for k, (offset, width, rows) in at.items():
             every = self.graph.probes[k].every
             taken = self.n // every - first // every
@@ -160,12 +168,14 @@ class NativeEngine(Engine):
                 values = out[offset : offset + rows * width].reshape(rows, width)[:taken].astype(np.float64)
                 self.samples[k].append((steps, values))
         self._collect(first)
-        for part in self.parts:
-            if part.status[0]:
-                raise DivergedError(
-                    f"a sum of weights exceeded 2^53 units of its receptor's grid before t = "
-                    f"{self.n * self.graph.dt * 1e3:.6g} ms: use smaller weights or fewer inputs"
-                )
+        first_bad = [k for k in bad if reached[k] == self.n]
+        # a step ends with its variables, and the next begins with its sums
+        diverged_parts = [self.parts[k] for k in first_bad if not self.parts[k].status[K.OVERFLOWED]]
+        if self.unseen and not bad:
+            self.unseen, diverged_parts = False, self.parts
+        self._finite(diverged_parts)
+        if first_bad:
+            raise overflowed(self.graph, self.n)
 
     def _thread(self, k: int, first: int, stop: int, out: np.ndarray, records: np.ndarray) -> int:
         try:
@@ -301,16 +311,15 @@ class NativeEngine(Engine):
             self.pool.shutdown()
             self.pool = None
 
-    def _finite(self) -> None:
-        for pop in self.graph.populations:
-            for var, values in self.state(pop.name).items():
-                if not np.isfinite(values).all():
-                    neuron = int(np.flatnonzero(~np.isfinite(values))[0])
-                    raise DivergedError(
-                        f"{var} of neuron {neuron} in population '{pop.name}' is no finite number any more at t = "
-                        f"{self.n * self.graph.dt * 1e3:.6g} ms: use a smaller dt, another method, or smaller weights",
-                        pop.where,
-                    )
+    def _finite(self, parts: list[_Part]) -> None:
+        """Raise for the first state variable, in the reference's order, that left the finite numbers in these parts."""
+        for p, pop in enumerate(self.graph.populations):
+            pieces = [part.state(p) for part in parts]
+            for i, var in enumerate(pop.states):
+                for part, piece in zip(parts, pieces, strict=True):
+                    bad = np.flatnonzero(~np.isfinite(piece[i][: part.pops[p, K.VALID]]))
+                    if len(bad):
+                        raise diverged(self.graph, pop.name, var.name, int(part.pops[p, K.FIRST] + bad[0]), self.n)
 
 
 class _Part:
@@ -319,7 +328,7 @@ class _Part:
     def __init__(self, engine: NativeEngine, tid: int) -> None:
         graph, self.share, self.engine = engine.graph, engine.shares[tid], engine
         share, dtype = self.share, engine.dtype
-        self.status = np.zeros(8, dtype=np.int64)
+        self.status = np.zeros(K.STATUS_WORDS, dtype=np.int64)
         self.spike, self.words = np.zeros(K.TILE, np.uint8), np.zeros(K.TILE, np.uint32)
         self.counts = np.zeros(K.TILE, np.int32)
         self.pops = np.zeros((len(graph.populations), 11), dtype=np.int64)
@@ -347,19 +356,21 @@ class _Part:
                 plan = pop.schedules["spikes"]
                 mine = (plan.neurons >= first) & (plan.neurons < hi * K.TILE)
                 start = sum(len(x) for x in scheduled)
+                # L_START, L_END, L_PERIOD, L_LENGTH
                 keys += [start, start + int(mine.sum()), plan.period, int(mine.sum())]
                 scheduled += [plan.steps[mine].astype(np.int64), plan.neurons[mine].astype(np.int64) - first]
             for op, attr in shape.draws:
                 key = stream_key(graph.seed, pop.streams[attr])
-                entry = [int(key[0]), int(key[1]), 0, 0]
+                entry = [int(key[0]), int(key[1]), 0, 0]  # D_KEY0, D_KEY1, D_THRESHOLDS, D_COUNT
                 if op == "poisson":
                     table = pop.poisson[attr].thresholds
-                    entry[2:] = [sum(len(x) for x in thresholds), table.shape[1]]
+                    entry[K.D_THRESHOLDS :] = [sum(len(x) for x in thresholds), table.shape[1]]
                     thresholds.append(table.reshape(-1))
                 keys += entry
             row[K.TABLES] = len(keys)
             for name, wide in shape.tables:
                 table = pop.tables[name]
+                # T_VALUES, T_EVERY, T_ROWS, T_REPEAT
                 keys += [sum(len(x) for x in tabled), table.every, len(table.values), int(table.repeat)]
                 tabled += [table.values.reshape(-1), np.zeros(K.TILE if wide else 0)]
             block = self._fill(pop, shape, lo, hi, dtype)

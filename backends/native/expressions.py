@@ -70,6 +70,13 @@ def _view(integer: str, dtype: str) -> str:
     return f"{INT[dtype]}({integer}).view({FLOAT[dtype]})"
 
 
+def beyond(odd: str, x: str, dtype: str) -> str:
+    """Return the text that keeps ``odd`` and makes it negative if x is no finite number."""
+    exponent = (2 * BIAS[dtype] + 1) << FRACTION[dtype]
+    carried = f"({_bits(x, dtype)} & {exponent}) + {1 << FRACTION[dtype]}"
+    return f"{INT[dtype]}({odd} | {INT[dtype]}({carried}))"
+
+
 def _pow2(a: Sequence[str], attr: Any, t: str) -> str:
     magic = literal(1.5 * 2.0 ** FRACTION[t], t)  # adding it leaves the integer in the low bits
     return _view(f"({_bits(f'{a[0]} + {magic}', t)} + {BIAS[t]}) << {FRACTION[t]}", t)

@@ -17,6 +17,7 @@ from numba.core import cgutils
 from numba.core.typing.templates import signature
 from numba.extending import intrinsic
 
+from neurosim.backends.native.philox import philox_words
 from neurosim.backends.native.tables import ABORT, ARRIVED, GENERATION, SPIN, TILE
 
 
@@ -83,27 +84,12 @@ def barrier(control, threads):
 
 @njit(error_model="numpy")
 def philox_tile(key0, key1, block, step, out):
-    """Write the words of 16 consecutive blocks (64 neurons) at a step: Philox 4x32-10."""
-    low = np.uint64(0xFFFFFFFF)
-    s = np.uint64(32)
-    m0, m1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
-    w0, w1 = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
-    first, n = np.uint64(block), np.uint64(step)
+    """Write the words of 16 consecutive blocks (64 neurons) at a step."""
+    first = np.uint64(block)
     for b in range(16):
-        counter = first + np.uint64(b)
-        c0, c1 = counter & low, counter >> s
-        c2, c3 = n & low, n >> s
-        k0, k1 = np.uint64(key0), np.uint64(key1)
-        for _ in range(10):
-            p0 = m0 * c0
-            p1 = m1 * c2
-            c0, c1, c2, c3 = ((p1 >> s) ^ c1 ^ k0) & low, p1 & low, ((p0 >> s) ^ c3 ^ k1) & low, p0 & low
-            k0 = (k0 + w0) & low
-            k1 = (k1 + w1) & low
-        out[4 * b] = np.uint32(c0)
-        out[4 * b + 1] = np.uint32(c1)
-        out[4 * b + 2] = np.uint32(c2)
-        out[4 * b + 3] = np.uint32(c3)
+        out[4 * b], out[4 * b + 1], out[4 * b + 2], out[4 * b + 3] = philox_words(
+            key0, key1, first + np.uint64(b), step
+        )
 
 
 @njit(error_model="numpy")

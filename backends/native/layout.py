@@ -21,7 +21,7 @@ from neurosim.errors import ConnectivityError
 from neurosim.ir.distributions import Draw, bound
 from neurosim.ir.edges import Edges, iter_edges
 from neurosim.ir.graph import Graph, ProjectionNode
-from neurosim.ir.program import Program
+from neurosim.ir.random import Draws
 from neurosim.ir.rules import EdgeList, Rule
 
 LEAST_RUN = 6.0
@@ -71,7 +71,6 @@ class Delivery:
     weight64: np.ndarray
     shared: np.ndarray
     edges: int
-    indegree: dict[tuple[int, str], int]
 
 
 def share(graph: Graph, tid: int, threads: int) -> Share:
@@ -94,16 +93,24 @@ def share(graph: Graph, tid: int, threads: int) -> Share:
     return Share(tiles, inbox, max(at, K.TILE), place)
 
 
+class _Lowest(Draws):
+    """A stream of the lowest numbers that can be drawn."""
+
+    def _words(self, start: int, count: int, steps: np.ndarray) -> np.ndarray:
+        return np.zeros((len(steps), count), dtype=np.uint32)
+
+
 def delay_range(graph: Graph, projection: ProjectionNode) -> tuple[int, int]:
     """Return the smallest and largest delay that a projection can have, in steps."""
     if projection.delay_steps is not None:
         return projection.delay_steps, projection.delay_steps
     delay = projection.delay
     if isinstance(delay, Draw):
-        low = 0.0 if delay.lo is None else delay.lo
-        high = bound(delay) or 0.0
+        # a value rises with its uniform number; the functions do so only up to their last bits, hence the slack
+        least = float(delay.sample(_Lowest(graph.seed, ""), 0, 1)[0])
+        low, high = least - abs(least) * 2.0**-39, bound(delay) or 0.0
         if delay.kind == "uniform":
-            low, high = max(low, delay.a), min(high, delay.b)
+            high = min(high, delay.b)
         return max(1, int(np.rint(low / graph.dt))), max(1, int(np.rint(high / graph.dt)))
     if isinstance(delay, np.ndarray):
         steps = np.rint(delay / graph.dt)
@@ -122,24 +129,6 @@ def scattered(projection: ProjectionNode, low: int, high: int, threads: int) -> 
     n_pre, n_post = sum(s.size for s in projection.pre), sum(s.size for s in projection.post)
     run = projection.rule.expected(n_pre, n_post) / max(1, n_pre) / (high - low + 1) / threads
     return high > low and run < LEAST_RUN
-
-
-def footprint(graph: Graph, threads: int) -> int:
-    """Return about how many bytes the edges take: as they are stored, the starts of rows, a piece in the making."""
-    stored = rows = making = 0.0
-    for p in graph.projections:
-        n_pre, n_post = sum(s.size for s in p.pre), sum(s.size for s in p.post)
-        edges = p.rule.expected(n_pre, n_post)
-        low, high = (1, 1) if isinstance(p.delay, Program) else delay_range(graph, p)
-        ring = scattered(p, low, high, threads)
-        narrow = (
-            not ring and sum(pop.size for pop in graph.populations if p.receptor in pop.receptors) < 65536 * threads
-        )
-        weight = 0 if isinstance(p.weight, float) else 8 if graph.weight_bits > 24 else 4
-        stored += edges * (weight + (2 if narrow else 6 if ring else 4))
-        rows += 24 * threads * sum(graph.population(s.population).size for s in p.pre) * (1 if ring else high - low + 1)
-        making = max(making, min(edges, CHUNK) * (40 + (36 if weight else 0) + (20 if high > low else 0)))
-    return int(1.02 * stored + rows + making)
 
 
 def blocks_of(graph: Graph, threads: int) -> list[Block]:
@@ -171,7 +160,7 @@ def most_arrivals(rule: Rule, n_pre: int, n_post: int) -> float:
     if isinstance(rule, EdgeList):
         return float(np.bincount(rule.post).max(initial=0))
     mean = rule.expected(n_pre, n_post) / max(1, n_post)
-    if type(rule).__module__ != EdgeList.__module__:
+    if not type(rule).__module__.startswith("neurosim.ir.rules."):
         return mean * n_post  # a user's rule may favour one target
     return mean + 10.0 * mean**0.5 + 100.0
 
@@ -194,6 +183,7 @@ def deliveries(graph: Graph, shares: list[Share]) -> list[Delivery]:
     offsets = list(graph.offsets().values())
     counts: list[list[np.ndarray]] = []  # [block][thread]
     spans: list[list[np.ndarray]] = []
+    kept: list[Block] = []
     with ThreadPoolExecutor(threads) as pool:
         for block in blocks:
             sources = graph.populations[block.population].size
@@ -221,8 +211,11 @@ def deliveries(graph: Graph, shares: list[Share]) -> list[Delivery]:
                         range(threads),
                     )
                 )
-            counts.append(count)
-            spans.append(span)
+            if _trim(block, count, sources):
+                kept.append(block)
+                counts.append(count)
+                spans.append(span)
+        blocks = kept
         out = [_allocate(graph, blocks, [c[k] for c in counts], [s[k] for s in spans]) for k in range(threads)]
         del counts
         for b, block in enumerate(blocks):
@@ -244,7 +237,25 @@ def deliveries(graph: Graph, shares: list[Share]) -> list[Delivery]:
                         lambda k, a=args, n=b, r=block.receptor: out[k].place(n, a, shares[k].place[r]), range(threads)
                     )
                 )
-    return [o.done() for o in out]
+    return [o.delivery for o in out]
+
+
+def _trim(block: Block, count: list[np.ndarray], sources: int) -> bool:
+    """Narrow the delays of a block, and its counts, to those that occur; tell whether it has any edge.
+
+    The shortest delay decides how many steps the threads go without meeting, and each delay costs a start per row.
+    """
+    if block.ring:
+        return any(c.any() for c in count)
+    occur = np.flatnonzero(sum(c.reshape(sources, -1).sum(axis=0) for c in count))
+    if not len(occur):
+        return False
+    first, last = int(occur[0]), int(occur[-1])
+    if last - first < block.highest - block.lowest:
+        for k, c in enumerate(count):
+            count[k] = c.reshape(sources, -1)[:, first : last + 1].reshape(-1)
+        block.lowest, block.highest = block.lowest + first, block.lowest + last
+    return True
 
 
 class _Rows:
@@ -278,10 +289,6 @@ class _Rows:
             d.delay16 if ring else NO_DELAY,
             int(d.blocks[b, K.B_BASE]) if ring else 0,
         )
-
-    def done(self) -> Delivery:
-        """Return the finished arrays."""
-        return self.delivery
 
 
 def _allocate(graph: Graph, blocks: list[Block], counts: list[np.ndarray], spans: list[np.ndarray]) -> _Rows:
@@ -344,6 +351,5 @@ def _allocate(graph: Graph, blocks: list[Block], counts: list[np.ndarray], spans
         np.empty(max(2, size["w64"]), np.float64),
         shared,
         sum(int(c.sum()) for c in counts),
-        {},
     )
     return _Rows(delivery, cursors)

@@ -17,7 +17,7 @@ import numpy as np
 
 from neurosim.backends.native import tables
 from neurosim.backends.native.cache import BODY
-from neurosim.backends.native.expressions import FLOAT, expression, function_sources, literal
+from neurosim.backends.native.expressions import FLOAT, INT, beyond, expression, function_sources, literal
 from neurosim.ir.graph import PopulationNode
 from neurosim.ir.ops import FUNCTIONS
 from neurosim.ir.program import Program
@@ -93,9 +93,7 @@ def shape_of(pop: PopulationNode, checked: bool) -> Shape:
     used = program.uses("param")
     draws = tuple(
         (ins.op, ins.attr)
-        for ins in dict.fromkeys(
-            i for i in program.instrs if i.op in ("uniform", "normal", "poisson", "poisson_of", "word")
-        )
+        for ins in dict.fromkeys(i for i in program.instrs if i.op in ("uniform", "normal", "poisson", "poisson_of"))
     )
     return Shape(
         program=program,
@@ -123,7 +121,7 @@ def module_source(shapes: list[Shape], precision: str, classes: frozenset[int]) 
         {ins.op for s in shapes for ins in s.program.instrs if ins.op in FUNCTIONS}
         | ({"ndtri"} if any(op == "normal" for s in shapes for op, _ in s.draws) else set())
     )
-    parts = [Path(__file__).with_name(name).read_text(encoding="utf-8") for name in ("tables.py", "kernels.py")]
+    parts = [Path(__file__).with_name(f"{p}.py").read_text(encoding="utf-8") for p in ("tables", "philox", "kernels")]
     names = sorted(n for n in vars(tables) if n.isupper() and isinstance(vars(tables)[n], int))
     parts.append(f"from neurosim.backends.native.tables import {', '.join(names)}")
     if any(op == "poisson_of" for s in shapes for op, _ in s.draws):
@@ -199,7 +197,7 @@ class _Body:
                 text = self.at(f"s:{ins.attr}")
             elif op == "inbox":
                 text = self.at(f"i:{ins.attr}")
-            elif op in ("uniform", "normal", "poisson", "poisson_of", "word"):
+            elif op in ("uniform", "normal", "poisson", "poisson_of"):
                 text = self.at(f"d:{op}:{ins.attr}")
             elif op == "step":
                 texts.append("n")
@@ -240,11 +238,22 @@ def _arguments(shape: Shape) -> str:
 
 
 def _tile(number: int, shape: Shape, dtype: str) -> str:
-    """Print the loop over one tile, and, where a draw needs it, the loop that computes its mean."""
+    """Print the loop over one tile, and, where a draw needs it, the loop that computes its mean.
+
+    The tile returns a negative number if a sum of what it stores for one neuron is no finite number, as it is if one of
+    them is none: then all bits of its exponent are set, and one more carries into the sign. Whoever calls looks closer.
+    """
     body = _Body(shape, dtype)
-    lines, _ = body.lines()
-    text = [f'@njit(error_model="numpy")\ndef tile{number}({_arguments(shape)}):', f"    for k in range({TILE}):"]
+    lines, texts = body.lines()
+    text = [
+        f'@njit(error_model="numpy")\ndef tile{number}({_arguments(shape)}):',
+        f"    odd = {INT[dtype]}(0)",
+        f"    for k in range({TILE}):",
+    ]
     text += [f"        {line}" for line in lines] or ["        pass"]
+    stored = [texts[k] for k in shape.program.stores().values()]
+    text += [f"        odd = {beyond('odd', ' + '.join(stored), dtype)}"] if stored else []
+    text += ["    return odd"]
     late = _late(shape.program)
     for ins in shape.program.instrs:
         if ins.op == "poisson_of":
@@ -276,10 +285,10 @@ def _update(number: int, shape: Shape, dtype: str) -> str:
         *scalars,
     ]
     for i, (_, wide) in enumerate(shape.tables):
-        entry = f"pop[TABLES] + {4 * i}"
-        out += [f"    row{i} = table_row(n, keys[{entry} + 1], keys[{entry} + 2], keys[{entry} + 3])"]
+        at = f"keys[pop[TABLES] + {tables.ENTRY * i}"
+        out += [f"    row{i} = table_row(n, {at} + T_EVERY], {at} + T_ROWS], {at} + T_REPEAT])"]
         if not wide:
-            out += [f"    t{i} = {cast}(tabled[keys[{entry}] + row{i}])"]
+            out += [f"    t{i} = {cast}(tabled[{at} + T_VALUES] + row{i}])"]
     if shape.scheduled:
         out += [_SCHEDULE]
     if shape.only_scheduled:
@@ -306,14 +315,14 @@ def _update(number: int, shape: Shape, dtype: str) -> str:
             out += [
                 f"        for k in range({TILE}):",
                 f"            if abs(inside[k]) > scalars[pop[SCALARS] + {len(shape.scalars) + i}]:",
-                "                status[0] = 1",
+                "                status[OVERFLOWED] = 1",
             ]
         out += [f"        for k in range({TILE}):", "            inside[k] = 0.0"]
     for i, (name, wide) in enumerate(shape.tables):
         if wide:
             row = body.row[f"t:{name}"] * TILE
             out += [
-                f"        source = keys[pop[TABLES] + {4 * i}] + row{i} * pop[SIZE] + index",
+                f"        source = keys[pop[TABLES] + {tables.ENTRY * i} + T_VALUES] + row{i} * pop[SIZE] + index",
                 f"        now = tabled[source : source + {TILE}]",
                 f"        for k in range({TILE}):",
                 f"            f0[{row} + k] = {cast}(now[k])",
@@ -322,26 +331,24 @@ def _update(number: int, shape: Shape, dtype: str) -> str:
     poisson = 0
     for i, (op, attr) in enumerate(shape.draws):
         row = body.row[f"d:{op}:{attr}"] * TILE
-        entry = f"pop[KEYS] + {4 * (i + shape.scheduled)}"
-        out += [f"        philox_tile(keys[{entry}], keys[{entry} + 1], index // 4, n, words)"]
+        at = f"keys[pop[KEYS] + {tables.ENTRY * (i + shape.scheduled)}"
+        out += [f"        philox_tile({at} + D_KEY0], {at} + D_KEY1], index // 4, n, words)"]
         if op == "poisson":
             if shape.poisson[poisson]:
                 names = [name for name in body.row if name.startswith("n:")]
                 number_row = body.row[names[own]] * TILE
                 out += [
                     f"        own_row = f0[{number_row} : {number_row + TILE}]",
-                    f"        poisson_rows(words, thresholds, keys[{entry} + 2], keys[{entry} + 3], own_row, counts)",
+                    f"        poisson_rows(words, thresholds, {at} + D_THRESHOLDS], {at} + D_COUNT], own_row, counts)",
                 ]
                 own += 1
             else:
-                out += [f"        poisson_tile(words, thresholds, keys[{entry} + 2], keys[{entry} + 3], counts)"]
+                out += [f"        poisson_tile(words, thresholds, {at} + D_THRESHOLDS], {at} + D_COUNT], counts)"]
             poisson += 1
             out += [f"        for k in range({TILE}):", f"            f0[{row} + k] = {cast}(counts[k])"]
         elif op == "poisson_of":
             call = _arguments(shape).replace("f, spike", "f0, spike", 1)
             out += [f"        mean{number}_{i}({call}, words)"]
-        elif op == "word":
-            out += [f"        for k in range({TILE}):", f"            f0[{row} + k] = {cast}(words[k])"]
         else:
             uniform = (
                 "(np.float64(words[k]) + 0.5) * 2.3283064365386963e-10"
@@ -354,7 +361,18 @@ def _update(number: int, shape: Shape, dtype: str) -> str:
                 f"            u = {uniform}",
                 f"            f0[{row} + k] = {value}",
             ]
-    out += [f"        tile{number}({_arguments(shape).replace('f, spike', 'f0, spike', 1)})"]
+    call = f"tile{number}({_arguments(shape).replace('f, spike', 'f0, spike', 1)})"
+    if shape.program.stores():
+        out += [
+            f"        if {call} < 0:",  # a place beyond the last neuron may leave the finite numbers: it does not count
+            f"            for k in range(min({TILE}, pop[VALID] - tile * {TILE})):",
+            *(
+                f"                status[DIVERGED] |= np.int64(not np.isfinite(f0[{body.row[f's:{v}'] * TILE} + k]))"
+                for v in sorted(shape.program.stores())
+            ),
+        ]
+    else:
+        out += [f"        {call}"]
     if shape.spikes:
         out += [_SCAN]
     out += ["    return at"]
@@ -368,8 +386,9 @@ _SCAN = f"""        for g in range({TILE // 8}):
                         log[at] = np.int32(pop[NUMBER] + tile * {TILE} + k)
                         at += 1"""
 
-_SCHEDULE = """    # keys: start and end of this thread's list in `scheduled` ([steps | neurons]), its period
-    lo, hi, period, half = keys[pop[KEYS]], keys[pop[KEYS] + 1], keys[pop[KEYS] + 2], keys[pop[KEYS] + 3]
+_SCHEDULE = """    # this thread's list in `scheduled` is [steps | neurons]
+    lo, hi = keys[pop[KEYS] + L_START], keys[pop[KEYS] + L_END]
+    period, half = keys[pop[KEYS] + L_PERIOD], keys[pop[KEYS] + L_LENGTH]
     when = n % period if period > 0 else n
     a, b = lo, hi
     while a < b:
@@ -467,7 +486,9 @@ def deliver_ring(threads, m, slots, origin, inbox, width, blocks, rows, target32
 def _loop(shapes: list[Shape], ring: bool) -> str:
     """Print the kernel's body: step one thread's neurons from ``first`` to ``last``; return the step reached.
 
-    It is less than ``last`` if a log is full.
+    It is less than ``last`` if a log is full, or if a number went bad: the step whose arrivals left their grid, or the
+    step after the one that left a state variable without a finite number. A thread that sees this does no further step;
+    the others stop where all meet next, up to a window later.
     """
     branches = []
     for k in range(len(shapes)):
@@ -480,16 +501,16 @@ def _loop(shapes: list[Shape], ring: bool) -> str:
         [
             "    log = logs[tid]",
             "    at = segments[tid, first - 1 - origin, pops.shape[0]]",
-            "    scattered = status[1]",
+            "    scattered = status[SCATTERED]",
             "    turn = 0",
             "    for n in range(first, last):",
             "        if n == first or n % window == 0:",
             "            turn += 1",
             "            if log.shape[0] - at < need:",
-            "                atomic_add(control, FULL + 8 * (turn & 1), 1)",
+            "                atomic_add(control, STOP + APART * (turn & 1), 1)",
             "            barrier(control, threads)",
-            "            if atomic_load(control, FULL + 8 * (turn & 1)) != 0 or atomic_load(control, ABORT) != 0:",
-            "                status[1] = scattered",
+            "            if atomic_load(control, STOP + APART * (turn & 1)) != 0 or atomic_load(control, ABORT) != 0:",
+            "                status[SCATTERED] = scattered",
             "                return n",
             *(
                 [
@@ -511,8 +532,12 @@ def _loop(shapes: list[Shape], ring: bool) -> str:
             *branches,
             "        segments[tid, h, pops.shape[0]] = at",
             "        sample(n, f, records, where, out)",
+            "        if status[OVERFLOWED] != 0 or status[DIVERGED] != 0:",
+            "            atomic_add(control, STOP + APART * ((turn + 1) & 1), 1)",
+            "            barrier(control, threads)",
+            "            return n if status[OVERFLOWED] != 0 else n + 1",
             "    barrier(control, threads)",
-            "    status[1] = scattered",
+            "    status[SCATTERED] = scattered",
             "    return last",
         ]
     )

@@ -8,13 +8,29 @@ TILE = 64
 SPIN = 2000
 """How often a waiting thread looks before it offers its core to others."""
 
-# control words, a cache line apart
-ARRIVED, GENERATION, FULL, ABORT = 0, 8, 16, 32
+# words that all threads of an engine share, a cache line apart; STOP has one for each parity of a meeting's number,
+# since a thread may ask for the next meeting's while another has not yet read this one's
+APART = 8
+ARRIVED, GENERATION, STOP, ABORT = 0, APART, 2 * APART, 4 * APART
+CONTROL_WORDS = 5 * APART
+
+# words of one thread: whether a sum of weights left its grid, whether a state variable left the finite numbers, and up
+# to which step spikes have been scattered into the ring
+OVERFLOWED, DIVERGED, SCATTERED = range(3)
+STATUS_WORDS = 8  # a cache line
 
 # columns of the table of populations, one row per population and thread: program, tiles, index of the first neuron,
 # size of the population, then where its state, scalars, inboxes, keys and time arrays start, the global id of the first
 # neuron, and how many of the tiles' places hold a neuron
 KIND, TILES, FIRST, SIZE, STATE, SCALARS, INBOX, KEYS, TABLES, NUMBER, VALID = range(11)
+
+# words of an entry in the table of keys; a population has one for each list of spikes (where this thread's part starts
+# and ends, its period, its length), each draw (the stream's key, where the thresholds of a Poisson draw start, how many
+# a row has), each time array (where its values start, the steps that a row holds, the rows, whether they repeat)
+ENTRY = 4
+L_START, L_END, L_PERIOD, L_LENGTH = range(ENTRY)
+D_KEY0, D_KEY1, D_THRESHOLDS, D_COUNT = range(ENTRY)
+T_VALUES, T_EVERY, T_ROWS, T_REPEAT = range(ENTRY)
 
 # columns of the table of blocks, one row per block and thread
 B_POP, B_CLASS, B_FIRST, B_ROWS, B_ROW_AT, B_NDELAY, B_DELAY_AT, B_BASE, B_WEIGHT_AT, B_COLUMNS = range(10)

@@ -198,8 +198,7 @@ def _delay(
     if len(steps) and (not np.all(np.isfinite(steps)) or steps.min() < 1):
         raise ConnectivityError(
             f"a delay of projection '{projection.name}' is {steps.min():g} steps; the smallest is 1: bound the "
-            f"distribution "
-            f"with lo={graph.dt * 1e3:g}*ms",
+            f"distribution with lo={graph.dt * 1e3:g}*ms",
             projection.where,
         )
     if len(steps) and steps.max() > MAX_DELAY:

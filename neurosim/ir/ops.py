@@ -30,13 +30,12 @@ inbox      0 f leaf      what arrived at a receptor in this step (a sum on the r
 step       0 i leaf      the number n of the step
 time       0 f leaf      n * dt, in seconds
 index      0 i leaf      the neuron's index in its population
+scheduled  0 b leaf      whether the spike list in attr holds this neuron in this step
 arg        0 f leaf      an argument of a function's body
-word       0 i random    32 random bits of the stream in attr for this neuron and step
-uniform    0 f random    (word + 1/2) / 2^32, in (0, 1)
+uniform    0 f random    (w + 1/2) / 2^32, in (0, 1); w: 32 random bits of the stream in attr, for this neuron and step
 normal     0 f random    ndtri of that uniform number: mean 0, variance 1
 poisson    0 f random    Poisson count by inversion; thresholds tabulated for a constant mean
 poisson_of 1 f random    Poisson count by inversion; the mean is computed in the step
-scheduled  0 b random    whether the spike list in attr holds this neuron in this step
 add        2 = float     a + b
 sub        2 = float     a - b
 mul        2 = float     a * b

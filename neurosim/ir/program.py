@@ -152,9 +152,4 @@ class Builder:
         return Program(tuple(kept), None if result is None else number[result])
 
 
-def reads(program: Program) -> set[str]:
-    """Return the state variables a program loads."""
-    return {ins.attr for ins in program.instrs if ins.op == "load"}
-
-
-__all__ = ["Builder", "Instr", "Program", "reads"]
+__all__ = ["Builder", "Instr", "Program"]

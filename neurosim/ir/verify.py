@@ -43,7 +43,7 @@ def _programs(pop: PopulationNode) -> Iterator[str]:
             yield f"%{k}: no spike list '{ins.attr}'"
         if ins.op == "poisson" and ins.attr not in pop.poisson:
             yield f"%{k}: no Poisson table '{ins.attr}'"
-        if ins.op in ("uniform", "normal", "word", "poisson", "poisson_of") and ins.attr not in pop.streams:
+        if ins.op in ("uniform", "normal", "poisson", "poisson_of") and ins.attr not in pop.streams:
             yield f"%{k}: no stream '{ins.attr}'"
         if ins.op == "store":
             if ins.attr in stored:

@@ -30,6 +30,9 @@ from neurosim.passes.propagators import propagators
 COUNTDOWN, ABOVE = "_refractory", "_above"
 """State variables made here: steps left of the refractory period; whether the threshold was met in the last step."""
 
+COUNTED_IN_SINGLE = 1 << 24
+"""Whole numbers up to this one are exact in single precision; the countdown is held in the precision of the run."""
+
 MAX_POISSON_ROWS = 256
 """Up to so many different rates in one drive are tabulated; more are inverted step by step."""
 
@@ -170,9 +173,8 @@ class _Step:
         for key, value in params.items():
             if not np.all(np.isfinite(value)):
                 raise ParameterError(
-                    f"a constant of population '{self.pop.name}' ({key}) is not finite: a parameter that "
-                    f"something is divided by "
-                    "is 0, or a value is beyond the range of numbers",
+                    f"a constant of population '{self.pop.name}' ({key}) is not finite: a parameter that something is "
+                    "divided by is 0, or a value is beyond the range of numbers",
                     self.pop.where,
                 )
         return with_(
@@ -265,8 +267,17 @@ class _Step:
         if not np.all(np.isfinite(seconds)) or np.min(seconds) < 0:
             raise ParameterError(f"{what} must not be negative, got {np.min(seconds) * 1e3:.6g} ms", self.pop.where)
         if np.ndim(seconds) == 0:
-            return float(whole_steps(float(seconds), self.graph.dt, what, self.pop.where))
-        return np.rint(np.asarray(seconds) / self.graph.dt)
+            steps: Any = float(whole_steps(float(seconds), self.graph.dt, what, self.pop.where))
+        else:
+            steps = np.rint(np.asarray(seconds) / self.graph.dt)
+        if self.graph.precision == "single" and np.max(steps, initial=0.0) > COUNTED_IN_SINGLE:
+            raise ParameterError(
+                f"{what} is {np.max(steps):.0f} steps, and single precision counts no more than 2^24 = "
+                f"{COUNTED_IN_SINGLE} one by one ({COUNTED_IN_SINGLE * self.graph.dt:.6g} s at this dt): use "
+                "precision='double', or shorten it",
+                self.pop.where,
+            )
+        return steps
 
     def update(self, var: str) -> int:
         """Append the discrete update of a variable (once), after those whose new values it reads."""
@@ -274,8 +285,7 @@ class _Step:
             if not self.integrated:
                 raise EquationError(
                     f"a differential equation of population '{self.pop.name}' reads {var}[n+1], which comes out "
-                    f"of the same "
-                    f"integration: read {var}, or make the reader a discrete update",
+                    f"of the same integration: read {var}, or make the reader a discrete update",
                     self.pop.where,
                 )
             return self.new[var]
@@ -308,8 +318,7 @@ class _Step:
         if rest and method == "exact":
             raise EquationError(
                 f"population '{self.pop.name}' cannot be integrated exactly: the equation of {', '.join(rest)} "
-                f"is not "
-                "linear with constant coefficients; use method='exponential_euler', 'rk2', 'rk4' or 'euler'",
+                "is not linear with constant coefficients; use method='exponential_euler', 'rk2', 'rk4' or 'euler'",
                 self.pop.where,
             )
         if exact:
@@ -431,8 +440,7 @@ class _Step:
         if split is None:
             raise EquationError(
                 f"d{var}/dt of population '{self.pop.name}' is not linear in {var}, so exponential Euler does "
-                f"not apply; "
-                "use method='rk4', 'rk2' or 'euler'",
+                "not apply; use method='rk4', 'rk2' or 'euler'",
                 self.pop.where,
             )
         a = split[0].get(var, ex.ZERO)

@@ -1,93 +1,90 @@
-"""Every case on every backend; and what holds for each of them: the same network, the same spikes."""
+"""The conformance suite on our own backends, and what holds of the list of cases itself.
+
+NEUROSIM_CONFORMANCE_BACKENDS names other backends, as in ``native,brian2:mode=cython``.
+"""
 
 from __future__ import annotations
 
 import os
 import re
-import tomllib
 from pathlib import Path
 
 import numpy as np
 import pytest
-from cases import CASES, Case, balanced
 
-from neurosim.errors import UnsupportedError
-from neurosim.registry import load_backend, missing
+from neurosim.comparison.pairs import parse_side
+from neurosim.conformance.cases import BY_NAME, CASES
+from neurosim.conformance.judge import Target
+from neurosim.conformance.kit import SUBJECTS
+from neurosim.conformance.networks import balanced
+from neurosim.conformance.test_backend import test_case as test_case
+from neurosim.conformance.test_backend import test_construct as test_construct
+from neurosim.conformance.test_backend import test_random_network as test_random_network
+from neurosim.conformance.test_backend import test_same_spikes_in_every_run as test_same_spikes_in_every_run
+from neurosim.conformance.test_backend import (
+    test_same_spikes_on_any_number_of_threads as test_same_spikes_on_any_number_of_threads,
+)
+from neurosim.conformance.test_backend import test_some_construct_runs as test_some_construct_runs
+from neurosim.registry import BACKENDS
 from neurosim.units import ms
 
-BACKENDS = (os.environ.get("NEUROSIM_CONFORMANCE_BACKENDS") or "reference,native").split(",")
-REASONS = ("no such construct", "other semantics", "not written")
+UNSUPPORTED = Path(__file__).with_name("unsupported.toml")
+MODES = {"brian2": ("mode=numpy", "mode=cython", "mode=standalone")}
+"""Backends that run in several ways; the first is the one that runs everything in the sample."""
 
-with open(Path(__file__).with_name("unsupported.toml"), "rb") as _file:
-    UNSUPPORTED = {(e["case"], e["backend"]): e["reason"] for e in tomllib.load(_file).get("unsupported", [])}
+OWN_ARITHMETIC = {"nest"}
+ENGINES = {"brian2", "nest"}
 
+FEW = {"lif_network", "poisson_drive", "conductance_psp", "linear cells, integrated exactly", "0"}
+"""What further modes run in the sample: each program takes them seconds to compile."""
 
-def run(case: Case, backend: str):
-    return case.build().run(case.duration, backend=backend, **case.options)
-
-
-@pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
-def test_case(case, backend):
-    assert missing(backend) is None, missing(backend)
-    reason = UNSUPPORTED.get((case.name, backend))
-    try:
-        result = run(case, backend)
-        case.check(result)
-    except (AssertionError, UnsupportedError):
-        if reason is None:
-            raise
-        return
-    assert reason is None, f"{case.name} passes on {backend}: take it out of unsupported.toml"
-    if backend == "reference":
-        return
-    truth = run(case, "reference")
-    for name, spikes in truth.spikes.items():
-        assert spikes.identical(result.spikes[name])
-    for name, traces in truth.state.items():
-        for variable, trace in traces.items():
-            assert trace.identical(result.state[name][variable]), (name, variable)
+SHOWN = {"linear cells, integrated exactly", "weights and delays per edge: distributions, arrays, expressions",
+         "parts and unions of populations"}  # fmt: skip
+"""Constructs that ``native`` runs in the sample; it has run what else they are made of in the cases."""
 
 
-def test_the_list_of_cases():
-    names = [c.name for c in CASES]
-    assert len(set(names)) == len(names)
-    assert all(c.sentence.endswith((".", "...")) and c.tolerance in ("E0", "E1", "R", "Q", "T") for c in CASES)
-    for (name, _), reason in UNSUPPORTED.items():
-        assert name in names, f"unsupported.toml names no case '{name}'"
-        assert reason in REASONS
+def _targets() -> list[Target]:
+    names = os.environ.get("NEUROSIM_CONFORMANCE_BACKENDS")
+    if not names:
+        names = ",".join(
+            ":".join(filter(None, (name, mode))) for name in BACKENDS if name != "null" for mode in MODES.get(name, ("",))
+        )
+    sides = [parse_side(text) for text in names.split(",")]
+    return [Target(name, dict(options), name in OWN_ARITHMETIC) for name, options in sides]
+
+
+TARGETS = _targets()
+
+
+def neurosim_marks(target: Target, kind: str, name: str) -> list[pytest.MarkDecorator]:
+    """Name the engine that a test needs, and leave to the full tier what compiles for long."""
+    marks = [pytest.mark.engine(target.backend)] if target.backend in ENGINES else []
+    mode = ":".join(f"{k}={v}" for k, v in target.options.items())
+    further = mode in MODES.get(target.backend, ())[1:]
+    left_out = (
+        (kind == "case" and BY_NAME[name].slow)
+        or (further and name not in FEW)
+        or (target.backend == "native" and kind == "construct" and name not in SHOWN)
+        or (target.backend == "native" and kind == "random")  # tests/test_native_random.py draws them anew
+    )
+    return [*marks, pytest.mark.full] if left_out else marks
+
+
+def test_the_list_of_cases() -> None:
+    assert FEW & set(BY_NAME) == {n for n in FEW if n.isidentifier()}
+    for case in CASES:
+        assert case.sentence.endswith((".", "...")), case.name
+        assert case.tolerance in ("E0", "E1", "R", "Q") and case.subject in SUBJECTS, case.name
 
 
 @pytest.mark.checkout
-def test_the_page_names_every_case_and_no_other():
+def test_the_page_names_every_case_and_no_other() -> None:
     page = Path(__file__).resolve().parents[2] / "docs" / "semantics.md"
-    text = page.read_text(encoding="utf-8")
-    named = re.findall(r"\[`(\w+)`\]", text)
-    assert set(named) == {c.name for c in CASES}
+    named = re.findall(r"\[`(\w+)`\]", page.read_text(encoding="utf-8"))
+    assert set(named) == {c.name for c in CASES if c.subject == "semantics"}
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_the_same_network_gives_the_same_spikes_twice(backend):
-    results = [balanced().run(30 * ms, backend=backend) for _ in range(2)]
-    other = balanced(seed=4).run(30 * ms, backend=backend)
-    truth = results[0] if backend == "reference" else balanced().run(30 * ms, backend="reference")
-    for name in ("exc", "inh"):
-        assert results[0].spikes[name].count > 20
-        assert results[0].spikes[name].identical(results[1].spikes[name])
-        assert results[0].spikes[name].identical(truth.spikes[name])
-        assert not results[0].spikes[name].identical(other.spikes[name])
-
-
-@pytest.mark.parametrize("backend", [b for b in BACKENDS if load_backend(b).threads])
-@pytest.mark.parametrize("threads", [1, 2, 3])
-def test_the_number_of_threads_does_not_matter(backend, threads):
-    truth = balanced().run(30 * ms, backend="reference")
-    result = balanced().run(30 * ms, backend=backend, threads=threads)
-    for name in ("exc", "inh"):
-        assert result.spikes[name].identical(truth.spikes[name])
-
-
-def test_numbers_drawn_do_not_depend_on_who_else_draws():
+def test_numbers_drawn_do_not_depend_on_who_else_draws() -> None:
     """A network with one population more has the same spikes in the others."""
     small, large = balanced(), balanced()
     large.population("more", 50, large["exc"].cell)

@@ -7,12 +7,12 @@ from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
-import random_networks as rn
+import neurosim.conformance.random_networks as rn
 
 SOURCES = [
-    "neurosim/compile.py", "neurosim/ir/*.py", "neurosim/lang/*.py", "neurosim/passes/*.py", "backends/base.py",
-    "backends/reference_backend.py", "backends/native/*.py", "models/cells/*.py", "models/inputs/*.py",
-    "models/synapses/*.py", "tests/random_networks.py",
+    "neurosim/compile.py", "neurosim/ir/**/*.py", "neurosim/lang/**/*.py", "neurosim/passes/**/*.py",
+    "backends/base.py", "backends/reference_backend.py", "backends/native/**/*.py", "models/cells/*.py",
+    "models/inputs/*.py", "models/synapses/*.py", "neurosim/conformance/random_networks/*.py",
 ]  # fmt: skip
 
 NETWORKS, TOGETHER = 500, 10

@@ -11,8 +11,9 @@ from neurosim import analysis
 from neurosim.models.networks import brunel, coba, cuba, potjans_diesmann
 from neurosim.units import ms, mV, second
 
-SOURCES = ["neurosim/ir/*.py", "neurosim/lang/*.py", "neurosim/passes/*.py", "backends/native/*.py", "models/**/*.py",
-           "neurosim/analysis/*.py", "tests/evidence/science.py"]  # fmt: skip
+SOURCES = ["neurosim/ir/*.py", "neurosim/ir/rules/*.py", "neurosim/lang/*.py", "neurosim/passes/*.py",
+           "backends/native/*.py", "models/**/*.py", "neurosim/analysis/spiketrains.py",
+           "neurosim/analysis/window.py", "tests/evidence/science.py"]  # fmt: skip
 
 # Romaro et al., Neural Comput. 33:1993 (2021): table A.1 (10 % scale), A.3 (CV, full scale)
 RATES_10 = {"L23E": 0.75, "L23I": 3.28, "L4E": 4.76, "L4I": 6.20, "L5E": 6.55, "L5I": 8.97, "L6E": 1.10, "L6I": 8.06}

@@ -11,8 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import neurosim as ns
+from neurosim.errors import NeurosimError
 from neurosim.lang.components import Cell, Receptor
 from neurosim.units import Quantity, ms
+
+SUBJECTS = ("semantics", "library", "networks")
+"""What a case is about: a sentence of docs/semantics.md, a part of the library, a network."""
 
 
 @dataclass(frozen=True)
@@ -22,17 +26,24 @@ class Case:
     Attributes
     ----------
     name, sentence : str
-        Its name, and the sentence of docs/semantics.md that it shows.
+        Its name, and the sentence that it shows.
     build : callable
         Makes the network.
     duration : Quantity
         How long it runs.
     check : callable
-        Raises AssertionError where the result is not what the sentence says.
-    tolerance : str
-        Class of docs/semantics.md; E0: the same spikes on every engine.
+        Gets the result; raises AssertionError where that is not what the sentence says. It stands on work by hand or on
+        other code than the engine's (:mod:`neurosim.conformance.oracles`).
+    tolerance : {"E0", "E1", "R", "Q", "T"}
+        Class of docs/semantics.md in which a backend has to agree with the reference; E0: the same spikes.
     options : dict
         Options of the run.
+    subject : str
+        One of :data:`SUBJECTS`.
+    slow : bool
+        Whether it takes more than seconds, so that only the full tier runs it.
+    refusal : tuple of type and str, optional
+        The error that building or running ends in, and what its message has to say; then nothing is checked.
     """
 
     name: str
@@ -42,6 +53,9 @@ class Case:
     check: Callable[[Any], None]
     tolerance: str = "E0"
     options: dict[str, Any] = field(default_factory=dict)
+    subject: str = "semantics"
+    slow: bool = False
+    refusal: tuple[type[NeurosimError], tuple[str, ...]] | None = None
 
 
 CASES: list[Case] = []
@@ -56,6 +70,20 @@ def case(sentence: str, steps: int, check: Callable[[Any], None], dt: float = DT
         return build
 
     return enter
+
+
+def refusal(sentence: str, error: type[NeurosimError], *says: str):
+    """Enter a network that is refused, on every engine, before anything runs."""
+
+    def enter(build: Callable[[], ns.Network]) -> Callable[[], ns.Network]:
+        CASES.append(Case(build.__name__, sentence, build, 10 * DT * ms, _never, refusal=(error, says)))
+        return build
+
+    return enter
+
+
+def _never(result: Any) -> None:
+    raise AssertionError("a network that has to be refused has run")
 
 
 # -- small parts ---------------------------------------------------------------------------------------------------

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from case_kit import DT, case, clock, listener, network, record, values, when
 
 import neurosim as ns
+from neurosim.conformance.kit import DT, case, clock, listener, network, record, values, when
 from neurosim.ir.distributions import Draw
 from neurosim.ir.random import Draws
 from neurosim.lang.components import Cell, Current, Receptor

@@ -1,7 +1,7 @@
 """One small network per construct of the language: the rows of README's support table, and what its words rest on.
 
-``unsupported`` of a backend says which of them it refuses; test_readme runs the others on it and on the reference, and
-every spike and every recorded value has to be the same.
+``unsupported`` of a backend says which of them it refuses; the others run on it and on the reference, and every spike
+and every recorded value has to be the same.
 """
 
 from __future__ import annotations
@@ -44,6 +44,9 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "24-bit weights": {"weight_bits": 24},
 }
 """How to run a construct, where that is what it is about."""
+
+DURATION = 20 * ms
+"""How long each of them runs."""
 
 
 def construct(name: str) -> Callable[[Callable[[], Network]], Callable[[], Network]]:
@@ -234,14 +237,3 @@ def _bits() -> Network:
     net.connect(net["p"], conductances, weight=ns.uniform(0 * nS, 2 * nS), delay=1 * ms)
     net.record(conductances, "v")
     return net
-
-
-def differences(one: Any, other: Any) -> list[str]:
-    """Return what two results disagree on, bit for bit."""
-    out = [f"spikes of {name}" for name in one.spikes if not one.spikes[name].identical(other.spikes[name])]
-    for name, traces in one.state.items():
-        out += [f"{key} of {name}" for key in traces if not traces[key].identical(other.state[name][key])]
-    for name, rate in one.population_rates.items():
-        if not np.array_equal(rate.values, other.population_rates[name].values):
-            out.append(f"rate of {name}")
-    return out

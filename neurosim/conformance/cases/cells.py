@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from case_kit import DT, HOLD, SYN, case, clock, listener, network, record, values, when
 
 import neurosim as ns
+from neurosim.conformance.kit import DT, HOLD, SYN, case, clock, listener, network, record, values, when
 from neurosim.lang.components import Cell, Current, Receptor, TimedArray
 from neurosim.models import SpikeSource
 from neurosim.units import ms

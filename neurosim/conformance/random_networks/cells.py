@@ -1,0 +1,288 @@
+"""Cells, receptors and stimuli of random networks, and the families that combine them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+import neurosim as ns
+from neurosim.conformance.random_networks.dice import Dice
+from neurosim.models import (
+    IF,
+    LIF,
+    AdEx,
+    AlphaConductance,
+    AlphaCurrent,
+    ArrayCurrent,
+    CubaLIF,
+    DCInput,
+    DeltaCurrent,
+    ExpConductance,
+    ExpCurrent,
+    HodgkinHuxley,
+    Izhikevich,
+    OUNoise,
+    PoissonInput,
+    PoissonSource,
+    PulseCurrent,
+    SineCurrent,
+    SpikeSource,
+    StepCurrent,
+    WhiteNoise,
+)
+from neurosim.units import Hz, ms, mV, nS, pA
+
+
+@dataclass
+class Made:
+    """One population's cell: initial values, stimuli (and whether a part of the population gets one), weights."""
+
+    cell: Any
+    init: dict[str, Any] = field(default_factory=dict)
+    stimuli: list[tuple[Any, bool]] = field(default_factory=list)
+    weights: dict[str, tuple[float, str]] = field(default_factory=dict)
+    """Receptor -> (typical weight, its unit)."""
+    variables: tuple[str, ...] = ()
+
+
+# -- cells --------------------------------------------------------------------------------------------------------
+
+
+def _refractory(d: Dice, dt: Any) -> Any:
+    return d.pick((0, 1, 3, 20, 50)) * dt
+
+
+def lif(d: Dice, n: int, dt: Any) -> Made:
+    """Integrated exactly, all neurons alike."""
+    cell = LIF(tau_m=d.number(5, 30) * ms, v_rest=-65 * mV, v_reset=-60 * mV, t_ref=_refractory(d, dt),
+               receptors={"exc": ExpCurrent(tau=d.number(1, 8) * ms),
+                          "inh": ExpCurrent(tau=5 * ms, when="before")})  # fmt: skip
+    drive = PoissonInput(d.number(0, 400) * Hz, weight=d.number(0.5, 3) * mV, receptor="exc", n=20)
+    return Made(cell, {"v": ns.uniform(-65 * mV, -50 * mV)}, [(drive, False), (DCInput(d.number(5, 25) * mV), False)],
+                {"exc": (1.5, "mV"), "inh": (-2.0, "mV")}, ("v", "exc.x", "inh.x"))  # fmt: skip
+
+
+def lif_varied(d: Dice, n: int, dt: Any) -> Made:
+    """Parameters drawn, given by arrays and by expressions; few different rates; coloured noise."""
+    g = d.arrays()
+    cell = LIF(tau_m=ns.normal(15 * ms, 5 * ms, lo=3 * ms), v_rest=-65 * mV, v_th=g.uniform(-55, -45, n) * mV,
+               v_reset="v_rest - 1*mV*index/N", t_ref=ns.uniform(0 * ms, 2.5 * ms),
+               receptors={"exc": AlphaCurrent(tau=ns.uniform(0.5 * ms, 6 * ms)),
+                          "inh": ExpCurrent(tau="tau_m/2")})  # fmt: skip
+    rates = g.choice([100.0, 700.0, 2500.0], n)
+    rates[:2] = 100.0, 700.0
+    drive = PoissonInput(rates * Hz, weight=1.1 * mV, receptor="exc", n=2)
+    noise = OUNoise(mean=d.number(10, 20) * mV, sigma=g.uniform(1, 5, n) * mV, tau=d.number(1, 9) * ms)
+    return Made(cell, {"v": g.uniform(-66, -55, n) * mV}, [(drive, False), (noise, True)],
+                {"exc": (1.0, "mV"), "inh": (-1.5, "mV")}, ("v", "exc.x", "exc.y", "ounoise.x"))  # fmt: skip
+
+
+def lif_delta(d: Dice, n: int, dt: Any) -> Made:
+    """Jumps after and before the decay; white noise; a rate that changes with time."""
+    cell = LIF(tau_m=d.number(5, 30) * ms, v_rest=-62 * mV, t_ref=_refractory(d, dt),
+               receptors={"exc": DeltaCurrent, "inh": DeltaCurrent(when="before")})  # fmt: skip
+    drive = PoissonInput("900*Hz*(1 + sin(2*pi*20*Hz*t))", weight=d.number(0, 2) * mV, receptor="exc", n=3)
+    noise = WhiteNoise(8 * mV, d.number(5, 60) * mV)
+    return Made(cell, {"v": ns.normal(-60 * mV, 4 * mV)}, [(noise, False), (drive, True)],
+                {"exc": (0.8, "mV"), "inh": (-1.1, "mV")}, ("v",))  # fmt: skip
+
+
+def integrate_and_fire(d: Dice, n: int, dt: Any) -> Made:
+    """No leak; more different rates than are tabulated (in 257 neurons or more); rates from an array [T, N]."""
+    g = d.arrays()
+    cell = IF(t_ref=_refractory(d, dt), receptors={"exc": DeltaCurrent, "inh": DeltaCurrent(when="before")})
+    many = PoissonInput(g.uniform(100, 3000, n) * Hz, weight=0.9 * mV, receptor="exc")
+    table = ns.TimedArray(g.uniform(0, 4000, (d.integer(2, 9), n)) * Hz, d.integer(1, 7) * dt, repeat=d.flag())
+    rates = PoissonInput(table, 0.4 * mV, "exc", n=2)
+    return Made(cell, {"v": ns.uniform(-60 * mV, -50 * mV)}, [(many, False), (rates, False)],
+                {"exc": (0.5, "mV"), "inh": (-0.5, "mV")}, ("v",))  # fmt: skip
+
+
+def adex(d: Dice, n: int, dt: Any) -> Made:
+    """Runge-Kutta, an exponential, conductances."""
+    cell = AdEx(t_ref=_refractory(d, dt), tau_w=d.number(20, 200) * ms,
+                receptors={"exc": ExpConductance(tau=d.number(1, 6) * ms),
+                          "inh": AlphaConductance(e_rev=-80 * mV)})  # fmt: skip
+    sine = SineCurrent(
+        d.number(50, 500) * pA, d.number(5, 80) * Hz, phase=d.number(0, 6), offset=d.number(400, 1100) * pA
+    )
+    return Made(cell, {"v": ns.uniform(-75 * mV, -50 * mV)},
+                [(sine, False), (PoissonInput(400 * Hz, weight=2 * nS, receptor="exc", n=10), True)],
+                {"exc": (3.0, "nS"), "inh": (4.0, "nS")}, ("v", "w", "exc.g", "inh.y"))  # fmt: skip
+
+
+def izhikevich(d: Dice, n: int, dt: Any) -> Made:
+    """Discrete updates that read new values; pulses of one step; a current from an array [T, N]."""
+    g = d.arrays()
+    cell = Izhikevich(a=ns.uniform(0.02 / ms, 0.1 / ms), d=g.uniform(2, 8, n) * (mV / ms),
+                      receptors={"exc": ExpCurrent(tau=d.number(1, 6) * ms), "inh": PulseCurrent})  # fmt: skip
+    table = ArrayCurrent(g.normal(8, 5, (d.integer(2, 40), n)) * (mV / ms), d.integer(1, 9) * dt, repeat=d.flag())
+    return Made(cell, {"v": ns.uniform(-70 * mV, -50 * mV)}, [(table, False)],
+                {"exc": (2.0, "mV/ms"), "inh": (-9.0, "mV/ms")}, ("v", "u", "exc.x"))  # fmt: skip
+
+
+def hodgkin_huxley(d: Dice, n: int, dt: Any) -> Made:
+    """Exponential Euler, a spike at an edge; a stepwise current."""
+    cell = HodgkinHuxley(
+        receptors={"exc": AlphaConductance(tau=d.number(1, 3) * ms), "inh": ExpConductance(e_rev=-80 * mV)}
+    )
+    steps = np.cumsum([d.integer(0, 9), d.integer(1, 60), d.integer(1, 60)])
+    current = StepCurrent(steps * dt, np.array([d.number(50, 400), d.number(-100, 100), d.number(100, 500)]) * pA)
+    return Made(cell, {"v": ns.uniform(-70 * mV, -40 * mV)}, [(current, False), (WhiteNoise(0 * pA, 30 * pA), True)],
+                {"exc": (2.0, "nS"), "inh": (6.0, "nS")}, ("v", "m", "h", "exc.g"))  # fmt: skip
+
+
+def cuba_lif(d: Dice, n: int, dt: Any) -> Made:
+    """NIR's cell: weights without dimension."""
+    cell = CubaLIF(
+        r=d.number(1, 3), tau_mem=ns.uniform(2 * ms, 20 * ms), receptors={"exc": PulseCurrent, "inh": PulseCurrent}
+    )
+    return Made(cell, {}, [(DCInput(ns.uniform(0.2, 1.0)), False), (PoissonInput(900 * Hz, 3.0, "exc"), False)],
+                {"exc": (4.0, "1"), "inh": (-4.0, "1")}, ("v", "i_syn"))  # fmt: skip
+
+
+def own_edge(d: Dice, n: int, dt: Any) -> Made:
+    """A cell of one's own: an oscillator with updates, intermediates, an edge, subtraction at the reset."""
+    cell = ns.Cell(
+        """
+        angle = 2*pi*frequency*t + phase
+        dv/dt = (drive*(1 + 0.5*cos(angle)) - v + i)/tau
+        x[n+1] = clip(0.95*x + 0.1*where(v > 5*mV or x < 0.2, 1, 0) + 0.01*normal(), -1, 3)
+        y[n+1] = tanh(x[n+1]) + 0.5*y*sigmoid(v/mV - 8)
+        """,
+        threshold="v + 2*mV*x >= theta",
+        reset="v = v - 4*mV; x += 0.5",
+        edge=True,
+        refractory="t_ref",
+        clamp="v",
+        receptors={"exc": ExpCurrent(tau=3 * ms), "inh": ns.Receptor(event="v += 0.5*w; x -= 0.01*w/mV", name="Both")},
+        tau=ns.normal(10 * ms, 2 * ms, lo=2 * ms),
+        drive=d.number(8, 16) * mV,
+        frequency=d.number(5, 60) * Hz,
+        phase=ns.uniform(0.0, 6.0),
+        theta=10 * mV,
+        t_ref=_refractory(d, dt),
+        init={"v": ns.uniform(0 * mV, 9 * mV), "x": "0.3*uniform()"},
+    )
+    return Made(cell, {}, [(DCInput(3 * mV, start=4 * dt, stop=d.integer(9, 200) * dt), True)],
+                {"exc": (1.0, "mV"), "inh": (-1.0, "mV")}, ("v", "x", "y"))  # fmt: skip
+
+
+def own_escape(d: Dice, n: int, dt: Any) -> Made:
+    """A cell of one's own: escape noise, powers and logarithms, midpoint rule, no refractory period."""
+    cell = ns.Cell(
+        """
+        dv/dt = (e - v)/tau + 0.02*(v/mV)**2*mV/ms*exp(-abs(v/mV)/9) + i/tau - a/ms
+        da/dt = -a/tau_a
+        rate = 40*Hz*exp((v - theta)/(2*mV))
+        """,
+        threshold="uniform() < 1 - exp(-rate*dt) and v > e - 3*mV",
+        reset="v = e; a += log1p(1 + max(a/mV, 0))*0.05*mV",
+        method="rk2",
+        receptors={"exc": ExpCurrent(tau=2 * ms, when="before"), "inh": AlphaCurrent(tau=3 * ms)},
+        e=d.number(0, 5) * mV,
+        tau=d.number(5, 20) * ms,
+        tau_a=30 * ms,
+        theta=9 * mV,
+    )
+    return Made(cell, {"v": ns.uniform(0 * mV, 9 * mV)}, [(DCInput(d.number(2, 9) * mV), False)],
+                {"exc": (1.0, "mV"), "inh": (-1.0, "mV")}, ("v", "a"))  # fmt: skip
+
+
+def spike_source(d: Dice, n: int, dt: Any) -> Made:
+    """Spikes given beforehand."""
+    g = d.arrays()
+    return Made(SpikeSource([np.unique(g.integers(0, 250, d.integer(0, 30))) * dt for _ in range(n)]))
+
+
+def spike_source_with_input(d: Dice, n: int, dt: Any) -> Made:
+    """Spikes given beforehand, in neurons that also have something to integrate."""
+    made = spike_source(d, n, dt)
+    made.cell = made.cell(
+        receptors={"exc": ns.Receptor("dx/dt = -x/tau", event="x += w", tau=d.number(1, 9) * ms, name="Trace")}
+    )
+    made.weights, made.variables = {"exc": (1.0, "1")}, ("exc.x",)
+    return made
+
+
+def pattern(d: Dice, n: int, dt: Any) -> Made:
+    """A pattern that repeats."""
+    g, period = d.arrays(), d.integer(1, 90)
+    at = np.unique(g.integers(0, period * n, d.integer(1, 200)))
+    return Made(SpikeSource((at // n) * dt, at % n, period=period * dt))
+
+
+def poisson_source(d: Dice, n: int, dt: Any) -> Made:
+    """Random spikes, one rate."""
+    return Made(PoissonSource(d.number(0, 300) * Hz))
+
+
+def poisson_source_varied(d: Dice, n: int, dt: Any) -> Made:
+    """Random spikes, a rate of each neuron."""
+    return Made(PoissonSource(ns.exponential(d.number(10, 200) * Hz)))
+
+
+def poisson_source_moving(d: Dice, n: int, dt: Any) -> Made:
+    """Random spikes, a rate that changes with time."""
+    return Made(PoissonSource("r*(1 + sin(2*pi*f*t))", r=d.number(0, 200) * Hz, f=d.number(1, 90) * Hz))
+
+
+@dataclass(frozen=True)
+class Family:
+    """What compiled code depends on."""
+
+    kinds: tuple[Callable[[Dice, int, Any], Made], ...]
+    precision: str = "double"
+    weight_bits: int = 40
+
+
+FAMILIES = (
+    Family((poisson_source, lif, lif)),
+    Family((spike_source, lif_varied, adex), weight_bits=24),
+    Family((pattern, izhikevich, own_edge)),
+    Family((poisson_source_moving, lif_delta, hodgkin_huxley, integrate_and_fire)),
+    Family((spike_source, own_escape, cuba_lif, lif_delta), "single", 24),
+    Family((spike_source_with_input, lif_varied, adex, own_edge), "single", 40),
+)
+"""Those of the sample: every kind of cell, both precisions, both grids."""
+
+ALL = 40
+"""Number of families in the full tier."""
+
+_SOURCES = (
+    spike_source,
+    spike_source_with_input,
+    pattern,
+    poisson_source,
+    poisson_source_varied,
+    poisson_source_moving,
+)
+_CELLS = (
+    lif,
+    lif_varied,
+    lif_delta,
+    integrate_and_fire,
+    adex,
+    izhikevich,
+    hodgkin_huxley,
+    cuba_lif,
+    own_edge,
+    own_escape,
+)
+WIDEST = {integrate_and_fire: (257, 319, 320, 321, 384)}
+VARIED = {lif_varied, izhikevich, cuba_lif, own_edge, integrate_and_fire, lif_delta, adex, hodgkin_huxley}
+
+
+def family(number: int) -> Family:
+    """Return one of :data:`FAMILIES`, or, beyond them, another one."""
+    if number < len(FAMILIES):
+        return FAMILIES[number]
+    g = random.Random(number)
+    kinds = [g.choice(_CELLS) for _ in range(g.randint(1, 3))] + [g.choice(_SOURCES)] * g.randint(0, 1)
+    g.shuffle(kinds)
+    precision, bits = g.choice([("double", 40), ("double", 24), ("single", 24), ("single", 40)])
+    return Family(tuple(kinds), precision, bits)

@@ -29,7 +29,8 @@ ARROWS["recording"] = {"errors", "units", "analysis"}
 ARROWS["analysis"] = {"errors", "units"}
 ARROWS["run"] = ARROWS["compile"] | {"compile", "registry", "recording", "analysis"}
 ARROWS[""] = ARROWS["run"] | {"run"}
-ARROWS["cli"] = ARROWS[""] | {""}
+ARROWS["sweep"] = {"errors", "units", "recording"}
+ARROWS["cli"] = ARROWS[""] | {"", "sweep"}
 ARROWS["__main__"] = {"cli"}
 ARROWS["conformance"] = ARROWS["cli"] | {"neurosim.models", "neurosim.backends.base", "neurosim.backends.native"}
 # The same for the folders that hang off the side; their own parts are named in full.

@@ -134,6 +134,39 @@ def run(ctx: click.Context, **options: Any) -> None:
     ctx.exit(run_command(**options))
 
 
+@cli.command(short_help="Run a network many times: all values of some settings, several trials.")
+@click.argument("network", metavar="NET.py|NAME")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUES",
+              help="KEY=FIRST:LAST:STEP (LAST included), KEY=A,B,C, or one fixed VALUE; several vary together.")
+@click.option("--trials", type=int, default=1, metavar="N", help="Runs of each combination; trial k has seed + k.")
+@click.option("-o", "--output", required=True, metavar="FILE.h5", help="Where all results go.")
+@_options("seed")
+@click.option("--duration", "-d", metavar="TIME", help="Biological time of each run, such as 1s or 500ms.")
+@click.option("--backend", "-b", metavar="NAME", help="Engine that runs it (native; see 'neurosim backends').")
+@click.option("--backend-option", "extra", multiple=True, metavar="KEY=VALUE",
+              help="An option of its own, such as mode=standalone.")
+@click.option("--jobs", "-j", type=int, metavar="N", help="Processes at a time.  [default: one per core]")
+@click.option("--threads", type=int, metavar="N", help="Threads of each process (1).")
+@click.option("--scheduler", metavar="ADDRESS", help="Run on a Dask cluster: the address of its scheduler.")
+@_options("precision")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+@click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
+@_options("debug")
+@click.pass_context
+def sweep(ctx: click.Context, **options: Any) -> None:
+    """Run a network over all combinations of some settings.
+
+    \b
+    neurosim sweep brunel --set g=4:6:0.5 --set eta=1,2,4 --trials 3 -d 1s -o sweep.h5
+
+    Each run gives the spikes that 'neurosim run' gives with the same --set and --seed. Finished runs are kept in
+    FILE.h5.points until the last one is done: after Ctrl-C, or a crash, the same command goes on where it was.
+    """
+    from neurosim.cli.sweeping import sweep_command
+
+    ctx.exit(sweep_command(**options))
+
+
 @cli.command(short_help="Print what a network is compiled to.")
 @click.argument("network", metavar="NET.py|NAME")
 @click.option("--after", default="order", metavar="PASS", help="units, expand, discretise, delays or order (the last).")

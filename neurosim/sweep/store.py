@@ -1,0 +1,306 @@
+"""What a sweep keeps: one file for each finished point while it runs, one file of all of them at its end.
+
+Beside ``sweep.h5`` stands, while the sweep is not finished, the folder ``sweep.h5.points``: ``sweep.json`` says what
+is swept, ``000012.h5`` is the result of point 12, whole or not there. So a sweep that was interrupted, or whose machine
+went down, goes on where it was when the same command is given again. Nothing in the file depends on the course of
+events (no times, no order of finishing): an interrupted sweep gives the file of an undisturbed one, to the byte.
+
+::
+
+    /               format = "neurosim sweep", version = 1, spec (JSON: what was swept, and how)
+    /table          one entry per point: set/KEY (text), trial, seed, status, rate/POP (Hz), cv_isi/POP, spikes/POP
+    /points/000012  a neurosim result in the SONATA layout (see neurosim.recording.sonata); none where a run failed
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neurosim.errors import ParameterError, ResultFileError
+from neurosim.recording.atomic import begin, commit, discard, refusal, write_bytes
+from neurosim.recording.result import RunResult
+from neurosim.sweep.points import Point
+
+FORMAT, VERSION = "neurosim sweep", 1
+FINISHED = "finished"
+
+
+def part_name(index: int) -> str:
+    """Return the name of a point's file, or group."""
+    return f"{index:06d}"
+
+
+def keep(result: RunResult, path: str) -> None:
+    """Write a point's result, without what differs from one run to the next (start, wall times)."""
+    result.provenance = result.provenance.replace(
+        started="", wall_build_s=0.0, wall_compile_s=0.0, wall_simulate_s=0.0, threads=1
+    )
+    result.save(path)
+
+
+class Store:
+    """The folder of a sweep's points, held by one process at a time.
+
+    Parameters
+    ----------
+    output : path
+        The file that the sweep makes.
+    spec : dict
+        What is swept and how, as JSON: a folder with another one belongs to another sweep.
+    points : sequence of Point
+        All points.
+    """
+
+    def __init__(self, output: str | os.PathLike[str], spec: Mapping[str, Any], points: Sequence[Point]) -> None:
+        self.output, self.points = os.fspath(output), points
+        self.folder = Path(self.output + ".points")
+        self.spec = json.dumps(spec, indent=1)
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[Store]:
+        """Hold the folder while points are run; a second sweep into the same file is refused.
+
+        Raises
+        ------
+        ResultFileError
+            The folder belongs to another sweep, is in use, or cannot be written.
+        """
+        descriptor, part, _ = begin(self.output)  # says at once why the file could not be written
+        os.close(descriptor)
+        discard(part)
+        with self._locked():
+            written = self.folder / "sweep.json"
+            if written.exists():
+                if written.read_text(encoding="utf-8") != self.spec:
+                    raise ResultFileError(
+                        f"'{self.folder}' holds the points of another sweep: choose another output, or remove that "
+                        "folder if its points are not wanted any more"
+                    )
+            else:
+                write_bytes(written, self.spec.encode())
+            yield self
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        try:
+            self.folder.mkdir(exist_ok=True)
+            descriptor = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as e:
+            raise refusal(str(self.folder), e) from None
+        try:
+            if not _lock(descriptor):
+                raise ResultFileError(
+                    f"another sweep is writing '{self.output}': wait for it, or choose another output"
+                )
+            yield
+        finally:
+            os.close(descriptor)
+
+    def part(self, point: Point) -> str:
+        """Return the path of a point's file."""
+        return str(self.folder / f"{part_name(point.index)}.h5")
+
+    def missing(self) -> list[Point]:
+        """Return the points that have no result yet; one that cannot be read is run again."""
+        return [p for p in self.points if not self._sound(self.part(p))]
+
+    @staticmethod
+    def _sound(path: str) -> bool:
+        if not os.path.exists(path):
+            return False
+        try:
+            RunResult.load(path)
+        except ResultFileError:
+            return False
+        return True
+
+    def merge(self, failures: Mapping[int, str]) -> None:
+        """Write the file of all points, whole or not at all, and remove the folder if no point failed.
+
+        Parameters
+        ----------
+        failures : mapping
+            Index of a point -> the sentence that says why it has no result.
+        """
+        import h5py
+
+        descriptor, part, target = begin(self.output)
+        os.close(descriptor)
+        try:
+            with h5py.File(part, "w") as file:
+                file.attrs["format"], file.attrs["version"], file.attrs["spec"] = FORMAT, VERSION, self.spec
+                table, runs = file.create_group("table"), file.create_group("points")
+                columns = _Columns(len(self.points))
+                for point in self.points:
+                    columns.point(point, failures.get(point.index, FINISHED))
+                    if point.index not in failures:
+                        path = self.part(point)
+                        columns.result(point.index, RunResult.load(path))
+                        _copy(path, runs.create_group(part_name(point.index)))
+                columns.write(table)
+        except OSError as e:
+            discard(part)
+            raise e if isinstance(e, ResultFileError) else refusal(self.output, e) from None
+        except BaseException:
+            discard(part)
+            raise
+        commit(part, target)
+        if not failures:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _lock(descriptor: int) -> bool:
+    """Lock an open file until it is closed, or its process ends; return whether it was free."""
+    if os.name == "nt":  # pragma: no cover - untested there
+        import msvcrt
+
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+        except OSError:
+            return False
+        return True
+    import fcntl
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _copy(path: str, into: Any) -> None:
+    import h5py
+
+    with h5py.File(path, "r") as source:
+        for key, value in source.attrs.items():
+            into.attrs[key] = value
+        for key in source:
+            source.copy(source[key], into, name=key)
+
+
+class _Columns:
+    """The table, column by column."""
+
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
+        self.texts: dict[str, list[str]] = {}
+        self.numbers: dict[str, np.ndarray] = {}
+
+    def point(self, point: Point, status: str) -> None:
+        for key, value in (*((f"set/{k}", v) for k, v in point.settings.items()), ("status", status)):
+            self.texts.setdefault(key, [""] * self.rows)[point.index] = value
+        for key, number in (("trial", point.trial), ("seed", point.seed)):
+            self.numbers.setdefault(key, np.zeros(self.rows, np.uint64))[point.index] = number
+
+    def result(self, index: int, result: RunResult) -> None:
+        for row in result.summary():
+            for key, value in (("rate", row.rate), ("cv_isi", row.cv_isi), ("spikes", row.spikes)):
+                column = self.numbers.setdefault(f"{key}/{row.population}", np.full(self.rows, np.nan))
+                column[index] = np.nan if value is None else value
+
+    def write(self, group: Any) -> None:
+        import h5py
+
+        for key, texts in self.texts.items():
+            group.create_dataset(key, data=np.array(texts, dtype=object), dtype=h5py.string_dtype())
+        for key, numbers in self.numbers.items():
+            group.create_dataset(key, data=numbers)
+
+
+class SweepResult:
+    """A finished sweep, read from its file point by point.
+
+    Attributes
+    ----------
+    points : list of Point
+        What was run.
+    status : list of str
+        ``finished``, or why a point has no result.
+    columns : dict
+        Column of the table -> array of one entry per point: ``rate/POP`` (Hz), ``cv_isi/POP``, ``spikes/POP``.
+    spec : dict
+        What was swept, and how.
+    """
+
+    def __init__(self, path: str, spec: dict[str, Any], points: list[Point], status: list[str],
+                 columns: dict[str, np.ndarray]) -> None:  # fmt: skip
+        self.path, self.spec, self.points, self.status, self.columns = path, spec, points, status, columns
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> SweepResult:
+        """Read the table of a sweep.
+
+        Raises
+        ------
+        ResultFileError
+            The file is missing, damaged or not of a sweep.
+        """
+        import h5py
+
+        shown = os.fspath(path)
+        try:
+            with h5py.File(shown, "r") as file:
+                if file.attrs.get("format") != FORMAT:
+                    raise ResultFileError(f"'{shown}' is no sweep: RunResult.load reads the result of one run")
+                if int(str(file.attrs["version"])) != VERSION:
+                    raise ResultFileError(
+                        f"'{shown}' is a sweep of version {file.attrs['version']}; this neurosim reads {VERSION}"
+                    )
+                spec = json.loads(str(file.attrs["spec"]))
+                table: Any = file["table"]
+                keys = list(spec["set"])
+                texts = {key: [str(x) for x in table[f"set/{key}"].asstr()[()]] for key in keys}
+                status = [str(x) for x in table["status"].asstr()[()]]
+                trials, seeds = table["trial"][()], table["seed"][()]
+                groups = [name for name in ("rate", "cv_isi", "spikes") if name in table]
+                columns = {f"{g}/{pop}": table[g][pop][()] for g in groups for pop in table[g]}
+        except ResultFileError:
+            raise
+        except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError) as e:
+            raise ResultFileError(f"cannot read the sweep '{shown}': {str(e).splitlines()[0]}") from None
+        points = [
+            Point(k, {key: texts[key][k] for key in keys}, int(trials[k]), int(seeds[k])) for k in range(len(trials))
+        ]
+        return cls(shown, spec, points, status, columns)
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    def select(self, trial: int | None = None, **settings: str) -> list[int]:
+        """Return the indices of the points with these settings, as they were written (``select(g="4.25")``)."""
+        for key in settings:
+            if key not in self.spec["set"]:
+                raise ParameterError(f"the sweep has no setting '{key}'; it has {', '.join(self.spec['set'])}")
+        return [
+            p.index
+            for p in self.points
+            if all(p.settings[k] == v for k, v in settings.items()) and trial in (None, p.trial)
+        ]
+
+    def result(self, index: int) -> RunResult:
+        """Return what one point's run recorded."""
+        import h5py
+
+        if not 0 <= index < len(self.points):
+            raise ParameterError(f"the sweep has the points 0 to {len(self.points) - 1}, not {index}")
+        if self.status[index] != FINISHED:
+            raise ParameterError(f"point {index} has no result: {self.status[index]}")
+        with tempfile.TemporaryDirectory(prefix="neurosim-") as scratch:
+            path = os.path.join(scratch, "point.h5")
+            with h5py.File(self.path, "r") as file, h5py.File(path, "w") as out:
+                runs: Any = file["points"]
+                group = runs[part_name(index)]
+                for key, value in group.attrs.items():
+                    out.attrs[key] = value
+                for key in group:
+                    group.copy(group[key], out, name=key)
+            return RunResult.load(path)

@@ -28,7 +28,9 @@ import sys
 from collections.abc import Iterable
 
 _PACKAGE_ROOT = os.path.dirname(os.path.abspath(__file__))
-_MAPPED_ROOTS = tuple(os.path.join(os.path.dirname(_PACKAGE_ROOT), name) for name in ("backends", "models", "hardware"))
+# In a checkout three folders lie beside the package. In a wheel they lie in it, and what is beside is somebody else's.
+_MAPPED_ROOTS = () if os.path.isdir(os.path.join(_PACKAGE_ROOT, "backends")) else tuple(
+    os.path.join(os.path.dirname(_PACKAGE_ROOT), name) for name in ("backends", "models", "hardware"))  # fmt: skip
 
 
 class NeurosimError(Exception):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import neurosim as ns
+from neurosim import run
 from neurosim.errors import DivergedError, ParameterError, UnsupportedError
 from neurosim.models import LIF, DeltaCurrent, PoissonInput
 from neurosim.units import Hz, ms, mV
@@ -65,3 +66,24 @@ def test_poisson_means_beyond_the_limit_end_the_run(backend: str) -> None:
         small(rate="8e6*Hz + 0*Hz*t/second").run(1 * ms, backend=backend)
     with pytest.raises(ParameterError, match="at most 700"):
         small(300, rate=np.linspace(1e6, 8e6, 300) * Hz).run(1 * ms, backend=backend)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_the_memory_of_a_container_counts(tmp_path, version):
+    """A group allows 5 MB, of which 2 MB are used and 0.5 MB of those can be freed; the machine has 8000 kB."""
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/meminfo").write_text("MemTotal: 99999 kB\nMemAvailable:  8000 kB\n")
+    assert run.available_memory(str(tmp_path)) == 8000 * 1024
+    folder, limit, usage, freed = {
+        1: ("sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+        2: ("sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"),
+    }[version]
+    (tmp_path / "proc/self/cgroup").write_text("5:cpu:/x\n4:memory:/a/b\n" if version == 1 else "0::/a/b\n")
+    without = "max" if version == 2 else str(2**63 - 4096)
+    for group, (most, used, file) in {"a/b": (without, 10, 0), "a": (5_000_000, 2_000_000, 500_000)}.items():
+        at = tmp_path / folder / group
+        at.mkdir(parents=True, exist_ok=True)
+        (at / limit).write_text(f"{most}\n")
+        (at / usage).write_text(f"{used}\n")
+        (at / "memory.stat").write_text(f"cache 3\n{freed} {file}\n")
+    assert run.available_memory(str(tmp_path)) == 3_500_000

@@ -147,7 +147,9 @@ def _say_memory(net: Network, options: dict[str, Any]) -> None:
         return
     engine = load_backend(options.get("backend", "native"))
     graph = compile_network(net, precision=options.get("precision", "double"), weight_bits=options.get("weight_bits"))
-    need, free = int(engine.estimate(graph)), runner.available_memory()
+    threads = options.get("threads")
+    need = int(engine.estimate(graph, threads) if threads and engine.threads else engine.estimate(graph))
+    free = runner.available_memory()
     if need >= _WORTH_SAYING:
         count = f"{edges / 1e6:,.0f} M" if edges >= 1e7 else f"{edges:,.0f}"
         room = "" if free is None else f", {free / 2**30:.1f} GiB free"

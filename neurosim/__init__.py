@@ -11,6 +11,7 @@ import importlib
 import typing
 
 if typing.TYPE_CHECKING:
+    from neurosim.comparison import compare
     from neurosim.ir.rules import (
         AllToAll,
         EdgeList,
@@ -46,6 +47,7 @@ _RULES, _PARTS, _GROUPS = "neurosim.ir.rules", "neurosim.lang.components", "neur
 _HOMES = {
     "AllToAll": _RULES, "EdgeList": _RULES, "FixedInDegree": _RULES, "FixedOutDegree": _RULES,
     "FixedProbability": _RULES, "FixedTotalNumber": _RULES, "OneToOne": _RULES, "Rule": _RULES,
+    "compare": "neurosim.comparison",
     "Cell": _PARTS, "Current": _PARTS, "Drive": _PARTS, "Receptor": _PARTS, "TimedArray": _PARTS,
     "exponential": _PARTS, "lognormal": _PARTS, "normal": _PARTS, "uniform": _PARTS,
     "DistanceDependent": "neurosim.lang.connect", "Where": "neurosim.lang.connect",
@@ -58,8 +60,8 @@ _MODULES = ("analysis", "errors", "recording", "units")
 __all__ = [
     "AllToAll", "Cell", "Current", "DistanceDependent", "Drive", "EdgeList", "FixedInDegree", "FixedOutDegree",
     "FixedProbability", "FixedTotalNumber", "Group", "Network", "OneToOne", "Param", "Population", "Quantity",
-    "Receptor", "Rule", "TimedArray", "Where", "exponential", "grid_positions", "lognormal", "network", "normal",
-    "simulate", "uniform",
+    "Receptor", "Rule", "TimedArray", "Where", "compare", "exponential", "grid_positions", "lognormal", "network",
+    "normal", "simulate", "uniform",
 ]  # fmt: skip
 
 

@@ -167,6 +167,37 @@ def sweep(ctx: click.Context, **options: Any) -> None:
     ctx.exit(sweep_command(**options))
 
 
+@cli.command(short_help="Run a network on several engines and compare them.")
+@click.argument("network", metavar="NET.py|NAME")
+@click.option("--backends", default="native,reference", metavar="A,B,...", show_default=True,
+              help="Engines, each with options of its own as in brian2:mode=standalone or native:threads=2.")
+@click.option("--duration", "-d", metavar="TIME", help="Biological time, such as 1s or 500ms.")
+@_options("set", "seed", "precision", "weight_bits")
+@click.option("--report", metavar="FILE.html", help="Write one HTML page with tables, rasters and the difference.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+@click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
+@_options("debug")
+@click.pass_context
+def compare(ctx: click.Context, **options: Any) -> None:  # fmt: skip
+    """Run a network on several engines and compare every two of them.
+
+    \b
+    E0         identical spikes
+    E1         identical until a tie in floating point, then alike in statistics
+    R          alike in statistics: rate 5 %, CV 0.03, synchrony 20 %, KS test
+    DIFFERENT  none of these
+
+    The first spike that differs is followed to where the two sides part: a tie, a choice of the model, or a fault of
+    one side. An engine that cannot run the network is a line of the result.
+
+    Exit code 0 if all pairs are E0 or E1 (or R, with an engine that has the option approximate=yes), else 3: also where
+    an engine did not run.
+    """
+    from neurosim.cli.comparing import compare_command
+
+    ctx.exit(compare_command(**options))
+
+
 @cli.command(short_help="Print what a network is compiled to.")
 @click.argument("network", metavar="NET.py|NAME")
 @click.option("--after", default="order", metavar="PASS", help="units, expand, discretise, delays or order (the last).")

@@ -71,10 +71,15 @@ def _view(integer: str, dtype: str) -> str:
 
 
 def beyond(odd: str, x: str, dtype: str) -> str:
-    """Return the text that keeps ``odd`` and makes it negative if x is no finite number."""
-    exponent = (2 * BIAS[dtype] + 1) << FRACTION[dtype]
-    carried = f"({_bits(x, dtype)} & {exponent}) + {1 << FRACTION[dtype]}"
-    return f"{INT[dtype]}({odd} | {INT[dtype]}({carried}))"
+    """Return the text that keeps ``odd`` and makes it negative if x is no finite number.
+
+    The carry is unsigned: numba promises LLVM that sums of signed integers never overflow, so that LLVM may conclude
+    that a sum of two numbers that are not negative is not, and leave the test out.
+    """
+    unsigned = f"np.uint{WIDTH[dtype]}"
+    exponent = f"{unsigned}({(2 * BIAS[dtype] + 1) << FRACTION[dtype]})"
+    carried = f"({FLOAT[dtype]}({x}).view({unsigned}) & {exponent}) + {unsigned}({1 << FRACTION[dtype]})"
+    return f"{INT[dtype]}({odd} | {INT[dtype]}({unsigned}({carried})))"
 
 
 def _pow2(a: Sequence[str], attr: Any, t: str) -> str:

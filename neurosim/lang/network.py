@@ -12,7 +12,7 @@ import numpy as np
 from neurosim.errors import ConnectivityError, DimensionError, ParameterError, UnknownNameError, caller, suggest
 from neurosim.ir.rules import EdgeList, Rule
 from neurosim.lang.components import Cell, Current, Drive, Random, TimedArray, check_value
-from neurosim.lang.connect import Connection, edge_quantity, prepare_rule
+from neurosim.lang.connect import Connection, DistanceDependent, Where, edge_quantity, prepare_rule
 from neurosim.lang.groups import Group, Population
 from neurosim.params import Param
 from neurosim.units import DIMENSIONLESS, TIME, Quantity, parse_quantity, quantity, scalar
@@ -107,7 +107,7 @@ class Network:
         post: Group | Iterable[Group],
         *,
         receptor: str | None = None,
-        rule: Rule | str | None = None,
+        rule: Rule | Where | DistanceDependent | str | None = None,
         weight: Any = None,
         delay: Any = None,
         name: str | None = None,

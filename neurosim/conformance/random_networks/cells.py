@@ -273,7 +273,7 @@ _CELLS = (
     own_edge,
     own_escape,
 )
-WIDEST = {integrate_and_fire: (257, 319, 320, 321, 384)}
+WIDEST: dict[Callable[[Dice, int, Any], Made], tuple[int, ...]] = {integrate_and_fire: (257, 319, 320, 321, 384)}
 VARIED = {lif_varied, izhikevich, cuba_lif, own_edge, integrate_and_fire, lif_delta, adex, hodgkin_huxley}
 
 

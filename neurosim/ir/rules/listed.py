@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -28,6 +28,10 @@ class EdgeList(Rule):
 
     pre: U32
     post: U32
+
+    if TYPE_CHECKING:  # whatever NumPy makes whole numbers of
+
+        def __init__(self, pre: ArrayLike, post: ArrayLike) -> None: ...
 
     def __post_init__(self) -> None:
         for name in ("pre", "post"):

@@ -35,7 +35,9 @@ BACKENDS: dict[str, Entry] = {
                     "compiled loops (numba), multi-threaded; the default"),
     "reference": Entry("neurosim.backends.reference_backend:ReferenceBackend", (), "",
                        "plain NumPy, step by step: what every program means"),
-    "null": Entry("neurosim.backends.null_backend:NullBackend", (), "", "checks and builds nothing, records nothing"),
+    "brian2": Entry("neurosim.backends.brian2_backend.backend:Brian2Backend", ("brian2",),
+                    "pip install 'brian2==2.9.*' 'numpy<2.4'",
+                    "Brian2: the same steps as its abstract code, interpreted, compiled or as one C++ program"),
 }  # fmt: skip
 
 NETWORKS: dict[str, str] = {

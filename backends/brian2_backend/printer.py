@@ -1,0 +1,232 @@
+"""Programs as Brian2 abstract code: one statement per instruction, in its order.
+
+Values are doubles, conditions Brian2's booleans; names say what they are: ``v12`` is the value of instruction 12,
+``s0_v`` a state variable, ``p3_tau`` a parameter, ``in1_exc`` an inbox. All state is read first and written last, so a
+statement never sees what another one has stored. Everything that may differ between two networks with the same
+programs is a variable, never a literal: code that was compiled for one serves the other.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from neurosim.backends.brian2_backend.functions import COUNT, PREFIX, SCHEDULE, TABLE
+from neurosim.errors import VerifyError
+from neurosim.ir.functions import FUNCTIONS
+from neurosim.ir.ops import EFFECTS, OPS, RANDOM
+from neurosim.ir.program import Program
+
+STEP, FIRED, SEEN, HORIZON = "ns_n", "fired", "ns_seen", "ns_horizon"
+"""Names in Brian2: the step, the spike flag, the first fault seen, how many steps a standalone program runs for."""
+
+
+@dataclass(frozen=True)
+class Printed:
+    """A program in Brian2's language.
+
+    Attributes
+    ----------
+    code : str
+        Abstract code of one step.
+    states : dict
+        State variable -> its name in the code.
+    slots : dict
+        What is constant, ``(kind, key)`` -> its name: ``param``, ``dt``, ``index``, ``key0`` and ``key1`` of a stream,
+        ``table``, ``schedule`` and ``poisson`` (where it starts in the data), ``limit`` of a receptor.
+    inboxes : dict
+        Receptor -> its name.
+    spikes : bool
+        Whether the program can spike.
+    """
+
+    code: str
+    states: dict[str, str]
+    slots: dict[tuple[str, str], str] = field(default_factory=dict)
+    inboxes: dict[str, str] = field(default_factory=dict)
+    spikes: bool = False
+
+
+def literal(value: float) -> str:
+    """Return the text of a number; what is not finite comes from a division that gives it."""
+    if math.isnan(value):
+        return f"{PREFIX}div(0.0, 0.0)"
+    if math.isinf(value):
+        return f"{PREFIX}div({'1.0' if value > 0 else '(-1.0)'}, 0.0)"
+    return f"({value!r})" if repr(value).startswith("-") else repr(value)
+
+
+def _infix(symbol: str) -> Callable[[Sequence[str]], str]:
+    return lambda a: f"{a[0]} {symbol} {a[1]}"
+
+
+def _called(name: str) -> Callable[[Sequence[str]], str]:
+    return lambda a: f"{PREFIX}{name}({', '.join(a)})"
+
+
+ROWS: dict[str, Callable[[Sequence[str]], str]] = {
+    "add": _infix("+"),
+    "sub": _infix("-"),
+    "mul": _infix("*"),
+    "neg": lambda a: f"-{a[0]}",
+    "lt": _infix("<"),
+    "le": _infix("<="),
+    "gt": _infix(">"),
+    "ge": _infix(">="),
+    "eq": _infix("=="),
+    "ne": _infix("!="),
+    "and": _infix("and"),
+    "or": _infix("or"),
+    "not": lambda a: f"not {a[0]}",
+    **{name: _called(name) for name in ("div", "abs", "min", "max", "sqrt", "floor", "rint", "flush", "pow2",
+                                        "exponent", "mantissa", *FUNCTIONS)},
+}  # fmt: skip
+"""Operation -> texts of its arguments -> text of its value; what is not here has a row of its own below."""
+
+LEAVES = frozenset(("const", "param", "load", "inbox", "step", "time", "index", "scheduled", "table", "select", "float",
+                    "round_to"))  # fmt: skip
+
+OPERATIONS = frozenset(ROWS) | LEAVES | RANDOM | EFFECTS
+"""All that can be printed."""
+
+
+def whole_numbers(program: Program) -> str | None:
+    """Return an operation that computes with integers, which doubles hold up to 2^53 only, or None."""
+    types = program.types()
+    for k, ins in enumerate(program.instrs):
+        if types[k] == "i" and OPS[ins.op].result == "=":
+            return ins.op
+    return None
+
+
+class _Printer:
+    def __init__(self, program: Program, states: Sequence[str], watched: Sequence[str] | None) -> None:
+        self.program, self.watched = program, watched
+        self.types = program.types()
+        self.lines: list[str] = []
+        self.texts: list[str] = []
+        self.states = {name: f"s{k}_{_clean(name)}" for k, name in enumerate(states)}
+        self.slots: dict[tuple[str, str], str] = {}
+        self.inboxes: dict[str, str] = {}
+        self.words: dict[str, str] = {}
+
+    def slot(self, kind: str, key: str = "") -> str:
+        """Return the name of something constant."""
+        return self.slots.setdefault((kind, key), f"p{len(self.slots)}_{kind}_{_clean(key)}".rstrip("_"))
+
+    def inbox(self, receptor: str) -> str:
+        return self.inboxes.setdefault(receptor, f"in{len(self.inboxes)}_{_clean(receptor)}")
+
+    def word(self, stream: str) -> str:
+        """Return the name of a stream's word, drawn once a step."""
+        if stream not in self.words:
+            name = self.words[stream] = f"w{len(self.words)}"
+            keys = f"{self.slot('key0', stream)}, {self.slot('key1', stream)}"
+            self.lines.append(f"{name} = {PREFIX}word({keys}, {STEP}, {self.slot('index')})")
+        return self.words[stream]
+
+    def uniform(self, stream: str) -> str:
+        return f"({self.word(stream)} + 0.5)*{2.0**-32!r}"
+
+    def value(self, k: int) -> str | None:
+        """Return the text of an instruction's value; None for an effect."""
+        ins = self.program.instrs[k]
+        op, attr, a = ins.op, ins.attr, [self.texts[i] for i in ins.args]
+        if op in ROWS:
+            return ROWS[op](a)
+        if op == "const":
+            return literal(float(attr))
+        if op == "load":
+            return self.states[attr]
+        if op == "param":
+            return self.slot("param", attr)
+        if op == "inbox":
+            return self.inbox(attr)
+        if op == "step":
+            return STEP
+        if op == "time":
+            return f"{STEP}*{self.slot('dt')}"
+        if op == "index":
+            return self.slot("index")
+        if op == "float":
+            return a[0] if self.types[ins.args[0]] != "b" else f"{PREFIX}select({a[0]}, 1.0, 0.0)"
+        if op == "select":
+            if self.types[k] == "b":
+                return f"({a[0]} and {a[1]}) or ((not {a[0]}) and {a[2]})"
+            return f"{PREFIX}select({', '.join(a)})"
+        if op == "round_to":
+            return f"{PREFIX}round_to({a[0]}, {literal(float(attr))})"
+        if op == "table":
+            return f"{PREFIX}lookup({TABLE!r}, {a[0]}, {self.slot('table', attr)}, {self.slot('index')})"
+        if op == "scheduled":
+            return f"{PREFIX}lookup({SCHEDULE!r}, {STEP}, {self.slot('schedule', attr)}, 0.0) > 0.5"
+        if op == "uniform":
+            return self.uniform(attr)
+        if op == "normal":
+            return f"{PREFIX}ndtri({self.uniform(attr)})"
+        if op == "poisson":
+            return f"{PREFIX}lookup({COUNT!r}, {self.word(attr)}, {self.slot('poisson', attr)}, 0.0)"
+        if op == "poisson_of":
+            return f"{PREFIX}poisson_of({self.word(attr)}, {a[0]})"
+        if op in EFFECTS:
+            return None
+        raise VerifyError(f"the Brian2 printer has no row for the operation {op!r}")
+
+    def run(self) -> Printed:
+        program = self.program
+        self.lines.append(f"{STEP} = 1.0*t_in_timesteps")
+        for k, ins in enumerate(program.instrs):
+            text = self.value(k)
+            if text is None:
+                self.texts.append("")
+            elif ins.op in ("const", "param", "inbox", "step", "index"):
+                self.texts.append(text)
+            else:
+                self.texts.append(f"v{k}")
+                self.lines.append(f"v{k} = {text}")
+        stores, emits = program.stores(), program.emits()
+        if self.watched is not None:
+            self.watch(stores)
+        for name, k in stores.items():
+            moved = program.instrs[k].op == "load"  # an array of Brian2's own: to be copied before it is written
+            self.lines.append(f"{self.states[name]} = {PREFIX}same({self.texts[k]})" if moved
+                              else f"{self.states[name]} = {self.texts[k]}")  # fmt: skip
+        if emits:
+            self.lines.append(f"{FIRED} = {self.texts[emits['spike']]}")
+        return Printed("\n".join(self.lines), self.states, self.slots, self.inboxes, bool(emits))
+
+    def watch(self, stores: dict[str, int]) -> None:
+        """Append the search for sums beyond their limit (of the receptors in ``watched``) and for values not finite."""
+        seen = SEEN
+        for k, receptor in enumerate(self.watched or ()):
+            limit = self.slot("limit", receptor)
+            self.lines.append(f"x{k} = {PREFIX}watch_sum({seen}, {self.inbox(receptor)}, {limit}, {STEP})")
+            seen = f"x{k}"
+        for name, k in stores.items():
+            self.lines.append(f"y{k}_{_clean(name)} = {PREFIX}watch({seen}, {self.texts[k]}, {STEP})")
+            seen = f"y{k}_{_clean(name)}"
+        if seen != SEEN:
+            self.lines.append(f"{SEEN} = {PREFIX}same({seen})")
+
+
+def print_program(program: Program, states: Sequence[str], watched: Sequence[str] | None = None) -> Printed:
+    """Print one population's program.
+
+    Parameters
+    ----------
+    program : Program
+        The step.
+    states : sequence of str
+        All state variables of the population.
+    watched : sequence of str, optional
+        None where somebody looks at the values from outside after every step; else the code notes in which step a
+        value left the finite numbers, or the sum at one of these receptors its limit.
+    """
+    return _Printer(program, states, watched).run()
+
+
+def _clean(name: str) -> str:
+    """Return a name as part of an identifier; what stands before it keeps it unique."""
+    return re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_")

@@ -38,6 +38,10 @@ BACKENDS: dict[str, Entry] = {
     "brian2": Entry("neurosim.backends.brian2_backend.backend:Brian2Backend", ("brian2",),
                     "pip install 'brian2==2.9.*' 'numpy<2.4'",
                     "Brian2: the same steps as its abstract code, interpreted, compiled or as one C++ program"),
+    "nest": Entry("neurosim.backends.nest_backend.backend:NestBackend", ("nest",),
+                  "pip install 'nest-simulator==3.10.*'",
+                  "NEST: cells that it has, recognised by their mathematics; the way to clusters"),
+    "null": Entry("neurosim.backends.null_backend:NullBackend", (), "", "checks and builds nothing, records nothing"),
 }  # fmt: skip
 
 NETWORKS: dict[str, str] = {

@@ -23,8 +23,8 @@ from neurosim.cli.show import console
 from neurosim.errors import BackendError, BackendMissingError, NeurosimError
 
 DEFAULT = inspect.signature(runner.simulate).parameters["backend"].default
-_CORE = ("numpy", "numba", "llvmlite", "h5py", "matplotlib", "click", "rich")
-_OPTIONAL = ("scipy", "brian2", "nest-simulator", "torch", "snntorch", "nir", "neo", "libsonata")
+_CORE = ("numpy", "numba", "llvmlite", "h5py", "matplotlib", "click", "rich", "jinja2")
+_OPTIONAL = ("scipy", "brian2", "nest-simulator", "torch", "snntorch", "nir", "neo", "libsonata", "elephant")
 
 
 def networks_command() -> None:
@@ -92,7 +92,7 @@ def doctor_command() -> int:
         backend, why = _state(name)
         if backend is not None and name == DEFAULT:
             backend, why = _tried(name) or (backend, "runs a network, and gives the spikes of the reference")
-        say(name, why or "can be loaded", backend is not None)
+        say(name, why or getattr(backend, "remark", lambda: "can be loaded")(), backend is not None)
         failed |= backend is None and name == DEFAULT
     out.print()
     if failed:

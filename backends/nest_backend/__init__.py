@@ -1,0 +1,1 @@
+"""The backend ``nest``: cells, connections and input of a network, recognised and handed to NEST."""

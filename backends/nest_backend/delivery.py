@@ -1,0 +1,121 @@
+"""Connections: the edges of the IR, handed to NEST as arrays, each rank those of its own targets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from neurosim.backends.nest_backend.cells import Cell, Port
+from neurosim.backends.nest_backend.kernel import Clock
+from neurosim.ir.distributions import Draw
+from neurosim.ir.edges import Edges, iter_edges
+from neurosim.ir.graph import Graph, ProjectionNode
+
+FIRST = 1
+"""NEST's number of the neuron whose global id is 0: populations are created first, one after the other."""
+
+MOST = 134_217_726
+"""Connections that NEST holds of one synapse model in one thread; more need another model, equal but in name."""
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """Who owns what among MPI ranks: NEST's node k is on virtual process k mod (ranks*threads), and that is on rank
+    (virtual process) mod ranks, so the number of threads falls out."""
+
+    rank: int = 0
+    ranks: int = 1
+
+    def owns(self, nodes: np.ndarray) -> np.ndarray:
+        """Tell which nodes are of this rank."""
+        return nodes % self.ranks == self.rank
+
+
+def local_edges(graph: Graph, projection: ProjectionNode, ranks: Ranks) -> Iterator[Edges]:
+    """Yield a projection's edges whose targets are of this rank, in the canonical order.
+
+    Every rank goes through all edges (they are a function of the seed, so nothing is sent); memory is only taken for
+    those kept.
+    """
+    for e in iter_edges(graph, projection):
+        if ranks.ranks == 1:
+            yield e
+            continue
+        keep = ranks.owns(np.asarray(e.post, dtype=np.int64) + FIRST)
+        pick = lambda x, k=keep: x[k] if np.ndim(x) else x  # noqa: E731
+        yield Edges(e.start, e.pre[keep], e.post[keep], pick(e.weight), pick(e.delay))
+
+
+def signs(weight: Any) -> set[int]:
+    """Return which signs a projection's weights can have: some of -1 and 1; 0 has either."""
+    if isinstance(weight, Draw):
+        if weight.kind in ("lognormal", "exponential"):
+            low, high = 0.0, np.inf
+        elif weight.kind == "uniform":
+            low, high = weight.a, weight.b
+        else:
+            low, high = -np.inf, np.inf
+        low = low if weight.lo is None else max(low, weight.lo)
+        high = high if weight.hi is None else min(high, weight.hi)
+        return ({1} if high > 0 else set()) | ({-1} if low < 0 else set())
+    try:
+        values = np.asarray(weight, dtype=np.float64)
+    except (TypeError, ValueError):  # an expression: its values are known only edge by edge
+        return {-1, 1}
+    return ({1} if np.any(values > 0) else set()) | ({-1} if np.any(values < 0) else set())
+
+
+def connect(nest: Any, graph: Graph, cells: Mapping[str, Cell], clock: Clock, ranks: Ranks) -> int:
+    """Make all projections; return the number of connections made here."""
+    total, here, model = 0, 0, "static_synapse"
+    for projection in graph.projections:
+        port, factor = _targets(graph, projection, cells)
+        for e in local_edges(graph, projection, ranks):
+            if not len(e):
+                continue
+            post = np.asarray(e.post, dtype=np.int64)
+            weight = np.array(np.broadcast_to(np.asarray(e.weight, dtype=np.float64), post.shape))
+            if factor is not None:
+                weight = scaled(weight, factor[post])
+            here += len(post)
+            if here > MOST:  # counted as if one thread held them all
+                here, model = len(post), f"static_synapse_from_{total}"
+                nest.CopyModel("static_synapse", model)
+            spec: dict[str, Any] = {
+                "synapse_model": model,
+                "weight": weight,
+                "delay": np.broadcast_to(np.asarray(clock.ms(e.delay), dtype=np.float64), post.shape).copy(),
+            }
+            if port is not None:
+                spec["receptor_type"] = port[post]
+            nest.Connect(np.asarray(e.pre, dtype=np.int64) + FIRST, post + FIRST, "one_to_one", spec)
+            total += len(post)
+    return total
+
+
+def scaled(weight: np.ndarray, factor: Any) -> np.ndarray:
+    """Return weights in NEST's unit, on a binary grid of their own, so that their sums have no order either.
+
+    A factor of 1 or -1 changes nothing; any other moves a weight by 1e-12 of the largest at most.
+    """
+    product = weight * factor
+    if np.all(np.abs(factor) == 1.0) or not len(product):
+        return product
+    grid = 2.0 ** (np.frexp(np.max(np.abs(product)))[1] - 40)
+    return np.rint(product / grid) * grid if grid > 0 else product
+
+
+def _targets(
+    graph: Graph, projection: ProjectionNode, cells: Mapping[str, Cell]
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Return the port and the factor of every neuron by global id; None where all are 0, or 1."""
+    offsets = graph.offsets()
+    number, factor = np.zeros(graph.size, dtype=np.int64), np.ones(graph.size)
+    for s in projection.post:
+        at = slice(offsets[s.population], offsets[s.population] + graph.population(s.population).size)
+        port: Port = cells[s.population].ports[projection.receptor]
+        number[at], factor[at] = port.number, port.factor
+    return (number if np.any(number) else None), (factor if np.any(factor != 1.0) else None)

@@ -5,7 +5,7 @@
 ``error``    is the exact message that the python block before it ends with.
 ``text``     after a python block is what it printed; a line ``...`` stands for any number of lines,
              and ``...`` within a line for anything.
-``console``  holds ``$ command`` lines, each followed by its output; those that start with ``neurosim`` are executed.
+``console``  holds ``$ command`` lines, each followed by its output; those of ``neurosim`` and ``pytest`` are executed.
 ``toml``     with a first line ``# name.toml`` is written to that file.
 """
 
@@ -70,7 +70,7 @@ def run_page(page: Path, folder: Path) -> None:
                 assert like(said, after.text), f"{at}: printed\n{said}"
         elif block.language == "console":
             for command, shown in _commands(block.text):
-                if command.startswith("neurosim "):
+                if command.startswith(("neurosim ", "pytest ")):
                     said = shell(command, folder)
                     assert not shown or like(said, shown), f"{at}: $ {command} printed\n{said}"
 

@@ -1,4 +1,4 @@
-"""README.md: its commands, its code, its picture, and the support table's word that the spikes are the same."""
+"""README.md: its commands, its code, its picture. (Its support table: tests/conformance/test_support.py.)"""
 
 from __future__ import annotations
 
@@ -8,16 +8,8 @@ from pathlib import Path
 import doc_blocks
 import pytest
 
-from neurosim.compile import compile_network
-from neurosim.conformance import constructs
-from neurosim.registry import BACKENDS, load_backend
-from neurosim.units import ms
-
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
-SAMPLE = ("linear cells, integrated exactly", "weights and delays per edge: distributions, arrays, expressions",
-          "parts and unions of populations")  # fmt: skip
-COMPARED = [name for name in BACKENDS if name not in ("null", "reference")]
 
 
 @pytest.mark.checkout
@@ -53,25 +45,3 @@ def test_the_line_that_passes_all_tests_is_what_ci_runs() -> None:
 def test_picture() -> None:
     picture = ROOT / "docs" / "images" / "microcircuit.png"
     assert picture.stat().st_size < 300_000 and picture.read_bytes()[:4] == b"\x89PNG"
-
-
-@pytest.mark.parametrize("backend", COMPARED)
-@pytest.mark.parametrize(
-    "name", [n if n in SAMPLE else pytest.param(n, marks=pytest.mark.full) for n in constructs.CONSTRUCTS]
-)
-def test_construct(name: str, backend: str) -> None:
-    options = constructs.OPTIONS.get(name, {})
-    build = constructs.CONSTRUCTS[name]
-    if load_backend(backend).unsupported(compile_network(build(), **options)):
-        return  # the table says so
-    truth = build().run(20 * ms, backend="reference", **options)
-    assert sum(truth.counts.values()) > 0
-    assert constructs.differences(truth, build().run(20 * ms, backend=backend, **options)) == []
-
-
-def test_the_comparison_sees_a_difference() -> None:
-    build = constructs.CONSTRUCTS[SAMPLE[0]]
-    one, other = build(), build()
-    other.set_parameter("p.v_th", "-49.9mV")
-    found = constructs.differences(one.run(20 * ms, backend="reference"), other.run(20 * ms, backend="reference"))
-    assert "spikes of p" in found and "v of p" in found

@@ -72,11 +72,11 @@ def case(sentence: str, steps: int, check: Callable[[Any], None], dt: float = DT
     return enter
 
 
-def refusal(sentence: str, error: type[NeurosimError], *says: str):
-    """Enter a network that is refused, on every engine, before anything runs."""
+def refusal(sentence: str, error: type[NeurosimError], *says: str, duration: Quantity = 1 * ms):
+    """Enter a network that is refused, on every engine, before anything runs; the message says certain things."""
 
     def enter(build: Callable[[], ns.Network]) -> Callable[[], ns.Network]:
-        CASES.append(Case(build.__name__, sentence, build, 10 * DT * ms, _never, refusal=(error, says)))
+        CASES.append(Case(build.__name__, sentence, build, duration, _never, refusal=(error, says)))
         return build
 
     return enter

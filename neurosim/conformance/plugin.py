@@ -26,6 +26,9 @@ pytest.register_assert_rewrite("neurosim.conformance.cases", "neurosim.conforman
 REFUSED = "refused: "
 """How the reason of a test begins that a backend does not run because it refuses the network."""
 
+LISTED = "neurosim_refused"
+"""Property of a test: case, backend and message of a case that is refused and not in the list."""
+
 _SLOW = pytest.StashKey[int]()
 
 
@@ -34,6 +37,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--neurosim-backend", action="append", metavar="NAME", help="backend to test; may be repeated")
     group.addoption("--neurosim-backend-option", action="append", metavar="KEY=VALUE", help="option of its runs")
     group.addoption("--neurosim-unsupported", metavar="FILE", help="TOML list of cases that do not pass, with reasons")
+    group.addoption(
+        "--neurosim-list-refused", metavar="FILE", help="write such a list of what is refused, to start from"
+    )
     group.addoption("--neurosim-random", type=int, default=12, metavar="N", help="number of random networks (12)")
     group.addoption("--neurosim-slow", action="store_true", help="also the published networks, for minutes each")
     group.addoption(
@@ -72,7 +78,7 @@ def targets(config: pytest.Config) -> list[Target]:
     for name in names:
         if name not in known:
             raise pytest.UsageError(f"no backend '{name}'{suggest(name, known)}")
-    return [Target(name, options, config.getoption("--neurosim-own-arithmetic")) for name in names]
+    return [Target(name, options, bool(config.getoption("--neurosim-own-arithmetic"))) for name in names]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -86,7 +92,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     rows: dict[str, dict[str, Any]] = {
         "case": {case.name: case for case in CASES},
         "construct": {name: name for name in CONSTRUCTS},
-        "random": {str(seed): seed for seed in random_seeds(metafunc.config.getoption("--neurosim-random"))},
+        "random": {str(seed): seed for seed in random_seeds(int(metafunc.config.getoption("--neurosim-random") or 0))},
     }
     kind = next((kind for kind in rows if f"neurosim_{kind}" in metafunc.fixturenames), "backend")
     more = getattr(metafunc.module, "neurosim_marks", _marks)
@@ -120,6 +126,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.stash[_SLOW] = len(slow)
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:  # a worker of pytest-xdist: the controller prints
+        output["neurosim_slow"] = session.config.stash.get(_SLOW, 0)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    count = getattr(node, "workeroutput", {}).get("neurosim_slow", 0)
+    if count:
+        node.config.stash[_SLOW] = count  # every worker collects the same tests
+
+
 @pytest.fixture
 def neurosim_unsupported(request: pytest.FixtureRequest) -> Any:
     """The list of cases that do not pass: ``UNSUPPORTED`` of the module, or the option's."""
@@ -127,6 +146,16 @@ def neurosim_unsupported(request: pytest.FixtureRequest) -> Any:
 
     path = getattr(request.module, "UNSUPPORTED", None) or request.config.getoption("--neurosim-unsupported")
     return read_unsupported(path) if path else {}
+
+
+def _list_refused(terminalreporter: Any, path: str) -> None:
+    """Write a list of the cases that were refused, those of one message together."""
+    from neurosim.conformance.unsupported import write_refused
+
+    reports = [r for key in ("passed", "failed") for r in terminalreporter.stats.get(key, [])]
+    rows = [value for r in reports for key, value in getattr(r, "user_properties", ()) if key == LISTED]
+    write_refused(path, rows)
+    terminalreporter.write_line(f"{path}: {len(rows)} cases that are refused; give each entry its reason")
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
@@ -140,3 +169,6 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         terminalreporter.write_line(f"refused by {what}: {count} (-rs says why)")
     if config.stash.get(_SLOW, 0):
         terminalreporter.write_line(f"left out: {config.stash[_SLOW]} slow conformance cases (--neurosim-slow)")
+    path = config.getoption("--neurosim-list-refused")
+    if path:
+        _list_refused(terminalreporter, path)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,20 +16,29 @@ from neurosim.conformance.constructs import CONSTRUCTS, OPTIONS
 from neurosim.conformance.judge import Found, Target
 from neurosim.conformance.kit import Case
 from neurosim.conformance.networks import balanced
-from neurosim.conformance.plugin import REFUSED
+from neurosim.conformance.plugin import LISTED, REFUSED
 from neurosim.conformance.unsupported import Unsupported, excuse
 from neurosim.errors import UnsupportedError
 from neurosim.registry import load_backend
 from neurosim.units import ms
 
 
-def test_case(neurosim_target: Target, neurosim_case: Case, neurosim_unsupported: Unsupported) -> None:
+def test_case(
+    neurosim_target: Target,
+    neurosim_case: Case,
+    neurosim_unsupported: Unsupported,
+    record_property: Callable[[str, object], None],
+) -> None:
     """The sentence holds, and the reference does the same, or the list says why not."""
     entry = excuse(neurosim_unsupported, neurosim_case.name, neurosim_target.backend, neurosim_target.label)
     found = judge.run_case(neurosim_case, neurosim_target)
+    if found.status == "refused" and entry is None:
+        record_property(LISTED, [neurosim_case.name, neurosim_target.backend, found.message])
     problem = judge.verdict(neurosim_case, neurosim_target, found, entry)
-    if problem:
+    if problem and found.error is not None:
         raise AssertionError(problem) from found.error
+    if problem:
+        pytest.fail(problem, pytrace=False)
 
 
 def test_construct(neurosim_target: Target, neurosim_construct: str) -> None:

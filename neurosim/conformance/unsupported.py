@@ -5,8 +5,11 @@ An entry whose case passes fails the run, so the list can only shrink by itself.
 
 from __future__ import annotations
 
+import json
+import re
+import textwrap
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,3 +79,19 @@ def read_unsupported(path: str | Path) -> Unsupported:
 def excuse(unsupported: Unsupported, case: str, backend: str, label: str) -> Entry | None:
     """Return the entry for a case, under the backend's name with its options or without, if there is one."""
     return unsupported.get((case, label)) or unsupported.get((case, backend))
+
+
+def write_refused(path: str | Path, rows: Iterable[Sequence[str]]) -> None:
+    """Write a list to start from: (case, backend, what it said) each, those refused for the same in one entry."""
+    together: dict[tuple[str, str], list[str]] = {}
+    for case, backend, message in rows:
+        said = message.partition("cannot run this network: ")[2].partition("; run it with")[0] or message
+        said = re.split(r" \(| (?:in|of) population", said)[0]  # what it is, without the names of this network
+        together.setdefault((backend, said), []).append(case)
+    lines = [f"# {reason}: {meaning}" for reason, meaning in REASONS.items()]
+    for (backend, said), cases in together.items():
+        names = textwrap.fill(", ".join(json.dumps(case) for case in cases), 116)
+        lines += ["", "[[unsupported]]", "cases = [", textwrap.indent(names, "    ") + ",", "]",
+                  f"backend = {json.dumps(backend)}", 'reason = "not written"',
+                  f"note = {json.dumps(said, ensure_ascii=False)}"]  # fmt: skip
+    Path(path).write_text("\n".join(lines) + "\n", encoding="utf-8")

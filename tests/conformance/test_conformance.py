@@ -35,7 +35,7 @@ MODES = {"brian2": ("mode=numpy", "mode=cython", "mode=standalone")}
 OWN_ARITHMETIC = {"nest"}
 ENGINES = {"brian2", "nest"}
 
-FEW = {"lif_network", "poisson_drive", "conductance_psp", "linear cells, integrated exactly", "0"}
+FEW = {"lif_network", "poisson_drive", "conductance_psp", "linear cells, integrated exactly"}
 """What further modes run in the sample: each program takes them seconds to compile."""
 
 SHOWN = {"linear cells, integrated exactly", "weights and delays per edge: distributions, arrays, expressions",
@@ -44,12 +44,9 @@ SHOWN = {"linear cells, integrated exactly", "weights and delays per edge: distr
 
 
 def _targets() -> list[Target]:
-    names = os.environ.get("NEUROSIM_CONFORMANCE_BACKENDS")
-    if not names:
-        names = ",".join(
-            ":".join(filter(None, (name, mode))) for name in BACKENDS if name != "null" for mode in MODES.get(name, ("",))
-        )
-    sides = [parse_side(text) for text in names.split(",")]
+    ours = [f"{name}:{mode}" if mode else name for name in BACKENDS for mode in MODES.get(name, ("",))]
+    asked = os.environ.get("NEUROSIM_CONFORMANCE_BACKENDS")
+    sides = [parse_side(text) for text in (asked.split(",") if asked else ours) if text != "null"]
     return [Target(name, dict(options), name in OWN_ARITHMETIC) for name, options in sides]
 
 

@@ -1,4 +1,4 @@
-"""Hand-written cases: one for every sentence of docs/semantics.md that a run can show."""
+"""Hand-written cases: the sentences of docs/semantics.md that a run can show, the library, published networks."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import importlib
 
 from neurosim.conformance.kit import CASES as CASES
 
-for _subject in ("cells", "chance", "time_and_delays"):  # importing a module enters its cases
-    importlib.import_module(f"neurosim.conformance.cases.{_subject}")
+_MODULES = ("time_and_delays", "cells", "chance", "library_cells", "library_receptors", "published", "found_by_mutants")
+
+for _module in _MODULES:  # importing a module enters its cases
+    importlib.import_module(f"neurosim.conformance.cases.{_module}")
 
 BY_NAME = {case.name: case for case in CASES}
 assert len(BY_NAME) == len(CASES), "two cases of one name"

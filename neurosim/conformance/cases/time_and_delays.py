@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 
 import neurosim as ns
-from neurosim.conformance.kit import DT, case, clock, listener, network, record, values, when
+from neurosim.conformance.kit import DT, case, clock, listener, network, record, refusal, values, when
+from neurosim.errors import ConnectivityError, ParameterError
 from neurosim.ir.distributions import Draw
 from neurosim.ir.random import Draws
 from neurosim.lang.components import Cell, Current, Receptor
-from neurosim.units import ms
+from neurosim.models import LIF, DeltaCurrent, SpikeSource
+from neurosim.units import ms, mV
 
 # -- time ----------------------------------------------------------------------------------------------------------
 
@@ -205,3 +207,53 @@ def long_delays() -> ns.Network:
     for steps in (1, 300, 997):
         net.connect(source, q, weight=1.0, delay=steps * DT * ms)
     return record(net, ("q", "e.x"))
+
+
+# -- what lies off the grid -------------------------------------------------------------------------------------------
+
+
+def _connected(delay: Any, rule: Any = None) -> ns.Network:
+    net = network()
+    source = net.population("source", 1, SpikeSource([[0.0] * ms]))
+    target = net.population("q", 1, LIF(receptors={"e": DeltaCurrent}))
+    net.connect(source, target, rule=rule, weight=1 * mV, delay=delay)
+    return net
+
+
+@refusal("A constant delay that is no whole number of steps is an error that names the nearest legal ones.",
+         ParameterError, "the delay of projection", "0.25 ms", "nearest legal: 0.2 ms or 0.3 ms")  # fmt: skip
+def illegal_delay() -> ns.Network:
+    return _connected(0.25 * ms)
+
+
+@refusal("A constant delay of less than one step is an error that names the smallest.", ParameterError,
+         "the delay of projection", "nearest legal: 0.1 ms")  # fmt: skip
+def no_delay() -> ns.Network:
+    return _connected(0 * ms)
+
+
+@refusal("A delay beyond 65535 steps is an error.", ParameterError, "65540 steps", "65535")
+def longest_delay() -> ns.Network:
+    return _connected(6554 * ms)
+
+
+@refusal("A delay that varies and is rounded to less than one step is an error, raised when the network is built.",
+         ConnectivityError, "0 steps", "the smallest is 1")  # fmt: skip
+def delay_rounded_to_nothing() -> ns.Network:
+    return _connected([0.04] * ms, ns.EdgeList([0], [0]))
+
+
+@refusal("A refractory period that is no whole number of steps is an error that names the nearest legal ones.",
+         ParameterError, "refractory period", "0.25 ms", "nearest legal: 0.2 ms or 0.3 ms")  # fmt: skip
+def illegal_refractory_period() -> ns.Network:
+    net = network()
+    net.population("p", 1, LIF(t_ref=0.25 * ms))
+    return net
+
+
+@refusal("A duration that is no whole number of steps is an error that names the nearest legal ones.", ParameterError,
+         "duration", "1.05 ms", "nearest legal: 1 ms or 1.1 ms", duration=1.05 * ms)  # fmt: skip
+def illegal_duration() -> ns.Network:
+    net = network()
+    net.population("p", 1, LIF)
+    return net

@@ -1,0 +1,153 @@
+"""What cases are checked against: closed forms, and loops written without any of neurosim's code.
+
+Times are in ms and potentials in mV unless said otherwise; nothing here imports neurosim.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Sequence
+from decimal import ROUND_FLOOR, Context, Decimal
+
+import numpy as np
+
+# -- closed forms -----------------------------------------------------------------------------------------------------
+
+
+def climb(start: float, end: float, threshold: float, tau: float, dt: float) -> int:
+    """Return the number of steps in which a leaky membrane goes from `start` towards `end` and meets the threshold.
+
+    ``v(t) = end + (start - end) exp(-t/tau)`` reaches the threshold at ``tau ln((end - start)/(end - threshold))``
+    (Gerstner et al., Neuronal Dynamics, eq. 1.10); the step that this time lies in is the last one.
+    """
+    return math.ceil(tau / dt * math.log((end - start) / (end - threshold)))
+
+
+def exp_psp(t: np.ndarray, tau_m: float, tau_s: float) -> np.ndarray:
+    """Return the potential at times t after the arrival at an exponential current of peak 1 (resistance 1)."""
+    rate = 1 / tau_s - 1 / tau_m
+    if rate == 0:
+        return t / tau_m * np.exp(-t / tau_m)
+    return np.exp(-t / tau_m) * -np.expm1(-rate * t) / rate / tau_m
+
+
+def alpha_psp(t: np.ndarray, tau_m: float, tau_s: float) -> np.ndarray:
+    """Return the same for an alpha function that peaks at 1 after tau_s."""
+    rate = 1 / tau_s - 1 / tau_m
+    if rate == 0:
+        area = t**2 / 2
+    else:
+        area = (-np.expm1(-rate * t) - rate * t * np.exp(-rate * t)) / rate**2
+    return math.e / tau_s / tau_m * np.exp(-t / tau_m) * area
+
+
+def exp_psp_peak(tau_m: float, tau_s: float) -> tuple[float, float]:
+    """Return when the potential of :func:`exp_psp` peaks, and how high: where its derivative is 0."""
+    if tau_m == tau_s:
+        return tau_m, math.exp(-1)
+    t = tau_m * tau_s / (tau_m - tau_s) * math.log(tau_m / tau_s)
+    return t, float(exp_psp(np.array(t), tau_m, tau_s))
+
+
+# -- chance -----------------------------------------------------------------------------------------------------------
+
+
+def philox_words(seed: int, stream: str, index: int, step: int) -> list[int]:
+    """Return the four words of the block that an index lies in, in plain integers.
+
+    Salmon et al., SC11 (2011): ten rounds of two 32-bit multiplications; the key as docs/semantics.md says.
+    """
+    digest = hashlib.blake2b(seed.to_bytes(8, "little") + stream.encode(), digest_size=8).digest()
+    k0, k1 = int.from_bytes(digest[:4], "little"), int.from_bytes(digest[4:], "little")
+    low = 0xFFFFFFFF
+    block = index // 4
+    c = [block & low, block >> 32, step & low, step >> 32]
+    for _ in range(10):
+        a, b = 0xD2511F53 * c[0], 0xCD9E8D57 * c[2]
+        c = [(b >> 32) ^ c[1] ^ k0, b & low, (a >> 32) ^ c[3] ^ k1, a & low]
+        k0, k1 = (k0 + 0x9E3779B9) & low, (k1 + 0xBB67AE85) & low
+    return c
+
+
+def words(seed: int, stream: str, count: int, step: int) -> np.ndarray:
+    """Return one word for each of the indices 0 to count - 1: index mod 4 of its block."""
+    return np.array([w for k in range(0, count, 4) for w in philox_words(seed, stream, k, step)][:count])
+
+
+def poisson_table(mean: Decimal) -> list[int]:
+    """Return floor(2^32 P(count <= k)) for k = 0, 1, ... until it is 2^32 - 1 or more, in 50 digits."""
+    context = Context(prec=60)
+    term = context.exp(-mean)
+    total, k, out = term, 0, []
+    while not out or out[-1] < 2**32 - 1:
+        out.append(int((total * 2**32).to_integral_value(ROUND_FLOOR)))
+        k += 1
+        term = context.divide(context.multiply(term, mean), Decimal(k))
+        total = context.add(total, term)
+    return out
+
+
+def poisson_counts(uniform_words: np.ndarray, mean: Decimal) -> np.ndarray:
+    """Return how many entries of :func:`poisson_table` each word reaches."""
+    return np.searchsorted(np.array(poisson_table(mean)), uniform_words, side="right")
+
+
+# -- loops ------------------------------------------------------------------------------------------------------------
+
+
+def lif(
+    steps: int,
+    dt: float,
+    drive: Callable[[int], float],
+    arrivals: dict[int, float],
+    tau_m: float = 20.0,
+    v_rest: float = -70.0,
+    v_th: float = -50.0,
+    v_reset: float = -60.0,
+    wait: int = 0,
+    tau_s: float | None = None,
+) -> tuple[list[int], list[float]]:
+    """Step a leaky integrate-and-fire neuron; return its spikes and the potential after each step.
+
+    ``drive(n)`` is the input of step n; ``arrivals`` maps a step to what arrives in it, which makes the potential jump
+    (`tau_s` None) or feeds an exponential current. Rotter and Diesmann, Biol. Cybern. 81 (1999), sec. 3.
+    """
+    p = math.exp(-dt / tau_m)
+    s, q = 0.0, 0.0
+    if tau_s is not None:
+        s = math.exp(-dt / tau_s)
+        q = (p - s) / (1 / tau_s - 1 / tau_m) / tau_m if tau_s != tau_m else dt / tau_m * p
+    v, x, held = v_rest, 0.0, 0
+    spikes, path = [], []
+    for n in range(steps):
+        if held == 0:
+            end = v_rest + drive(n)
+            v = end + (v - end) * p + x * q
+            v += arrivals.get(n, 0.0) if tau_s is None else 0.0
+        x = x * s + (arrivals.get(n, 0.0) if tau_s is not None else 0.0)
+        if held:
+            held -= 1
+        elif v >= v_th:
+            spikes.append(n)
+            v, held = v_reset, wait
+        path.append(v)
+    return spikes, path
+
+
+def rk4(f: Callable[[np.ndarray], np.ndarray], y: np.ndarray, h: float) -> np.ndarray:
+    """Return one classical Runge-Kutta step."""
+    k1 = f(y)
+    k2 = f(y + h / 2 * k1)
+    k3 = f(y + h / 2 * k2)
+    k4 = f(y + h * k3)
+    return y + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
+
+
+def arrivals(sources: Sequence[Sequence[int]], weights: Sequence[float], delay: int) -> dict[int, float]:
+    """Return what arrives in each step from sources that spike in given steps."""
+    out: dict[int, float] = {}
+    for steps, weight in zip(sources, weights, strict=True):
+        for n in steps:
+            out[n + delay] = out.get(n + delay, 0.0) + weight
+    return out

@@ -1,7 +1,8 @@
 """From what stands on the command line to a network: a file of the user's or a name of the library, and ``--set``.
 
-A file is executed as a module of its own. If it comes to run its network, execution ends there and that network, its
-duration and its options are taken, so that a script works unchanged under ``python`` and under ``neurosim run``.
+A Python file is executed as a module of its own. If it comes to run its network, execution ends there and that
+network, its duration and its options are taken, so that a script works unchanged under ``python`` and under
+``neurosim run``. A JSON file is a simulation in SONATA.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import Any
+from typing import Any, Protocol
 
 from neurosim import registry
 from neurosim import run as runner
@@ -23,14 +24,27 @@ from neurosim.lang.network import Network
 from neurosim.units import TIME, Quantity, parse_quantity, quantity
 
 
+class Finish(Protocol):
+    """What a file wants done with a result, beside what the command line asks for."""
+
+    def ready(self) -> None:
+        """Complain before the run about what could not be written after it."""
+
+    def __call__(self, result: Any) -> dict[str, str]:
+        """Do it; return the files that were written, by what they hold."""
+        ...
+
+
 @dataclass
 class Loaded:
-    """A network, and how its own script would run it."""
+    """A network, how its own script would run it, and what its file wants the user to know."""
 
     network: Network
     duration: Quantity | None = None
     options: dict[str, Any] = field(default_factory=dict)
     overrides: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    finish: Finish | None = None
 
 
 class _Reached(BaseException):
@@ -46,7 +60,7 @@ def load(target: str, settings: tuple[str, ...] = (), seed: int | None = None) -
     Parameters
     ----------
     target : str
-        Path of a Python file, or a name that ``neurosim networks`` lists.
+        Path of a Python file or of a SONATA configuration (JSON), or a name that ``neurosim networks`` lists.
     settings : tuple of str
         ``key=value``: with a dot a parameter of a population, without one a keyword of the builder.
     seed : int, optional
@@ -54,6 +68,8 @@ def load(target: str, settings: tuple[str, ...] = (), seed: int | None = None) -
     """
     overrides = _split(settings)
     keywords = {k: v for k, v in overrides.items() if "." not in k}
+    if target.endswith(".json"):
+        return _configured(target, overrides, seed)
     by_name = target in registry.NETWORKS or not (target.endswith(".py") or os.sep in target or os.path.exists(target))
     with _intercepted(target):
         try:
@@ -77,6 +93,11 @@ def load(target: str, settings: tuple[str, ...] = (), seed: int | None = None) -
                     "POPULATION.PARAMETER=VALUE there") from None
     if not found.network.populations:
         raise ParameterError(f"the network '{found.network.name}' of '{target}' has no population")
+    return _settled(found, overrides, seed)
+
+
+def _settled(found: Loaded, overrides: dict[str, str], seed: int | None) -> Loaded:
+    """Apply ``--seed`` and the parameters of ``--set``."""
     if seed is not None:
         if not 0 <= seed < 2**64:
             raise ParameterError(f"seed must be a whole number from 0 to 2**64 - 1, got {seed}")
@@ -188,6 +209,29 @@ def _find(module: ModuleType, target: str) -> Network | Callable[..., Any]:
         raise ParameterError(f"'{target}' defines {len(networks)} networks ({names}): name the one to run 'network'")
     raise ParameterError(f"'{target}' defines no network: make one (network = ns.Network(...)), or write a function "
                          "network() that returns one")  # fmt: skip
+
+
+def _configured(target: str, overrides: dict[str, str], seed: int | None) -> Loaded:
+    """Read a simulation in SONATA; what ``--set`` can change of it are the keywords of the inner function."""
+    from neurosim.interchange.sonata.build import Circuit, read_network
+    from neurosim.interchange.sonata.output import SpikeOutput
+
+    read: list[tuple[Circuit, str]] = []
+
+    def simulation(dt: Any = None, components: str = "", delay: Any = None, duplicates: str = "error", output: str = "",
+                   seed: int | None = None) -> Network:  # fmt: skip
+        if duplicates not in ("error", "merge"):
+            raise ParameterError(f"duplicates must be 'error' or 'merge', got '{duplicates}'")
+        circuit = read_network(target, dt=dt, seed=seed, components=components or None, delay=delay,
+                               duplicates=duplicates)  # fmt: skip
+        read.append((circuit, output))
+        return circuit.network
+
+    keywords = {k: v for k, v in overrides.items() if "." not in k}
+    found, seed = _built(simulation, keywords, seed, target, by_name=True)
+    circuit, output = read[0]
+    found.notes, found.finish = circuit.notes, SpikeOutput(circuit, output or None)
+    return _settled(found, overrides, seed)
 
 
 # -- builders and settings ------------------------------------------------------------------------------------------

@@ -198,6 +198,30 @@ def compare(ctx: click.Context, **options: Any) -> None:  # fmt: skip
     ctx.exit(compare_command(**options))
 
 
+@cli.command(short_help="Write a network in another format, such as SONATA.")
+@click.argument("network", metavar="NET.py|NAME")
+@click.option("--to", "target", required=True, metavar="FORMAT", help="sonata, or another one that is installed.")
+@click.option("-o", "--output", required=True, metavar="DIR", help="A folder, new or empty.")
+@_options("set", "seed")
+@click.option("--duration", "-d", metavar="TIME", help="Biological time that the files are for, such as 1s or 500ms.")
+@click.option("--lossy", is_flag=True, help="Write what can be written, where something cannot.")
+@click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
+@_options("debug")
+def export(**options: Any) -> None:
+    """Write a network so that other programs can open and run it.
+
+    \b
+    neurosim export cuba --to sonata -o cuba_sonata
+    neurosim run cuba_sonata/simulation_config.json
+
+    Everything that other programs will take differently is printed, and stands in DIR/README.txt. What cannot be
+    written is refused, and listed; with --lossy the rest is written.
+    """
+    from neurosim.cli.exporting import export_command
+
+    export_command(**options)
+
+
 @cli.command(short_help="Print what a network is compiled to.")
 @click.argument("network", metavar="NET.py|NAME")
 @click.option("--after", default="order", metavar="PASS", help="units, expand, discretise, delays or order (the last).")

@@ -56,7 +56,9 @@ def run_command(
     with contextlib.redirect_stdout(sys.stderr) if silent else contextlib.nullcontext():
         loaded = load(network, settings, seed)
     net = loaded.network
-    notes = []
+    notes = list(loaded.notes)
+    if loaded.finish is not None:
+        loaded.finish.ready()
     if not any(p.variable == "spikes" for p in net.probes):
         net.record(net.populations.values(), "spikes")
         notes.append("the network records no spikes, so those of all populations were recorded")
@@ -75,6 +77,8 @@ def run_command(
                 raise
             result, failure = e.result, e  # type: ignore[attr-defined]
     files = {"output": output} if output else {}
+    if loaded.finish is not None:
+        files.update(loaded.finish(result))
     whole = time.perf_counter() - started
     from neurosim.cli import show
 

@@ -1,0 +1,60 @@
+"""Networks in other people's formats: what ``neurosim export --to`` can write, and what ``neurosim run`` can read.
+
+A target is a name and the place of a function ``export(network, directory, *, duration, lossy) -> Written``, as text,
+so that nothing is imported before it is used; whoever adds a format adds a line.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from neurosim.errors import ParameterError, UnknownNameError, suggest
+
+TARGETS: dict[str, str] = {
+    "pynn": "neurosim.interchange.pynn_script:export",
+    "sonata": "neurosim.interchange.sonata.write:export",
+}
+
+
+@dataclass
+class Written:
+    """What an export has written, and what it changed.
+
+    Attributes
+    ----------
+    directory : str
+        Where it lies.
+    start : str
+        The file to begin with, such as ``simulation_config.json``.
+    files : list of str
+        All files, relative to the directory.
+    changes : list of str
+        Sentences: what other programs will take differently from neurosim.
+    losses : list of str
+        Sentences: what could not be written at all (only with ``lossy``).
+    """
+
+    directory: str
+    start: str
+    files: list[str] = field(default_factory=list)
+    changes: list[str] = field(default_factory=list)
+    losses: list[str] = field(default_factory=list)
+
+
+def exporter(target: str) -> Callable[..., Written]:
+    """Return the function that writes a format."""
+    if target not in TARGETS:
+        raise UnknownNameError(f"neurosim cannot export to '{target}'{suggest(target, TARGETS)}")
+    module, _, name = TARGETS[target].partition(":")
+    found: Any = getattr(importlib.import_module(module), name)
+    return found
+
+
+def refuse_losses(losses: list[str], lossy: bool) -> None:
+    """Stop an export that would lose something, unless the user asked for what remains."""
+    if losses and not lossy:
+        many = "\n".join(f"  - {loss}" for loss in losses)
+        raise ParameterError(f"the export would lose something; --lossy writes the rest:\n{many}")

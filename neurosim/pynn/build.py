@@ -1,0 +1,122 @@
+"""From what a PyNN script has described to a network of neurosim."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import numpy as np
+
+from neurosim import EdgeList, Network
+from neurosim.errors import ParameterError
+from neurosim.pynn.control import warn
+from neurosim.pynn.values import whole
+from neurosim.units import Quantity, ms, um
+
+_SEEDS = 2**64
+
+
+def build(sim: Any) -> Network:
+    """Return the network: populations with their arrays of parameters, projections as lists of edges.
+
+    Everything drawn by the script is in the arrays, so the network's seed only makes the random stimuli; it differs
+    between trials.
+    """
+    net = Network("pynn", dt=sim.timestep * ms, seed=(sim.seed + sim.trial * 0x9E3779B97F4A7C15) % _SEEDS)
+    made = {p: _population(net, p) for p in sim.populations}
+    for k, one in enumerate(sim.injections):
+        stimulus = one.source.current(sim.timestep, one.since)
+        joined: dict[Any, list[np.ndarray]] = {}
+        for population, indices in one.members:
+            joined.setdefault(population, []).append(indices)
+        for population, parts in joined.items():
+            net.stimulate(made[population][np.unique(np.concatenate(parts))], stimulus, name=f"source{k}")
+    for k, projection in enumerate(sim.projections):
+        _projection(net, made, projection, k)
+    for population, group in made.items():
+        recorder = population.recorder
+        for name, ids in recorder.recorded.items():
+            if name == "spikes":
+                net.record(group[ids], "spikes")
+            else:
+                variable = population.celltype.variables[name]
+                net.record(group[ids], variable, every=recorder.every * sim.timestep * ms)
+    return net
+
+
+def _population(net: Network, population: Any) -> Any:
+    positions = population._located().T * um
+    kind, where = population.celltype, population.where
+    if population.is_source:
+        source = importlib.import_module("neurosim.models").SpikeSource
+        return net.population(population.name, population.size, source(_schedule(population)), positions=positions)
+    values = dict(population._values)
+    if "tau_refrac" in values:
+        steps = population.simulation.rounded(values["tau_refrac"], f"tau_refrac of '{population.label}'", where)
+        values["tau_refrac"] = steps * population.simulation.timestep
+    if "rate" in values and np.max(values["rate"]) * population.simulation.timestep > 1e3:
+        raise ParameterError(
+            f"the rate of '{population.label}' is {np.max(values['rate']):g} Hz, and a neuron spikes at most once in a "
+            f"step of {population.simulation.timestep:g} ms", where)  # fmt: skip
+    values = {k: v if np.ndim(v) else float(v) for k, v in values.items()}
+    init = {}
+    for name, variable in kind.variables.items():
+        value = population.initial(name)
+        if np.any(value) or name in ("v", "u", "m", "h", "n"):
+            init[variable] = value * kind.scale(name)
+    if "HH" in type(kind).__name__:
+        init["before"] = init["v"]
+    return net.population(population.name, population.size, kind.make(values), init=init, positions=positions)
+
+
+def _schedule(population: Any) -> list[Quantity]:
+    """Spike times on the grid: a spike at t belongs to the step that ends there, as those of neurons do."""
+    step, label, rows, moved, merged = population.simulation.timestep, population.label, [], 0, 0
+    for times in population._values["spike_times"]:
+        steps, off = whole(times, step)
+        if len(steps) and steps[0] < 1:
+            raise ParameterError(
+                f"'{label}' has a spike at {times[0]:g} ms, and the first that can be is at the end of the first step, "
+                f"{step:g} ms (NEST has none at 0 either)", population.where)  # fmt: skip
+        kept = np.unique(steps)
+        moved, merged = moved + int(np.count_nonzero(off)), merged + len(steps) - len(kept)
+        rows.append(Quantity((kept - 1) * (step * ms).value, ms.dim))
+    for count, what in (
+        (moved, f"are rounded to the nearest step of {step:g} ms"),
+        (merged, "fall into a step in which their neuron spikes already, and are dropped"),
+    ):
+        if count:
+            warn(f"{count} spike times of '{label}' {what}")
+    return rows
+
+
+def _projection(net: Network, made: dict[Any, Any], projection: Any, k: int) -> None:
+    pre, post = _located(projection.pre), _located(projection.post)
+    source, target = projection._sources, projection._targets
+    for a, (before, before_ids) in enumerate(projection.pre.members()):
+        for b, (after, after_ids) in enumerate(projection.post.members()):
+            here = (pre[source] == a) & (post[target] == b)
+            if not here.any():
+                continue
+            start, stop = np.searchsorted(pre, a), np.searchsorted(post, b)
+            weight, delay = projection._weights[here], projection._delays[here]
+            unit = after.celltype.weight_unit()
+            net.connect(
+                made[before],
+                made[after],
+                receptor=projection.receptor_type,
+                rule=EdgeList(before_ids[source[here] - start], after_ids[target[here] - stop]),
+                weight=_one(weight) * unit,
+                delay=_one(delay * net.dt) * (1e3 * ms),
+                name=f"projection{k}_{a}_{b}",
+            )
+
+
+def _located(group: Any) -> np.ndarray:
+    """For every cell of a group, which of the group's members it is in."""
+    return np.repeat(np.arange(len(group.members())), [len(ids) for _, ids in group.members()])
+
+
+def _one(values: np.ndarray) -> Any:
+    """One number where all are equal: it is stored once."""
+    return float(values[0]) if np.all(values == values[0]) else values

@@ -21,6 +21,8 @@ pytestmark = pytest.mark.checkout
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 WITH_CODE = [p for p in PAGES if any(b.language == "python" for b in doc_blocks.blocks(p))]
+NEEDS = {"nest": [pytest.mark.engine("nest")]}
+"""Page -> marks of what its code needs."""
 
 
 @pytest.fixture
@@ -46,7 +48,7 @@ def generator() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("page", WITH_CODE, ids=lambda p: p.stem)
+@pytest.mark.parametrize("page", [pytest.param(p, id=p.stem, marks=NEEDS.get(p.stem, ())) for p in WITH_CODE])
 def test_code_of_a_page(page: Path, folder: Path, full: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if not full:  # the spikes are the same, and every small cell would have to be compiled
         assert Network.run.__kwdefaults__ is not None

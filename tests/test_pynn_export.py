@@ -228,7 +228,9 @@ def test_nest_runs_the_script_with_the_same_spikes(tmp_path: Path) -> None:
         env={**os.environ, "PYTHONPATH": str(tmp_path / "out")},
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    found, result, count = np.load(tmp_path / "out" / "found.npz"), net.run(50 * ms, backend="reference"), 0
+    with np.load(tmp_path / "out" / "found.npz") as file:
+        found = dict(file)
+    result, count = net.run(50 * ms, backend="reference"), 0
     for name, spikes in result.spikes.items():
         for k in range(spikes.size):
             np.testing.assert_allclose(found[f"{name}.{k}"], (spikes.of(k) + net.dt) * 1e3, atol=1e-9)

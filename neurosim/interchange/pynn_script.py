@@ -526,7 +526,8 @@ import sys
 
 import numpy as np
 
-data = np.load(pathlib.Path(__file__).parent / "{arrays}")
+with np.load(pathlib.Path(__file__).parent / "{arrays}") as file:
+    data = dict(file)
 DURATION = {duration!r}
 
 

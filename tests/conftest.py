@@ -52,6 +52,14 @@ def _missing(item: pytest.Item) -> str | None:
     return None
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    if not config.pluginmanager.has_plugin("neurosim_conformance"):
+        raise pytest.UsageError(
+            "the plugin neurosim_conformance is not installed: this checkout was installed by an earlier version, so "
+            "run pip install -e '.[test,dev]' -c constraints.txt once more"
+        )
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     keep, drop = [], []

@@ -23,8 +23,9 @@ SOURCES = [
 
 ROOT = Path(__file__).resolve().parents[2]
 RANDOM = 24
-WAYS = {"brian2": [{"mode": "numpy"}, {"mode": "cython"}, {"mode": "standalone"}]}
-"""Backends with several ways to run; the published networks run on the first of them."""
+WAYS = {"brian2": [{"mode": "numpy"}, {"mode": "cython"}]}
+"""Backends with several ways to run; the published networks run on the first of them. Brian2's standalone mode, which
+compiles every network anew, is the part ``brian2``'s."""
 
 OWN_ARITHMETIC = {"nest"}
 

@@ -70,6 +70,10 @@ class Engine(ABC):
     def state(self, population: str) -> dict[str, np.ndarray]:
         """Return a copy of a population's state variables."""
 
+    def weights(self, projection: str) -> np.ndarray | None:
+        """Return the weights of a plastic projection as they stand (SI), in the canonical order; None if none change."""
+        return None
+
     def edges(self) -> int:
         """Return the number of edges built."""
         return 0
@@ -85,6 +89,7 @@ class Backend(ABC):
     operations: frozenset[str] = frozenset(OPS)
     precisions: tuple[str, ...] = ("double",)
     threads: bool = False
+    plasticity: bool = False
     options: tuple[str, ...] = ()
     summary: str = ""
 
@@ -93,6 +98,9 @@ class Backend(ABC):
         found: list[tuple[str, str | None]] = []
         if graph.precision not in self.precisions:
             found.append((f"precision '{graph.precision}' (it has {', '.join(self.precisions)})", None))
+        for proj in graph.projections if not self.plasticity else ():
+            if proj.plasticity is not None:
+                found.append((f"learning rules (projection '{proj.name}')", proj.where))
         for pop in graph.populations:
             assert pop.program is not None
             for op in sorted({ins.op for ins in pop.program.instrs} - self.operations):
@@ -148,6 +156,15 @@ def diverged(graph: Graph, population: str, variable: str, neuron: int, step: in
         f"{variable} of neuron {neuron} in population '{population}' is no finite number any more at t = "
         f"{step * graph.dt * 1e3:.6g} ms: use a smaller dt, another method, or smaller weights",
         graph.population(population).where,
+    )
+
+
+def weight_diverged(graph: Graph, projection: str, edge: int, step: int) -> DivergedError:
+    """Return the error for a plastic weight that left the finite numbers: the first of the first projection."""
+    return DivergedError(
+        f"the weight of edge {edge} of projection '{projection}' is no finite number any more at t = "
+        f"{step * graph.dt * 1e3:.6g} ms: give the learning rule bounds, or a smaller rate",
+        graph.projection(projection).where,
     )
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from neurosim.backends.base import Backend, Drained, Engine, Options, diverged, overflowed, recorded
+from neurosim.backends.base import Backend, Drained, Engine, Options, diverged, overflowed, recorded, weight_diverged
+from neurosim.backends.reference_learning import PlasticEdges
 from neurosim.ir.edges import iter_edges
 from neurosim.ir.graph import Graph, PopulationNode, Schedule, Table
 from neurosim.ir.interp import call, evaluate
@@ -20,6 +21,7 @@ class ReferenceBackend(Backend):
 
     name = "reference"
     precisions = ("double", "single")
+    plasticity = True
     summary = "plain NumPy, step by step: the definition that the others are tested against"
 
     def build(self, graph: Graph, options: Options) -> Engine:
@@ -62,12 +64,17 @@ class ReferenceEngine(Engine):
                 self.inbox_at[pop.name, receptor] = total
                 total += pop.size
         pre, target, weight, delay = [], [], [], []
+        self.plastic: dict[str, PlasticEdges] = {}
         for proj in self.graph.projections:
             shift = np.empty(self.graph.size, dtype=np.int64)
             for s in proj.post:
                 lo = offsets[s.population]
                 size = self.graph.population(s.population).size
                 shift[lo : lo + size] = self.inbox_at[s.population, proj.receptor] - lo
+            if proj.plasticity is not None:
+                place = np.arange(self.graph.size) + shift
+                self.plastic[proj.name] = PlasticEdges(self.graph, proj, place, self.dtype)
+                continue
             for e in iter_edges(self.graph, proj):
                 post = np.asarray(e.post, dtype=np.int64)
                 pre.append(np.asarray(e.pre, dtype=np.int64))
@@ -88,7 +95,12 @@ class ReferenceEngine(Engine):
 
     def edges(self) -> int:
         """Return the number of edges."""
-        return len(self.target)
+        return len(self.target) + sum(len(p.pre) for p in self.plastic.values())
+
+    def weights(self, projection: str) -> np.ndarray | None:
+        """Return the weights of a plastic projection."""
+        edges = self.plastic.get(projection)
+        return None if edges is None else edges.weight.astype(np.float64)
 
     def advance(self, steps: int) -> None:
         """Interpret that many steps."""
@@ -96,6 +108,8 @@ class ReferenceEngine(Engine):
         offsets = self.graph.offsets()
         for _ in range(steps):
             slot = self.ring[self.n % self.slots]
+            for plastic in self.plastic.values():
+                plastic.deliver(self.n, slot)
             if np.any(np.abs(slot) > self.limit):
                 raise overflowed(self.graph, self.n)
             spiking = []
@@ -107,8 +121,15 @@ class ReferenceEngine(Engine):
             slot[:] = 0.0
             for ids in spiking:
                 self._emit(ids)
+            found = np.concatenate([np.zeros(0, np.int64), *spiking])
+            for plastic in self.plastic.values():
+                plastic.learn(self.n, self.states, found)
             for k, probe in enumerate(self.graph.probes):
-                if probe.variable not in ("spikes", "rate", "weight") and (self.n + 1) % probe.every == 0:
+                if (self.n + 1) % probe.every:
+                    continue
+                if probe.variable == "weight" and probe.target in self.plastic:
+                    self.samples[k].append((self.n, self.weights(probe.target)))
+                elif probe.variable not in ("spikes", "rate", "weight"):
                     values = self.states[probe.target][probe.variable]
                     self.samples[k].append(
                         (self.n, (values if probe.ids is None else values[probe.ids]).astype(np.float64))
@@ -176,6 +197,10 @@ class ReferenceEngine(Engine):
                 bad = np.flatnonzero(~np.isfinite(values))
                 if len(bad):
                     raise diverged(self.graph, pop, var, int(bad[0]), self.n)
+        for name, edges in self.plastic.items():
+            bad = np.flatnonzero(~np.isfinite(edges.weight))
+            if len(bad):
+                raise weight_diverged(self.graph, name, int(bad[0]), self.n)
 
     def drain(self) -> Drained:
         """Hand over spikes and samples."""
@@ -188,10 +213,13 @@ class ReferenceEngine(Engine):
             self.found[name] = []
         samples: list[tuple[np.ndarray, np.ndarray] | None] = []
         for k, probe in enumerate(self.graph.probes):
-            if probe.variable in ("spikes", "rate", "weight"):
+            if probe.variable in ("spikes", "rate") or (probe.variable == "weight" and probe.target not in self.plastic):
                 samples.append(None)
                 continue
-            width = self.graph.population(probe.target).size if probe.ids is None else len(probe.ids)
+            if probe.variable == "weight":
+                width = len(self.plastic[probe.target].weight)
+            else:
+                width = self.graph.population(probe.target).size if probe.ids is None else len(probe.ids)
             rows = self.samples[k]
             samples.append(
                 (

@@ -1,7 +1,16 @@
-"""The library: cells, receptors and stimuli, all of them declarations; networks are in ``neurosim.models.networks``."""
+"""The library: cells, receptors and stimuli, learning rules too, all of them declarations; networks are in ``neurosim.models.networks``."""
 
 from neurosim.models.cells import IF, LIF, AdEx, CubaLIF, HodgkinHuxley, Izhikevich, PoissonSource, SpikeSource
 from neurosim.models.inputs import ArrayCurrent, DCInput, OUNoise, PoissonInput, SineCurrent, StepCurrent, WhiteNoise
+from neurosim.models.plasticity import (
+    GuetigSTDP,
+    InhibitorySTDP,
+    MultiplicativeSTDP,
+    NearestSTDP,
+    PairSTDP,
+    PowerLawSTDP,
+    TripletSTDP,
+)
 from neurosim.models.synapses import (
     AlphaConductance,
     AlphaCurrent,
@@ -13,6 +22,7 @@ from neurosim.models.synapses import (
 
 __all__ = [
     "AdEx", "AlphaConductance", "AlphaCurrent", "ArrayCurrent", "CubaLIF", "DCInput", "DeltaCurrent", "ExpConductance",
-    "ExpCurrent", "HodgkinHuxley", "IF", "Izhikevich", "LIF", "OUNoise", "PoissonInput", "PoissonSource",
-    "PulseCurrent", "SineCurrent", "SpikeSource", "StepCurrent", "WhiteNoise",
+    "ExpCurrent", "GuetigSTDP", "HodgkinHuxley", "IF", "InhibitorySTDP", "Izhikevich", "LIF", "MultiplicativeSTDP",
+    "NearestSTDP", "OUNoise", "PairSTDP", "PoissonInput", "PoissonSource", "PowerLawSTDP", "PulseCurrent",
+    "SineCurrent", "SpikeSource", "StepCurrent", "TripletSTDP", "WhiteNoise",
 ]  # fmt: skip

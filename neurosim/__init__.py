@@ -36,6 +36,7 @@ if typing.TYPE_CHECKING:
     from neurosim.lang.connect import DistanceDependent, Where
     from neurosim.lang.groups import Group, Population, grid_positions
     from neurosim.lang.network import Network
+    from neurosim.lang.plasticity import Plasticity
     from neurosim.params import Param
     from neurosim.registry import load_network as network
     from neurosim.run import simulate
@@ -52,15 +53,15 @@ _HOMES = {
     "exponential": _PARTS, "lognormal": _PARTS, "normal": _PARTS, "uniform": _PARTS,
     "DistanceDependent": "neurosim.lang.connect", "Where": "neurosim.lang.connect",
     "Group": _GROUPS, "Population": _GROUPS, "grid_positions": _GROUPS, "Network": "neurosim.lang.network",
-    "Param": "neurosim.params", "network": "neurosim.registry:load_network", "simulate": "neurosim.run",
+    "Param": "neurosim.params", "Plasticity": "neurosim.lang.plasticity", "network": "neurosim.registry:load_network", "simulate": "neurosim.run",
     "Quantity": "neurosim.units",
 }  # fmt: skip
 _MODULES = ("analysis", "errors", "recording", "units")
 
 __all__ = [
     "AllToAll", "Cell", "Current", "DistanceDependent", "Drive", "EdgeList", "FixedInDegree", "FixedOutDegree",
-    "FixedProbability", "FixedTotalNumber", "Group", "Network", "OneToOne", "Param", "Population", "Quantity",
-    "Receptor", "Rule", "TimedArray", "Where", "compare", "exponential", "grid_positions", "lognormal", "network",
+    "FixedProbability", "FixedTotalNumber", "Group", "Network", "OneToOne", "Param", "Plasticity", "Population",
+    "Quantity", "Receptor", "Rule", "TimedArray", "Where", "compare", "exponential", "grid_positions", "lognormal", "network",
     "normal", "simulate", "uniform",
 ]  # fmt: skip
 

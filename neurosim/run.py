@@ -186,9 +186,12 @@ def simulate(
     finally:
         wall = time.perf_counter() - start
         edges = engine.edges()
+        learned = {p.name: engine.weights(p.name) for p in graph.projections if p.plasticity is not None}
         engine.close()
     provenance = provenance.replace(n_steps=done, wall_simulate_s=wall, status=status)
-    result = sink.finish(provenance, load, lambda name: projection_weights(graph, name))
+    result = sink.finish(
+        provenance, load, lambda name: learned[name] if name in learned else projection_weights(graph, name)
+    )
     result.edges = edges
     if failure is not None:
         failure.result = result  # type: ignore[attr-defined]
@@ -391,7 +394,7 @@ class _Sink:
                 self._count(k, probe, drained, done)
             elif drained.samples[k] is not None and len(drained.samples[k][0]):
                 steps, values = drained.samples[k]
-                if self.writer is not None:
+                if self.writer is not None and probe.variable != "weight":
                     times = (steps + 1) * self.graph.dt
                     self.writer.trace(
                         probe.target, probe.variable, times, values, ids=self._ids(probe), unit=self._unit(probe)
@@ -436,11 +439,14 @@ class _Sink:
             if probe.variable == "weight":
                 values = weights(probe.target)
                 times = np.arange(1, steps // probe.every + 1) * probe.every * dt
+                parts = self.traces.get(k, []) if self.graph.projection(probe.target).plasticity is not None else None
                 traces[probe.target] = self.records.WeightTrace(
                     self.graph.projection(probe.target).weight_unit,
                     np.arange(len(values)),
                     times,
-                    np.broadcast_to(values, (len(times), len(values))),
+                    np.broadcast_to(values, (len(times), len(values)))
+                    if parts is None
+                    else np.concatenate([np.zeros((0, len(values))), *(p[1] for p in parts)]),
                 )
         if self.writer is not None:
             for name, trace in rates.items():

@@ -69,6 +69,12 @@ class System:
         only the moment the condition becomes true counts, and which variables stand still while refractory.
     method : str
         ``exact``, ``exponential_euler``, ``euler``, ``rk2`` or ``rk4``.
+    traces : tuple of str
+        Variables that learning rules read: integrated exactly, whatever the method, and never clamped.
+    marks : tuple of (str, Expr)
+        What a spike changes in them, in order.
+    snapshots : tuple of (str, Expr)
+        Values kept as they were after the update of the step, before reset and marks.
     """
 
     equations: tuple[EquationNode, ...]
@@ -81,6 +87,9 @@ class System:
     edge: bool = False
     clamp: tuple[str, ...] = ()
     method: str = "auto"
+    traces: tuple[str, ...] = ()
+    marks: tuple[tuple[str, Expr], ...] = ()
+    snapshots: tuple[tuple[str, Expr], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -185,11 +194,48 @@ class Segment:
 
 
 @dataclass(frozen=True)
+class PlasticityNode:
+    """How the edges of a projection change.
+
+    Attributes
+    ----------
+    params : dict
+        Values of the parameters that the statements read.
+    on_pre, on_post : tuple of (str, Expr)
+        Statements on the arrival of a spike and on a spike of the target, until the pass ``discretise``; the names of
+        variables at the ends are ``pre:x`` and ``post:x``.
+    bounds : (Expr or None, Expr or None)
+        Least and greatest weight.
+    largest : float or None
+        The greatest magnitude that the bounds allow.
+    pre_program, post_program : Program or None
+        What the statements became.
+    """
+
+    params: Mapping[str, float]
+    on_pre: tuple[tuple[str, Expr], ...] = ()
+    on_post: tuple[tuple[str, Expr], ...] = ()
+    bounds: tuple[Expr | None, Expr | None] = (None, None)
+    largest: float | None = None
+    pre_program: Program | None = None
+    post_program: Program | None = None
+
+    def programs(self) -> tuple[Program, ...]:
+        """Return the programs that there are."""
+        return tuple(p for p in (self.pre_program, self.post_program) if p is not None)
+
+    def reads(self, op: str) -> list[str]:
+        """Return the variables of the source (``op`` is ``pre``) or target (``post``) that any program reads."""
+        return list(dict.fromkeys(v for p in self.programs() for v in p.uses(op)))
+
+
+@dataclass(frozen=True)
 class ProjectionNode:
     """Edges from one group to another.
 
     ``weight`` and ``delay`` are edge values (:mod:`neurosim.ir.distributions`): weight in SI, delay in seconds, and
-    in steps once ``delay_steps`` is set (a constant, or None where it must be drawn edge by edge).
+    in steps once ``delay_steps`` is set (a constant, or None where it must be drawn edge by edge). With ``plasticity``,
+    ``weight`` is where the weights start.
     """
 
     name: str
@@ -201,6 +247,7 @@ class ProjectionNode:
     delay: Any
     delay_steps: int | None = None
     weight_unit: str = ""
+    plasticity: PlasticityNode | None = None
     where: str | None = None
 
 

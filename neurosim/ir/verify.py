@@ -8,8 +8,8 @@ import numpy as np
 
 from neurosim.errors import VerifyError
 from neurosim.ir.expr import walk
-from neurosim.ir.graph import Graph, PopulationNode
-from neurosim.ir.ops import EFFECTS, INTEGRATE, OPS, REACT
+from neurosim.ir.graph import Graph, PopulationNode, ProjectionNode
+from neurosim.ir.ops import EDGE_OPS, EFFECTS, INTEGRATE, LEARN, OPS, REACT
 
 STAGES = ("units", "expand", "discretise", "delays", "order")
 """The passes, in order."""
@@ -33,6 +33,8 @@ def _programs(pop: PopulationNode) -> Iterator[str]:
         phase = max(phase, ins.phase)
         if ins.op in ("load", "store") and ins.attr not in states:
             yield f"%{k}: {ins.op} of '{ins.attr}', which is no state variable"
+        if ins.op in ("pre", "post"):
+            yield f"%{k}: {ins.op} in a population's program"
         if ins.op == "param" and ins.attr not in pop.params:
             yield f"%{k}: parameter '{ins.attr}' has no value"
         if ins.op == "inbox" and (ins.phase > INTEGRATE or ins.attr not in pop.receptors):
@@ -61,6 +63,32 @@ def _programs(pop: PopulationNode) -> Iterator[str]:
             yield f"%{k}: {ins.op} of a value that is not boolean"
         if ins.op == "store" and types[ins.args[0]] != "f":
             yield f"%{k}: store of type {types[ins.args[0]]}"
+
+
+def _learning(graph: Graph, proj: ProjectionNode) -> Iterator[str]:
+    """Edge programs read edge variables, constants, and variables that all populations of an end have; they store."""
+    node = proj.plasticity
+    if node is None:
+        return
+    ends = {
+        "pre": [graph.population(s.population) for s in proj.pre],
+        "post": [graph.population(s.population) for s in proj.post],
+    }
+    for program in node.programs():
+        for k, ins in enumerate(program.instrs):
+            if ins.op not in EDGE_OPS:
+                yield f"%{k}: {ins.op} in a program over edges"
+                continue
+            if len(ins.args) != OPS[ins.op].arity or any(not 0 <= a < k for a in ins.args):
+                yield f"%{k}: {ins.op} has arguments {ins.args}"
+            if ins.phase != LEARN:
+                yield f"%{k}: phase {ins.phase} in a program over edges"
+            if ins.op in ("load", "store") and ins.attr != "w":
+                yield f"%{k}: {ins.op} of '{ins.attr}', which is no edge variable"
+            if ins.op == "param" and not np.isfinite(node.params.get(ins.attr, np.nan)):
+                yield f"%{k}: parameter '{ins.attr}' has no finite value"
+            if ins.op in ends and any(ins.attr not in {v.name for v in pop.states} for pop in ends[ins.op]):
+                yield f"%{k}: {ins.op} of '{ins.attr}', which an end does not have"
 
 
 def _arrays(pop: PopulationNode) -> Iterator[str]:
@@ -127,6 +155,8 @@ def verify(graph: Graph) -> Graph:
             raise VerifyError(
                 f"after pass '{graph.stage}': projection '{proj.name}' has a delay of {proj.delay_steps} steps"
             )
+        for complaint in _learning(graph, proj) if STAGES.index(graph.stage) >= 2 else ():
+            raise VerifyError(f"after pass '{graph.stage}': the learning rule of projection '{proj.name}' {complaint}")
         for segment in proj.post:
             if proj.receptor not in graph.population(segment.population).receptors:
                 raise VerifyError(

@@ -20,7 +20,8 @@ from neurosim.units import DIMENSIONLESS, LENGTH, Dimension, Quantity, quantity,
 
 @dataclass(frozen=True)
 class Connection:
-    """A projection. ``weight`` and ``delay`` are in SI: a number, an array per edge, a distribution or a program."""
+    """A projection. ``weight`` and ``delay`` are in SI: a number, an array per edge, a distribution or a program;
+    ``plasticity`` is a learning rule, or None."""
 
     name: str
     pre: Group
@@ -30,6 +31,7 @@ class Connection:
     weight: Any
     delay: Any
     where: str | None
+    plasticity: Any = None
 
 
 class Where:

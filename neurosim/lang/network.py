@@ -14,6 +14,7 @@ from neurosim.ir.rules import EdgeList, Rule
 from neurosim.lang.components import Cell, Current, Drive, Random, TimedArray, check_value
 from neurosim.lang.connect import Connection, DistanceDependent, Where, edge_quantity, prepare_rule
 from neurosim.lang.groups import Group, Population
+from neurosim.lang.plasticity import Plasticity, attach
 from neurosim.params import Param
 from neurosim.units import DIMENSIONLESS, TIME, Quantity, parse_quantity, quantity, scalar
 
@@ -110,6 +111,7 @@ class Network:
         rule: Rule | Where | DistanceDependent | str | None = None,
         weight: Any = None,
         delay: Any = None,
+        plasticity: Plasticity | None = None,
         name: str | None = None,
     ) -> Any:
         """Add a projection (or, for lists of populations, one for each pair).
@@ -126,6 +128,8 @@ class Network:
             In the unit that the receptor adds up. A matrix [pre, post], dense or sparse, is rule and weight in one.
         delay : Quantity, array, distribution or expression
             A whole number of steps, at least 1; drawn delays are rounded to one.
+        plasticity : Plasticity, optional
+            A learning rule such as ``PairSTDP(…)``; ``weight`` is then the weight at the start.
         """
         where = caller()
         if not isinstance(pre, Group) or not isinstance(post, Group):
@@ -138,6 +142,7 @@ class Network:
                     rule=rule,
                     weight=weight,
                     delay=delay,
+                    plasticity=plasticity,
                     name=None if name is None else f"{name}_{a.name}_{b.name}",
                 )
                 for a in pres
@@ -168,15 +173,17 @@ class Network:
         except ConnectivityError as e:
             raise ConnectivityError(f"projection '{label}': {e.message}", where) from None
         edges = len(chosen.pre) if isinstance(chosen, EdgeList) else None
+        dim = dims.pop()
         conn = Connection(
             label,
             pre,
             post,
             receptor,
             chosen,
-            edge_quantity(weight, dims.pop(), what, pre, post, edges, where),
+            edge_quantity(weight, dim, what, pre, post, edges, where),
             edge_quantity(delay, TIME, f"delay of the projection '{label}'", pre, post, edges, where),
             where,
+            None if plasticity is None else attach(plasticity, label, pre, post, dim, where),
         )
         self.projections[label] = conn
         return conn
@@ -203,10 +210,12 @@ class Network:
         if not isinstance(stimulus, (Current, Drive)):
             raise ParameterError(f"a stimulus is a current or a Poisson input, got {stimulus!r}", where)
         for pop, ids in target.parts:
-            taken = {key for key, *_ in pop.stimuli} | set(pop.cell.receptors)
+            taken = pop.scope.parts.keys()
             key = name or next(k for k in (f"{stimulus.name.lower()}{i or ''}" for i in range(10**6)) if k not in taken)
             if key in taken:
-                raise ParameterError(f"population '{pop.label}' has a stimulus or receptor '{key}' already", where)
+                raise ParameterError(
+                    f"population '{pop.label}' has a stimulus, receptor or learning rule '{key}' already", where
+                )
             for p in stimulus.params:
                 _fits(stimulus.value(p), pop.n, f"{p} of {stimulus.name} for population '{pop.label}'", where)
             receptor = None
@@ -360,6 +369,8 @@ def _variables(pop: Population) -> list[str]:
         out += [f"{key}.{v}" for v in receptor.variables]
     for key, stimulus, _, _ in pop.stimuli:
         out += [f"{key}.{v}" for v in stimulus.variables]
+    for key, part in pop.scope.parts.items():
+        out += [f"{key}.{v}" for v in part.variables] if part.kind == "plasticity" else []
     return out
 
 

@@ -237,6 +237,15 @@ class Scope:
             if rate != FREQUENCY:
                 raise DimensionError(f"the rate of a Poisson drive must be {_a(FREQUENCY)}, got {rate}", drive.where)
 
+    def add_traces(self, key: str, traces: Component) -> None:
+        """Enter the traces of a learning rule and check them."""
+        with self._attempt(key):
+            self._enter(key, traces)
+            self._equations(key, traces)
+            for st in traces.marks:  # type: ignore[attr-defined]
+                self.solver.assign(f"{key}.{st.var}", self.expr(key, st.expr), st.text)
+            self._settle()
+
     @contextmanager
     def _attempt(self, key: str) -> Iterator[None]:
         """Leave no trace of a stimulus that is refused."""

@@ -25,6 +25,7 @@ from neurosim.ir.program import Builder
 from neurosim.ir.random import POISSON_MEAN_LIMIT, poisson_thresholds
 from neurosim.ir.timegrid import whole_steps
 from neurosim.passes.fold import fold
+from neurosim.passes.learning import learning
 from neurosim.passes.propagators import propagators
 
 COUNTDOWN, ABOVE = "_refractory", "_above"
@@ -38,13 +39,18 @@ MAX_POISSON_ROWS = 256
 
 
 def discretise(graph: Graph) -> Graph:
-    """Write the step program of every population."""
-    return with_(graph, populations=tuple(_Step(graph, p).run() for p in graph.populations), stage="discretise")
+    """Write the step program of every population, and those of every learning rule."""
+    return with_(
+        graph,
+        populations=tuple(_Step(graph, p).run() for p in graph.populations),
+        projections=tuple(p if p.plasticity is None else learning(p, p.plasticity) for p in graph.projections),
+        stage="discretise",
+    )
 
 
 def exact_part(system: System, states: set[str], params: set[str]) -> list[str]:
     """Return the variables that can be integrated exactly: the largest set closed under the rule above."""
-    odes = {e.var: e.expr for e in system.equations if e.kind == "ode"}
+    odes = {e.var: e.expr for e in system.equations if e.kind == "ode" and e.var in states}
     inside = set(odes)
     changed = True
     while changed:
@@ -77,7 +83,9 @@ class _Step:
         self.new: dict[str, int] = {}
         self.poisson: dict[str, PoissonTable] = {}
         self.streams: dict[str, str] = {}
-        self.odes = {e.var: e.expr for e in self.system.equations if e.kind == "ode"}
+        every = {e.var: e.expr for e in self.system.equations if e.kind == "ode"}
+        self.odes = {v: e for v, e in every.items() if v not in self.system.traces}
+        self.traces = {v: e for v, e in every.items() if v in self.system.traces}
         self.updates = {e.var: e.expr for e in self.system.equations if e.kind == "update"}
         self.refractory: int | None = None
         self.integrated = False
@@ -144,7 +152,11 @@ class _Step:
             self.update(var)
         self.new = self.jumps("after", self.new, arrived)
 
+        if self.traces:
+            self.integrate_traces()
         final = dict(self.new)
+        for kept, e in s.snapshots:
+            final[kept] = self.value(e, self.new)
         if s.threshold is not None:
             b.phase = DETECT
             condition = self.value(s.threshold, self.new)
@@ -165,6 +177,10 @@ class _Step:
             if self.refractory is not None:
                 less = b.emit("max", b.emit("sub", self.old[COUNTDOWN], b.const(1.0)), b.const(0.0))
                 final[COUNTDOWN] = b.emit("select", spike, b.emit("param", attr="_refractory_steps"), less)
+            env = dict(self.new)
+            for var, e in s.marks:
+                env[var] = self.value(e, env)
+                final[var] = b.emit("select", spike, env[var], self.new[var])
             b.emit("emit", spike, attr="spike")
         for var in states:
             if var.name in final and final[var.name] != self.old.get(var.name):
@@ -301,6 +317,18 @@ class _Step:
         self.new[key] = self.new[var] = value
         return value
 
+    def integrate_traces(self) -> None:
+        """Append the new values of what learning rules read."""
+        exact = exact_part(self.system, set(self.traces), set(self.params))
+        for var in self.traces:
+            if var not in exact:
+                raise EquationError(
+                    f"the trace {var} at population '{self.pop.name}' is not linear with constant coefficients, and "
+                    "traces are integrated exactly",
+                    self.pop.where,
+                )
+        self.exact(self.traces)
+
     # -- integration --------------------------------------------------------------------------------------------
 
     def integrate(self) -> None:
@@ -322,14 +350,14 @@ class _Step:
                 self.pop.where,
             )
         if exact:
-            self.exact(exact)
+            self.exact({v: self.odes[v] for v in exact})
         for var in rest:
             self.new[var] = self.exponential_euler(var)
 
-    def exact(self, variables: list[str]) -> None:
+    def exact(self, odes: dict[str, Expr]) -> None:
         """Append ``P x + Phi f``; while refractory, the clamped variables are constants of the others' equations."""
-        n = len(variables)
-        splits = [ex.linear(self.odes[v], set(variables)) for v in variables]
+        variables, n = list(odes), len(odes)
+        splits = [ex.linear(e, set(odes)) for e in odes.values()]
         coefficients = [[self.constant(s[0].get(w, ex.ZERO)) if s else 0.0 for w in variables] for s in splits]
         for i, line in enumerate(coefficients):
             if not all(np.all(np.isfinite(c)) for c in line):

@@ -6,7 +6,7 @@ from dataclasses import replace as with_
 
 from neurosim.errors import EquationError
 from neurosim.ir.expr import Expr, names, substitute, too_large, total
-from neurosim.ir.graph import Drive, EquationNode, Graph, Jump, PopulationNode, System
+from neurosim.ir.graph import Drive, EquationNode, Graph, Jump, PopulationNode
 
 MAX_DEPTH = 300
 """Deepest tree after everything has been written out."""
@@ -46,7 +46,8 @@ def _population(pop: PopulationNode) -> PopulationNode:
     def inline(e: Expr) -> Expr:
         return _checked(substitute(e, done), pop) if names(e) & raw.keys() else e
 
-    new = System(
+    new = with_(
+        system,
         equations=tuple(EquationNode(e.var, e.kind, inline(e.expr)) for e in system.equations if e.kind != "let"),
         ports={},
         jumps={k: tuple(Jump(j.var, inline(j.gain), j.when) for j in js) for k, js in system.jumps.items()},
@@ -54,9 +55,7 @@ def _population(pop: PopulationNode) -> PopulationNode:
         threshold=None if system.threshold is None else inline(system.threshold),
         reset=tuple((v, inline(e)) for v, e in system.reset),
         refractory=None if system.refractory is None else inline(system.refractory),
-        edge=system.edge,
-        clamp=system.clamp,
-        method=system.method,
+        snapshots=tuple((v, inline(e)) for v, e in system.snapshots),
     )
     return with_(pop, system=new)
 

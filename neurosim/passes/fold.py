@@ -12,7 +12,7 @@ from neurosim.ir.ops import EFFECTS, LEAVES, RANDOM
 from neurosim.ir.program import Instr, Program
 
 
-def fold(program: Program, params: Mapping[str, Any]) -> tuple[Program, dict[str, Any]]:
+def fold(program: Program, params: Mapping[str, Any], tag: str = "c") -> tuple[Program, dict[str, Any]]:
     """Return the program with constant subexpressions made parameters ``c[0]``, ``c[1]`` …, and all parameters used.
 
     Folding keeps meaning, not bits: the folded value is what the interpreter computes in double precision, and every
@@ -48,7 +48,7 @@ def fold(program: Program, params: Mapping[str, Any]) -> tuple[Program, dict[str
                 one, zero = put(Instr("const", (), 1.0, phase)), put(Instr("const", (), 0.0, phase))
                 place[k] = put(Instr("gt", (one, zero) if values[k] else (zero, one), None, phase))
             else:
-                key = f"c[{sum(u.startswith('c[') for u in used)}]"  # no name a user could give
+                key = f"{tag}[{sum(u.startswith(f'{tag}[') for u in used)}]"  # no name a user could give
                 value = np.asarray(values[k])
                 if value.dtype == bool:
                     used[key] = value.astype(np.float64)

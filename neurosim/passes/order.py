@@ -28,6 +28,8 @@ def order(graph: Graph) -> Graph:
         magnitude = bound(p.weight)
         if magnitude is None:  # an expression: its values have to be seen
             magnitude = max((float(np.max(np.abs(e.weight), initial=0.0)) for e in iter_edges(graph, p)), default=0.0)
+        if p.plasticity is not None and p.plasticity.largest is not None:
+            magnitude = max(magnitude, p.plasticity.largest)
         for segment in p.post:
             see(segment.population, p.receptor, magnitude)
     for pop in graph.populations:

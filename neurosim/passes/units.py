@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from neurosim.errors import ConnectivityError, EquationError, ParameterError, UnknownNameError, suggest
-from neurosim.ir.expr import Expr, mul, name, replace, walk
+from neurosim.ir.expr import Expr, mul, name, names, replace, walk
 from neurosim.ir.graph import (
     Drive,
     EquationNode,
     Graph,
     Jump,
+    PlasticityNode,
     PopulationNode,
     ProbeNode,
     ProjectionNode,
@@ -27,8 +29,10 @@ from neurosim.ir.lower import edge_program
 from neurosim.ir.random import Draws
 from neurosim.ir.timegrid import whole_steps
 from neurosim.lang.components import Random, TimedArray
+from neurosim.lang.connect import Connection
 from neurosim.lang.groups import Group, Population
 from neurosim.lang.network import Network
+from neurosim.lang.plasticity import Traces
 from neurosim.units import Quantity
 
 
@@ -50,6 +54,7 @@ def units(network: Network) -> Graph:
                 c.delay,
                 None,
                 c.post.parts[0][0].scope.weight_dimension(c.receptor).symbol,
+                _plasticity(network, c),
                 c.where,
             )
             for c in network.projections.values()
@@ -69,6 +74,48 @@ def units(network: Network) -> Graph:
 
 def _segments(group: Group) -> tuple[Segment, ...]:
     return tuple(Segment(pop.label, ids, pop.n if ids is None else len(ids)) for pop, ids in group.parts)
+
+
+def _plasticity(network: Network, c: Connection) -> PlasticityNode | None:
+    rule = c.plasticity
+    if rule is None:
+        return None
+    values = Values(network, c.post.parts[0][0])
+    params = {key: float(values.param(c.name, key)) for key in rule.params}
+    bounds = [None if b is None else _bare(b) for b in rule.bounds]
+    found = [None if b is None else float(_constant(b, params)) for b in bounds]
+    lower, upper = found
+    if lower is not None and upper is not None and lower > upper:
+        raise ParameterError(
+            f"the weights of projection '{c.name}' have the lower bound {lower:g} above the upper bound {upper:g}",
+            c.where,
+        )
+    events = {
+        side: tuple((st.var, _bare(st.expr)) for st in rule.statements(side, c.name, c.pre, c.post))
+        for side in ("pre", "post")
+    }
+    return PlasticityNode(
+        params=params,
+        on_pre=events["pre"],
+        on_post=events["post"],
+        bounds=(bounds[0], bounds[1]),
+        largest=None if lower is None or upper is None else max(abs(lower), abs(upper)),
+    )
+
+
+def _constant(e: Expr, params: Mapping[str, float]) -> Any:
+    program = edge_program(e)
+    assert program.result is not None
+    return evaluate(program, lambda ins: np.float64(params[ins.attr]))[program.result]
+
+
+def _learning(network: Network, pop: Population) -> Iterator[tuple[str, Traces, dict[str, Expr]]]:
+    """Yield the label, the traces and the snapshots of every learning rule that has an end in a population."""
+    for key, part in pop.scope.parts.items():
+        if isinstance(part, Traces):
+            c = network.projections[key]
+            found = part.rule.snapshots(key, c.pre, c.post)
+            yield key, part, {v: e for side in ("pre", "post") if side in part.on for v, e in found[side].items()}
 
 
 def _bare(e: Expr) -> Expr:
@@ -211,6 +258,18 @@ def _population(network: Network, pop: Population) -> PopulationNode:
             out = _bare(scope.expr(key, stimulus.output))
             ports[stimulus.port].append(out if mask is None else mul(out, name(mask)))
 
+    traces: list[str] = []
+    marks: list[tuple[str, Expr]] = []
+    snapshots: list[tuple[str, Expr]] = []
+    for key, part, kept in _learning(network, pop):
+        traces += [f"{key}.{v}" for v in part.variables]
+        marks += [(f"{key}.{st.var}", _bare(scope.expr(key, st.expr))) for st in part.marks]
+        for full, e in kept.items():
+            (source,) = names(e)
+            snapshots.append((full, e))
+            init = next(s.init for s in states if s.name == source)
+            states.append(StateVar(full, "f", init, scope.dimension(source).symbol))
+
     schedules: dict[str, Schedule] = {}
     threshold = None if cell.threshold is None else _bare(scope.expr("", cell.threshold))
     if cell.schedule is not None:
@@ -227,6 +286,9 @@ def _population(network: Network, pop: Population) -> PopulationNode:
         edge=cell.edge,
         clamp=cell.clamp,
         method=cell.method,
+        traces=tuple(traces),
+        marks=tuple(marks),
+        snapshots=tuple(snapshots),
     )
     _check_next(system, pop)
     return PopulationNode(

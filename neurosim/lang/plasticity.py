@@ -1,0 +1,305 @@
+"""Learning rules: traces of the neurons at both ends of a synapse, and what a spike changes at the synapse.
+
+A rule is a prototype like a cell: calling it returns a copy with other parameter values. ``net.connect(…,
+plasticity=rule)`` gives it to a projection; its traces become variables of the populations at both ends.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from neurosim.errors import DimensionError, EquationError, ParameterError, UnknownNameError, suggest
+from neurosim.ir.expr import Expr, name, names, rename, walk
+from neurosim.lang.component import Component
+from neurosim.lang.dimensions import Solver
+from neurosim.lang.groups import Group, Population
+from neurosim.lang.parser import Statement, parse_equations, parse_expression, parse_statements
+from neurosim.lang.values import Random, TimedArray
+from neurosim.units import Dimension, Quantity
+
+BEFORE = "@before"
+"""Ends the name of a trace's value before the jump of its own spike."""
+
+WEIGHT = "w"
+"""The weight of the synapse, in statements."""
+
+
+@dataclass(frozen=True)
+class EdgeStatement:
+    """A change of an edge variable; names are those of edge variables and parameters, ``pre:x`` and ``post:x``."""
+
+    var: str
+    expr: Expr
+    text: str
+
+
+class Plasticity(Component):
+    """A learning rule by its equations.
+
+    Parameters
+    ----------
+    pre, post : str
+        Differential equations of traces, linear in them, one set for each source and each target neuron:
+        ``"dx/dt = -x/tau_plus"``. They are integrated exactly.
+    on_pre, on_post : str
+        Statements carried out when a spike arrives at the synapse, and when the target neuron spikes. A statement that
+        changes a trace happens at the neuron, on its own spikes: ``on_pre`` may change traces of ``pre``, ``on_post``
+        those of ``post``. One that changes ``w`` happens at the synapse; it may read ``w``, the traces of both sides,
+        the parameters, and state variables of the cells as ``v_pre`` and ``v_post``. Statements run in order: one that
+        stands after ``x += 1`` reads the trace with its jump.
+    lower, upper : str or number, optional
+        Bounds of the weight, made of parameters; every change ends within them.
+    **params
+        Parameters: one value each, or a :class:`~neurosim.params.Param`.
+
+    Notes
+    -----
+    In a step, arrivals come before the spikes of the targets: an arriving spike sees the traces of the target without
+    the jump of this step, and a spike of the target sees those of the source with it. docs/semantics.md has the rest.
+    """
+
+    kind = "plasticity"
+
+    def __init__(
+        self,
+        *,
+        pre: str = "",
+        post: str = "",
+        on_pre: str = "",
+        on_post: str = "",
+        lower: str | float | None = None,
+        upper: str | float | None = None,
+        name: str | None = None,
+        source: str = "",
+        doc: str = "",
+        **params: Any,
+    ) -> None:
+        bounds = tuple(None if b is None else str(b) for b in (lower, upper))
+        super().__init__("", params, name, source, doc, (), (pre, post, on_pre, on_post, *bounds))
+        self.sides = {
+            side: parse_equations(text, (*self.params, WEIGHT), self.where)
+            for side, text in (("pre", pre), ("post", post))
+        }
+        self.traces = {side: tuple(eq.var for eq in eqs) for side, eqs in self.sides.items()}
+        self._distinct()
+        self.equations = (*self.sides["pre"], *self.sides["post"])
+        known = (*self.own, WEIGHT)
+        self.events = {
+            side: parse_statements(text, known, self.where) if text.strip() else ()
+            for side, text in (("pre", on_pre), ("post", on_post))
+        }
+        if not any(st.var == WEIGHT for sts in self.events.values() for st in sts):
+            raise EquationError(f"{self.name} never changes the weight: no statement of it assigns 'w'", self.where)
+        self.bounds_text = bounds
+        self.bounds = tuple(None if b is None else parse_expression(b, known, self.where) for b in bounds)
+        for side, statements in self.events.items():
+            for st in statements:
+                self._allowed(side, st)
+
+    def _distinct(self) -> None:
+        seen: set[str] = set()
+        for eqs in self.sides.values():
+            for eq in eqs:
+                if eq.kind != "ode":
+                    raise EquationError(
+                        f"a trace is given by a differential equation, 'dx/dt = -x/tau'; {self.name} has '{eq.text}'",
+                        self.where,
+                    )
+                if eq.var in seen or eq.var in self.params or eq.var == WEIGHT:
+                    raise EquationError(
+                        f"'{eq.var}' names two things in {self.name}: traces of both sides, parameters and the weight "
+                        "'w' have names of their own",
+                        self.where,
+                    )
+                seen.add(eq.var)
+
+    def _allowed(self, side: str, st: Statement) -> None:
+        """Check what a statement changes and reads."""
+        own, other = self.traces[side], self.traces["post" if side == "pre" else "pre"]
+        if st.var in other:
+            raise EquationError(
+                f"'{st.text}' of {self.name} changes a trace of the other side: a trace of '{st.var}' jumps with the "
+                f"spikes of its own neuron, in on_{'post' if side == 'pre' else 'pre'}",
+                self.where,
+            )
+        if st.var != WEIGHT and st.var not in own:
+            raise UnknownNameError(
+                f"'{st.text}' of {self.name} changes '{st.var}', which is neither the weight 'w' nor a trace"
+                f"{suggest(st.var, [WEIGHT, *own])}",
+                self.where,
+            )
+        if any(x.op in ("uniform", "normal", "next") for x in walk(st.expr)):
+            raise EquationError(
+                f"a statement of a learning rule is not random and reads no new value ([n+1]): '{st.text}'", self.where
+            )
+        if names(st.expr) & {"t", "dt"}:
+            raise EquationError(f"a statement of a learning rule cannot read t or dt: '{st.text}'", self.where)
+        if st.var in own and (foreign := sorted(names(st.expr) - {*own, *self.params})):
+            raise EquationError(
+                f"'{st.text}' of {self.name} happens at a neuron, which knows its own traces and the parameters only, "
+                f"not '{foreign[0]}'",
+                self.where,
+            )
+
+    def _options_text(self) -> dict[str, str]:
+        return {
+            "on_pre": "; ".join(st.text for st in self.events["pre"]),
+            "on_post": "; ".join(st.text for st in self.events["post"]),
+            "bounds": ", ".join(f"{side} {b}" for side, b in zip(("lower", "upper"), self.bounds_text, strict=True) if b),
+        }
+
+    # -- for the passes -----------------------------------------------------------------------------------------
+
+    def jumps(self, side: str) -> tuple[Statement, ...]:
+        """Return what a spike changes at its own neuron."""
+        return tuple(st for st in self.events[side] if st.var != WEIGHT)
+
+    def changes(self, side: str) -> Iterator[tuple[Statement, set[str]]]:
+        """Yield the statements of an event that change the edge, each with the traces that have jumped before it."""
+        jumped: set[str] = set()
+        later = [st.var for st in self.events[side]]
+        for k, st in enumerate(self.events[side]):
+            if st.var == WEIGHT:
+                between = jumped & set(later[k + 1 :]) & names(st.expr)
+                if between:
+                    raise EquationError(
+                        f"'{st.text}' of {self.name} stands between two changes of '{min(between)}': a statement of "
+                        "the weight reads a trace before its jump or after all of it",
+                        self.where,
+                    )
+                yield st, set(jumped)
+            else:
+                jumped.add(st.var)
+
+    def statements(self, side: str, label: str, pre: Group, post: Group) -> tuple[EdgeStatement, ...]:
+        """Return the changes of the edge on an event, in the names of the populations at both ends."""
+        out = []
+        for st, jumped in self.changes(side):
+
+            def place(key: str, done: set[str] = jumped) -> str:
+                if key in self.traces["pre"]:
+                    after = side == "post" or key in done
+                    return f"pre:{label}.{key}{'' if after else BEFORE}"
+                if key in self.traces["post"]:
+                    after = side == "post" and key in done
+                    return f"post:{label}.{key}{'' if after else BEFORE}"
+                if key in self.params or key == WEIGHT:
+                    return key
+                return self._cell_variable(key, st.text, label, pre, post)
+
+            out.append(EdgeStatement(st.var, rename(st.expr, place), st.text))
+        return tuple(out)
+
+    def _cell_variable(self, key: str, text: str, label: str, pre: Group, post: Group) -> str:
+        found = re.fullmatch(r"(\w+)_(pre|post)", key)
+        known: list[str] = [*self.own, WEIGHT]
+        for side, group in (("pre", pre), ("post", post)):
+            shared = set.intersection(*(set(pop.cell.variables) for pop, _ in group.parts))
+            known += [f"{v}_{side}" for v in sorted(shared)]
+        if found is None or key not in known:
+            raise UnknownNameError(
+                f"unknown name '{key}' in '{text}' of {self.name}{suggest(key, known)}; known: {', '.join(known)}",
+                self.where,
+            )
+        return f"{found[2]}:{label}.{key}"
+
+    def snapshots(self, label: str, pre: Group, post: Group) -> dict[str, dict[str, Expr]]:
+        """Return side -> name of a value that the statements read, other than a trace itself -> what it is."""
+        out: dict[str, dict[str, Expr]] = {"pre": {}, "post": {}}
+        for event in ("pre", "post"):
+            for st in self.statements(event, label, pre, post):
+                for key in sorted(names(st.expr)):
+                    side, _, full = key.partition(":")
+                    if full.endswith(BEFORE):
+                        out[side][full] = name(full.removesuffix(BEFORE))
+                    elif full and full.removeprefix(f"{label}.") not in self.traces[side]:
+                        out[side][full] = name(full.removeprefix(f"{label}.").rsplit("_", 1)[0])
+        return out
+
+
+class Traces(Component):
+    """The part of a rule that lives in one population: the traces of one side, or of both where it is source and
+    target."""
+
+    kind = "plasticity"
+
+    def __init__(self, rule: Plasticity, sides: set[str]) -> None:
+        self.__dict__.update(rule.__dict__)
+        self.rule, self.on = rule, sides
+        self.equations = tuple(eq for side in ("pre", "post") if side in sides for eq in rule.sides[side])
+        self.marks = tuple(st for side in ("pre", "post") if side in sides for st in rule.jumps(side))
+
+
+def attach(rule: Any, label: str, pre: Group, post: Group, weight: Dimension, where: str | None) -> Plasticity:
+    """Enter a rule's traces into the populations at both ends, and check its statements' dimensions."""
+    if not isinstance(rule, Plasticity):
+        raise ParameterError(f"plasticity must be a learning rule such as PairSTDP(…), got {rule!r}", where)
+    for key in rule.params:
+        value = rule.value(key)
+        if isinstance(value, (Random, TimedArray)) or np.ndim(value.value if isinstance(value, Quantity) else value):
+            raise ParameterError(
+                f"{key} of {rule.name} must be one value for the whole projection; got {value!r}", rule.where
+            )
+    sides: dict[str, tuple[Population, set[str]]] = {}
+    for side, group in (("pre", pre), ("post", post)):
+        for pop, _ in group.parts:
+            sides.setdefault(pop.label, (pop, set()))[1].add(side)
+    for pop, on in sides.values():
+        if label in pop.scope.parts:
+            raise ParameterError(
+                f"population '{pop.label}' has a receptor or stimulus '{label}' already: give the projection another "
+                "name",
+                where,
+            )
+    entered: list[Population] = []
+    try:
+        for pop, on in sides.values():
+            pop.scope.add_traces(label, Traces(rule, on))
+            entered.append(pop)
+        _dimensions(rule, label, pre, post, weight)
+    except Exception:
+        for pop in entered:
+            pop.scope.parts.pop(label, None)
+        raise
+    return rule
+
+
+def _dimensions(rule: Plasticity, label: str, pre: Group, post: Group, weight: Dimension) -> None:
+    known: dict[str, Dimension] = {WEIGHT: weight}
+    for side, group in (("pre", pre), ("post", post)):
+        scope = group.parts[0][0].scope
+        known.update({key: scope.dimension(f"{label}.{key}") for key in rule.params})
+        for trace in rule.traces[side]:
+            known[f"{side}:{label}.{trace}"] = known[f"{side}:{label}.{trace}{BEFORE}"] = scope.dimension(
+                f"{label}.{trace}"
+            )
+        for full, e in rule.snapshots(label, pre, post)[side].items():
+            if not full.endswith(BEFORE):
+                found = {pop.scope.dimension(e.attr) for pop, _ in group.parts}
+                if len(found) > 1:
+                    raise DimensionError(f"'{e.attr}' has different dimensions in '{group.name}'", rule.where)
+                known[f"{side}:{full}"] = found.pop()
+    solver = Solver(known, set(), rule.where)
+    for side in ("pre", "post"):
+        for st in rule.statements(side, label, pre, post):
+            solver.assign(st.var, st.expr, st.text)
+    for text, bound in zip(rule.bounds_text, rule.bounds, strict=True):
+        if bound is None or (bound.op == "const" and bound.attr == 0.0):
+            continue
+        if foreign := sorted(names(bound) - rule.params.keys()):
+            raise UnknownNameError(
+                f"the bound '{text}' of {rule.name} is made of parameters; it has no parameter '{foreign[0]}'"
+                f"{suggest(foreign[0], rule.params)}",
+                rule.where,
+            )
+        got = solver.resolve(bound, text or "")
+        if got != weight:
+            raise DimensionError(
+                f"the bound '{text}' of {rule.name} is {got}, and the weight of projection '{label}' is {weight}",
+                rule.where,
+            )

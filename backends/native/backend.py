@@ -17,6 +17,7 @@ class NativeBackend(Backend):
     operations = frozenset(ROWS) | RANDOM | EFFECTS | {n for n, o in OPS.items() if o.group in ("leaf", "table")}
     precisions = ("double", "single")
     threads = True
+    plasticity = True
     summary = "compiled loops (numba), multi-threaded; the default"
 
     def estimate(self, graph: Graph, threads: int | None = None) -> int:

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from neurosim.backends.base import Drained, Engine, Options, diverged, overflowed, recorded
+from neurosim.backends.base import Drained, Engine, Options, diverged, overflowed, recorded, weight_diverged
 from neurosim.backends.native import memory
 from neurosim.backends.native import tables as K
 from neurosim.backends.native.cache import load
 from neurosim.backends.native.layout import deliveries, most_arrivals, share
+from neurosim.backends.native.learning import Learning, Past, columns_of, rules_of
 from neurosim.backends.native.printer import Shape, arguments, module_source, scalar_values, shape_of
 from neurosim.ir.graph import Graph, PopulationNode
 from neurosim.ir.random import stream_key
@@ -40,7 +41,7 @@ class NativeEngine(Engine):
         self.threads = options.threads or default_threads(graph)
         self.dtype = np.float64 if graph.precision == "double" else np.float32
         self.shares = [share(graph, k, self.threads) for k in range(self.threads)]
-        self.edge_tables = deliveries(graph, self.shares)
+        self.edge_tables, self.blocks = deliveries(graph, self.shares)
         checked = self._sums_may_overflow()
         self.shapes: list[Shape] = []
         self.kind = []
@@ -51,7 +52,12 @@ class NativeEngine(Engine):
             self.kind.append(self.shapes.index(shape))
         classes = frozenset(int(row[K.B_CLASS]) for d in self.edge_tables for row in d.blocks)
         compile_start = time.perf_counter()
-        self.kernel: Any = load(module_source(self.shapes, graph.precision, classes), "run", arguments(graph.precision))
+        self.rules = rules_of(graph) if K.PLASTIC in classes else []
+        self.kernel: Any = load(
+            module_source(self.shapes, self.rules, graph.precision, classes),
+            "run",
+            arguments(graph.precision, bool(self.rules)),
+        )
         self.compile_wall = time.perf_counter() - compile_start
         self._delays()
         self._parts()
@@ -98,11 +104,20 @@ class NativeEngine(Engine):
         self.window = memory.window(shortest)
         self.slots = max(1, ring)
         self.history = memory.history(longest, self.window)
+        self.past = Past(self.graph, longest, self.window, self.dtype)
 
     def _parts(self) -> None:
         """Fill every thread's state, scalars, keys and time arrays."""
         self.parts = [_Part(self, k) for k in range(self.threads)]
+        self.weight = [d.plastic.astype(self.dtype) for d in self.edge_tables]
+        self.learning = [self._learning(k) for k in range(self.threads)]
         self.control = np.zeros(K.CONTROL_WORDS, dtype=np.int64)
+
+    def _learning(self, k: int) -> Learning:
+        part = self.parts[k]
+        widths = [(hi - lo) * K.TILE for lo, hi in part.share.tiles]
+        columns = columns_of(self.edge_tables[k], self.blocks, widths)
+        return Learning(self.graph, self.rules, self.blocks, columns, self.past, part)
 
     def _logs(self) -> None:
         biggest = max(sum((hi - lo) * K.TILE for lo, hi in s.tiles) for s in self.shares)
@@ -118,7 +133,14 @@ class NativeEngine(Engine):
             k for k, p in enumerate(self.graph.probes) if p.variable not in ("spikes", "rate", "weight")
         ]
         self.sample_bytes = sum(self._width(k) * 8 / self.graph.probes[k].every for k in self.state_probes)
-        self.samples: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {k: [] for k in self.state_probes}
+        self.weight_probes = [
+            k
+            for k, p in enumerate(self.graph.probes)
+            if p.variable == "weight" and self.graph.projection(p.target).plasticity is not None
+        ]
+        self.samples: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {
+            k: [] for k in (*self.state_probes, *self.weight_probes)
+        }
         self.found: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {
             p.name: [] for p in self.graph.populations if recorded(self.graph, p.name)
         }
@@ -126,6 +148,10 @@ class NativeEngine(Engine):
 
     def _width(self, k: int) -> int:
         probe = self.graph.probes[k]
+        if probe.variable == "weight":
+            weights = self.weights(probe.target)
+            assert weights is not None
+            return len(weights)
         return self.graph.population(probe.target).size if probe.ids is None else len(probe.ids)
 
     # -- stepping -----------------------------------------------------------------------------------------------
@@ -143,6 +169,9 @@ class NativeEngine(Engine):
         last = self.n + steps
         while self.n < last:
             stop = min(last, self.n + (1 if self.unseen else self.stretch))
+            for k in self.weight_probes:  # the kernel knows nothing of them: it stops where one is due
+                every = self.graph.probes[k].every
+                stop = min(stop, (self.n // every + 1) * every)
             if self.sample_bytes:
                 stop = min(stop, self.n + max(1, int(SAMPLE_BYTES / self.sample_bytes)))
             self._run(stop)
@@ -167,6 +196,10 @@ class NativeEngine(Engine):
                 steps = (first // every + 1 + np.arange(taken)) * every - 1
                 values = out[offset : offset + rows * width].reshape(rows, width)[:taken].astype(np.float64)
                 self.samples[k].append((steps, values))
+        for k in self.weight_probes:
+            if self.n > first and self.n % self.graph.probes[k].every == 0:
+                weights = self.weights(self.graph.probes[k].target)
+                self.samples[k].append((np.array([self.n - 1]), np.array([weights])))
         self._collect(first)
         first_bad = [k for k in bad if reached[k] == self.n]
         # a step ends with its variables, and the next begins with its sums
@@ -225,7 +258,28 @@ class NativeEngine(Engine):
                 part.spike,
                 part.words,
                 part.counts,
+                *self._learned(k),
             )
+        )
+
+    def _learned(self, k: int) -> tuple[Any, ...]:
+        """Return the arguments of learning, where there is any."""
+        if not self.rules:
+            return ()
+        learning = self.learning[k]
+        c = learning.columns
+        return (
+            learning.rows,
+            learning.copies,
+            self.weight[k],
+            learning.params,
+            learning.keys,
+            self.past.values,
+            self.past.slots,
+            c.columns,
+            c.edge,
+            c.pre,
+            c.delay,
         )
 
     def _buffers(self, first: int, stop: int) -> tuple[np.ndarray, list[np.ndarray], dict[int, tuple[int, int, int]]]:
@@ -301,6 +355,23 @@ class NativeEngine(Engine):
         pieces = [part.state(p) for part in self.parts]
         return {v.name: np.concatenate([piece[i] for piece in pieces])[: pop.size] for i, v in enumerate(pop.states)}
 
+    def weights(self, projection: str) -> np.ndarray | None:
+        """Return the weights of a plastic projection, gathered from all threads."""
+        ids, values = [np.zeros(0, np.int64)], [np.zeros(0, self.dtype)]
+        for d, weight in zip(self.edge_tables, self.weight, strict=True):
+            for row, block in zip(d.blocks, self.blocks, strict=True):
+                if block.plastic is not None and block.plastic.name == projection:
+                    bounds = d.rows[row[K.B_ROW_AT]], d.rows[row[K.B_ROW_AT] + row[K.B_ROWS]]
+                    run = slice(int(bounds[0] + row[K.B_WEIGHT_AT]), int(bounds[1] + row[K.B_WEIGHT_AT]))
+                    ids.append(d.ids[run].astype(np.int64))
+                    values.append(weight[run])
+        if self.graph.projection(projection).plasticity is None:
+            return None
+        order = np.concatenate(ids)
+        out = np.empty(len(order), dtype=np.float64)
+        out[order] = np.concatenate(values)
+        return out
+
     def edges(self) -> int:
         """Return the number of edges."""
         return sum(d.edges for d in self.edge_tables)
@@ -320,6 +391,11 @@ class NativeEngine(Engine):
                     bad = np.flatnonzero(~np.isfinite(piece[i][: part.pops[p, K.VALID]]))
                     if len(bad):
                         raise diverged(self.graph, pop.name, var.name, int(part.pops[p, K.FIRST] + bad[0]), self.n)
+        for proj in self.graph.projections if parts else ():
+            weights = self.weights(proj.name)
+            bad = np.zeros(0, np.int64) if weights is None else np.flatnonzero(~np.isfinite(weights))
+            if len(bad):
+                raise weight_diverged(self.graph, proj.name, int(bad[0]), self.n)
 
 
 class _Part:
@@ -408,6 +484,11 @@ class _Part:
             full = np.broadcast_to(np.asarray(value, dtype=dtype), (pop.size,))
             out[:, i, :] = full[wanted].reshape(hi - lo, K.TILE)
         return out
+
+    def rows_of(self, p: int) -> tuple[int, list[str]]:
+        """Return the number of rows of a tile of population p, and their names."""
+        shape = self.engine.shapes[self.engine.kind[p]]
+        return shape.height, shape.row_names()
 
     def _view(self, p: int) -> np.ndarray:
         engine, (lo, hi) = self.engine, self.share.tiles[p]

@@ -144,6 +144,15 @@ def add_each(inbox, target, weights, a, b, shift):
 
 
 @njit(error_model="numpy")
+def add_plastic(inbox, target, edges, a, b, shift, grid):
+    """Add each edge's weight of now, on its receptor's grid, to its target."""
+    run, weight = target[a:b], edges[a + shift : b + shift]
+    per = 1.0 / grid  # a power of two: exact
+    for k in range(run.shape[0]):
+        inbox[run[k]] += np.rint(np.float64(weight[k]) * per) * grid
+
+
+@njit(error_model="numpy")
 def ring_shared(inbox, width, slots, n, target, delay, a, b, late, weight):
     """Scatter one weight into the slots of the steps in which it arrives."""
     run, wait = target[a:b], delay[a + late : b + late]

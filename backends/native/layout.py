@@ -46,7 +46,10 @@ class Share:
 
 @dataclass
 class Block:
-    """Projections (or parts of them) that share rows: one source population, receptor and storage class."""
+    """Projections (or parts of them) that share rows: one source population, receptor and storage class.
+
+    A plastic projection has blocks of its own, one for each pair of its populations; ``post`` is then the target's.
+    """
 
     population: int
     receptor: str
@@ -55,6 +58,8 @@ class Block:
     lowest: int
     highest: int
     projections: list[ProjectionNode] = field(default_factory=list)
+    plastic: ProjectionNode | None = None
+    post: int = -1
 
 
 @dataclass
@@ -70,6 +75,8 @@ class Delivery:
     weight32: np.ndarray
     weight64: np.ndarray
     shared: np.ndarray
+    plastic: np.ndarray
+    ids: np.ndarray
     edges: int
 
 
@@ -137,6 +144,12 @@ def blocks_of(graph: Graph, threads: int) -> list[Block]:
     found: dict[tuple[Any, ...], list[Block]] = {}
     for proj in graph.projections:
         low, high = delay_range(graph, proj)
+        if proj.plasticity is not None:
+            pairs = dict.fromkeys((a.population, b.population) for a in proj.pre for b in proj.post)
+            for a, b in pairs:
+                own = Block(index[a], proj.receptor, None, False, low, high, [proj], proj, index[b])
+                found[proj.name, a, b] = [own]
+            continue
         ring = scattered(proj, low, high, threads)
         grids = {graph.population(s.population).grids[proj.receptor] for s in proj.post}
         weight: float | None = None
@@ -165,6 +178,18 @@ def most_arrivals(rule: Rule, n_pre: int, n_post: int) -> float:
     return mean + 10.0 * mean**0.5 + 100.0
 
 
+def place_of(graph: Graph, block: Block, share: Share) -> np.ndarray:
+    """Return where each neuron's inbox is, -1 for those that are no targets of the block or another thread's."""
+    place = share.place[block.receptor]
+    if block.plastic is None:
+        return place
+    pop = graph.populations[block.post]
+    first = graph.offsets()[pop.name]
+    own = np.full_like(place, -1)
+    own[first : first + pop.size] = place[first : first + pop.size]
+    return own
+
+
 def _pieces(graph: Graph, block: Block, weights: bool) -> Iterator[Edges]:
     for proj in block.projections:
         for edges in iter_edges(graph, proj, NativeDraws, CHUNK, weights=weights):
@@ -176,8 +201,11 @@ def _column(value: Any, dtype: Any) -> np.ndarray:
     return np.ascontiguousarray(np.atleast_1d(np.asarray(value)), dtype=dtype)
 
 
-def deliveries(graph: Graph, shares: list[Share]) -> list[Delivery]:
-    """Build the rows of every thread: edges are generated twice, to count and to place, and never held as a list."""
+def deliveries(graph: Graph, shares: list[Share]) -> tuple[list[Delivery], list[Block]]:
+    """Build the rows of every thread, and return them with the blocks that they are of.
+
+    Edges are generated twice, to count and to place, and never held as a list.
+    """
     threads, count_edges = len(shares), build_kernel("count_edges")
     blocks = blocks_of(graph, threads)
     offsets = list(graph.offsets().values())
@@ -190,6 +218,7 @@ def deliveries(graph: Graph, shares: list[Share]) -> list[Delivery]:
             nd = 1 if block.ring else block.highest - block.lowest + 1
             count = [np.zeros(sources * nd, dtype=np.int64) for _ in shares]
             span = [np.array([2**31, -1], dtype=np.int64) for _ in shares]
+            places = [place_of(graph, block, s) for s in shares]
             for e in _pieces(graph, block, weights=False):
                 delay = _column(e.delay, np.int64)
                 if delay.min() < block.lowest or delay.max() > block.highest:
@@ -205,9 +234,7 @@ def deliveries(graph: Graph, shares: list[Share]) -> list[Delivery]:
                 )
                 list(
                     pool.map(
-                        lambda k, a=args, c=count, s=span, b=block: count_edges(
-                            *a, shares[k].place[b.receptor], c[k], s[k]
-                        ),
+                        lambda k, a=args, c=count, s=span, at=places: count_edges(*a, at[k], c[k], s[k]),
                         range(threads),
                     )
                 )
@@ -216,11 +243,14 @@ def deliveries(graph: Graph, shares: list[Share]) -> list[Delivery]:
                 counts.append(count)
                 spans.append(span)
         blocks = kept
-        out = [_allocate(graph, blocks, [c[k] for c in counts], [s[k] for s in spans]) for k in range(threads)]
+        out = [
+            _allocate(graph, blocks, [c[k] for c in counts], [s[k] for s in spans], shares[k]) for k in range(threads)
+        ]
         del counts
         for b, block in enumerate(blocks):
             sources = graph.populations[block.population].size
             nd = 1 if block.ring else block.highest - block.lowest + 1
+            places = [place_of(graph, block, s) for s in shares]
             for e in _pieces(graph, block, weights=block.weight is None):
                 args = (
                     _column(e.pre, np.uint32),
@@ -232,12 +262,16 @@ def deliveries(graph: Graph, shares: list[Share]) -> list[Delivery]:
                     block.lowest,
                     nd,
                 )
-                list(
-                    pool.map(
-                        lambda k, a=args, n=b, r=block.receptor: out[k].place(n, a, shares[k].place[r]), range(threads)
+                if block.plastic is not None:  # where each edge comes to lie, so that weights can be told in order
+                    numbers = (*args[:3], np.arange(e.start, e.start + len(e), dtype=np.float64), *args[4:])
+                    list(
+                        pool.map(
+                            lambda k, a=numbers, n=b, at=places: out[k].place(n, a, at[k], out[k].delivery.ids, again=True),
+                            range(threads),
+                        )
                     )
-                )
-    return [o.delivery for o in out]
+                list(pool.map(lambda k, a=args, n=b, at=places: out[k].place(n, a, at[k]), range(threads)))
+    return [o.delivery for o in out], blocks
 
 
 def _trim(block: Block, count: list[np.ndarray], sources: int) -> bool:
@@ -264,8 +298,13 @@ class _Rows:
     def __init__(self, delivery: Delivery, cursors: list[np.ndarray]) -> None:
         self.delivery, self.cursors = delivery, cursors
 
-    def place(self, b: int, args: tuple[Any, ...], place: np.ndarray) -> None:
-        """Put one piece of edges into the rows of block b."""
+    def place(
+        self, b: int, args: tuple[Any, ...], place: np.ndarray, column: np.ndarray | None = None, again: bool = False
+    ) -> None:
+        """Put one piece of edges into the rows of block b, their weights into ``column`` where one is given.
+
+        With ``again`` the rows are left as if nothing had been placed, for the same edges to come once more.
+        """
         d = self.delivery
         if len(self.cursors[b]) == 0:
             return
@@ -276,12 +315,14 @@ class _Rows:
             weights = d.weight64
         elif kind in (K.DUE16_F32, K.DUE32_F32, K.RING_F32):
             weights = d.weight32
+        elif kind == K.PLASTIC:
+            weights = d.plastic if column is None else column
         ring = kind >= K.RING_SHARED
         element = "f8" if weights.dtype == np.float64 else "f4"
         build_kernel(f"place_{'u2' if narrow else 'u4'}_{element}")(
             *args,
             place,
-            self.cursors[b],
+            self.cursors[b].copy() if again else self.cursors[b],
             0 if ring else int(d.blocks[b, K.B_BASE]),
             d.target16 if narrow else d.target32,
             weights,
@@ -291,7 +332,16 @@ class _Rows:
         )
 
 
-def _allocate(graph: Graph, blocks: list[Block], counts: list[np.ndarray], spans: list[np.ndarray]) -> _Rows:
+def _shared(graph: Graph, block: Block) -> float:
+    """Return the weight that a block's edges share, or the grid of weights that change."""
+    if block.plastic is not None:
+        return graph.populations[block.post].grids[block.receptor]
+    return 0.0 if block.weight is None else block.weight
+
+
+def _allocate(
+    graph: Graph, blocks: list[Block], counts: list[np.ndarray], spans: list[np.ndarray], share: Share
+) -> _Rows:
     """Choose storage classes, and lay the rows of one thread out, from the counts."""
     table = np.zeros((len(blocks), K.B_COLUMNS), dtype=np.int64)
     offsets = list(graph.offsets().values())
@@ -299,15 +349,18 @@ def _allocate(graph: Graph, blocks: list[Block], counts: list[np.ndarray], spans
     delays: list[int] = []
     cursors: list[np.ndarray] = []
     row_at = 0
-    size = {"16": 0, "32": 0, "d": 0, "w32": 0, "w64": 0}
+    size = {"16": 0, "32": 0, "d": 0, "w32": 0, "w64": 0, "plastic": 0}
     wide = "w64" if graph.weight_bits > 24 else "w32"
     for b, (block, count, span) in enumerate(zip(blocks, counts, spans, strict=True)):
         edges = int(count.sum())
         narrow = (
-            not block.ring and int(span[1] - span[0]) < 65536
+            not block.ring and block.plastic is None and int(span[1] - span[0]) < 65536
         )  # also where there are no edges: one class less to compile
         target = "16" if narrow else "32"
-        if block.ring:
+        store = "plastic" if block.plastic is not None else wide
+        if block.plastic is not None:
+            kind = K.PLASTIC
+        elif block.ring:
             kind = K.RING_SHARED if block.weight is not None else K.RING_F64 if wide == "w64" else K.RING_F32
         elif block.weight is not None:
             kind = K.DUE16_SHARED if narrow else K.DUE32_SHARED
@@ -316,6 +369,8 @@ def _allocate(graph: Graph, blocks: list[Block], counts: list[np.ndarray], spans
         else:
             kind = K.DUE16_F32 if narrow else K.DUE32_F32
         base = (size["d"] - size["32"]) if block.ring else int(span[0]) if edges else 0
+        if block.plastic is not None:  # targets are counted from the first neuron, whose state is looked up too
+            base = share.inbox[block.post, block.receptor]
         starts = size[target] + np.concatenate(([0], np.cumsum(count)))
         nd = 1 if block.ring else block.highest - block.lowest + 1
         table[b] = (
@@ -327,7 +382,7 @@ def _allocate(graph: Graph, blocks: list[Block], counts: list[np.ndarray], spans
             nd,
             len(delays),
             base,
-            size[wide] - size[target],
+            size[store] - size[target],
         )
         if not block.ring:
             delays += range(block.lowest, block.highest + 1)
@@ -338,8 +393,8 @@ def _allocate(graph: Graph, blocks: list[Block], counts: list[np.ndarray], spans
         if block.ring:
             size["d"] += edges
         if block.weight is None:
-            size[wide] += edges
-    shared = np.array([0.0 if b.weight is None else b.weight for b in blocks] or [0.0])
+            size[store] += edges
+    shared = np.array([_shared(graph, b) for b in blocks] or [0.0])
     delivery = Delivery(
         table,
         np.concatenate(rows) if rows else np.zeros(1, np.int64),
@@ -350,6 +405,8 @@ def _allocate(graph: Graph, blocks: list[Block], counts: list[np.ndarray], spans
         np.empty(max(2, size["w32"]), np.float32),
         np.empty(max(2, size["w64"]), np.float64),
         shared,
+        np.empty(max(2, size["plastic"]), np.float64),
+        np.empty(max(2, size["plastic"]), np.float64),
         sum(int(c.sum()) for c in counts),
     )
     return _Rows(delivery, cursors)

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from neurosim.backends.native import tables
+from neurosim.backends.native import learning, tables
 from neurosim.backends.native.cache import BODY
 from neurosim.backends.native.expressions import FLOAT, INT, beyond, expression, function_sources, literal
 from neurosim.ir.graph import PopulationNode
@@ -33,6 +33,7 @@ _DUE = {
     tables.DUE32_F32: "add_each(box, target32, weight32, lo, hi, weight_at)",
     tables.DUE16_F64: "add_each(box, target16, weight64, lo, hi, weight_at)",
     tables.DUE32_F64: "add_each(box, target32, weight64, lo, hi, weight_at)",
+    tables.PLASTIC: "add_plastic(box, target32, edges, lo, hi, weight_at, shared[b])",
 }
 _RING = {
     tables.RING_SHARED: "ring_shared(inbox, width, slots, m, target32, delay16, lo, hi, late, shared[b])",
@@ -110,16 +111,17 @@ def shape_of(pop: PopulationNode, checked: bool) -> Shape:
     )
 
 
-def module_source(shapes: list[Shape], precision: str, classes: frozenset[int]) -> str:
+def module_source(shapes: list[Shape], rules: list[learning.Rule], precision: str, classes: frozenset[int]) -> str:
     """Return the text of the module for a set of programs: kernels, functions, programs, and the loop over steps.
 
-    ``classes`` are the storage classes of the network's edges; only their branches are printed, since compiling is
+    ``rules`` are the programs that change edges; ``classes`` are the storage classes of the network's edges; only their branches are printed, since compiling is
     what a first run waits for.
     """
     dtype = "f64" if precision == "double" else "f32"
     used = sorted(
         {ins.op for s in shapes for ins in s.program.instrs if ins.op in FUNCTIONS}
         | ({"ndtri"} if any(op == "normal" for s in shapes for op, _ in s.draws) else set())
+        | learning.functions_of(rules)
     )
     parts = [Path(__file__).with_name(f"{p}.py").read_text(encoding="utf-8") for p in ("tables", "philox", "kernels")]
     names = sorted(n for n in vars(tables) if n.isupper() and isinstance(vars(tables)[n], int))
@@ -133,7 +135,8 @@ def module_source(shapes: list[Shape], precision: str, classes: frozenset[int]) 
     for k, shape in enumerate(shapes):
         parts += [*([] if shape.only_scheduled else [_tile(k, shape, dtype)]), _update(k, shape, dtype)]
     parts += [_deliver_due(classes), *([_deliver_ring(classes)] if classes & RINGS else [])]
-    return "\n\n".join(parts) + "\n\n" + BODY + _loop(shapes, bool(classes & RINGS))
+    parts += learning.source(rules, dtype) if rules else []
+    return "\n\n".join(parts) + "\n\n" + BODY + _loop(shapes, bool(classes & RINGS), bool(rules))
 
 
 _INVERSION = f'''
@@ -414,7 +417,7 @@ _MARK_LISTED = """    for tile in range(pop[TILES]):
         a += 1"""
 
 
-def arguments(precision: str) -> tuple[str, ...]:
+def arguments(precision: str, plastic: bool) -> tuple[str, ...]:
     """Return the arguments of ``run``, the module's kernel, in the notation of the cache."""
     f = "f8" if precision == "double" else "f4"
     text = f"""tid i, threads i, first i, last i, window i, control i8:1, status i8:1, dt d, pops i8:2, f {f}:1,
@@ -422,6 +425,9 @@ def arguments(precision: str) -> tuple[str, ...]:
         need i, blocks i8:2, rows i8:1, delays i8:1, target16 u2:1, target32 u4:1, delay16 u2:1, weight32 f4:1,
         weight64 f8:1, shared f8:1, logs i4:2, segments i8:3, records i8:2, where i8:2, out {f}:1, spike u1:1,
         words u4:1, counts i4:1"""
+    if plastic:
+        text += f""", learn i8:2, copies i8:2, edges {f}:1, lparams {f}:1, lkeys i8:1, lhist {f}:1, hslots i,
+        columns i8:1, column_edge u4:1, column_pre u4:1, column_delay u2:1"""
     return tuple(" ".join(a.split()) for a in text.split(","))
 
 
@@ -435,7 +441,12 @@ def _branches(calls: Mapping[int, str], classes: frozenset[int], indent: str) ->
 def _deliver_due(classes: frozenset[int]) -> str:
     """Print the delivery of what arrives in step n."""
     body = _branches(_DUE, classes, " " * 20) or [" " * 20 + "pass"]
-    return "\n".join([_DELIVER_DUE, *body])
+    text = "\n".join([_DELIVER_DUE, *body])
+    return text.replace("shared, logs, segments)", "shared, logs, segments, edges)", 1) if _learns(classes) else text
+
+
+def _learns(classes: frozenset[int]) -> bool:
+    return tables.PLASTIC in classes
 
 
 def _deliver_ring(classes: frozenset[int]) -> str:
@@ -483,7 +494,7 @@ def deliver_ring(threads, m, slots, origin, inbox, width, blocks, rows, target32
                 lo, hi = rows[r], rows[r + 1]"""
 
 
-def _loop(shapes: list[Shape], ring: bool) -> str:
+def _loop(shapes: list[Shape], ring: bool, plastic: bool) -> str:
     """Print the kernel's body: step one thread's neurons from ``first`` to ``last``; return the step reached.
 
     It is less than ``last`` if a log is full, or if a number went bad: the step whose arrivals left their grid, or the
@@ -523,7 +534,7 @@ def _loop(shapes: list[Shape], ring: bool) -> str:
                 else []
             ),
             "        deliver_due(threads, n, slots, origin, inbox, width, blocks, rows, delays, target16, target32,",
-            "                    weight32, weight64, shared, logs, segments)",
+            f"                    weight32, weight64, shared, logs, segments{', edges' if plastic else ''})",
             "        slot = inbox[(n % slots) * width : (n % slots + 1) * width]",
             "        h = n - origin",
             "        for p in range(pops.shape[0]):",
@@ -531,6 +542,16 @@ def _loop(shapes: list[Shape], ring: bool) -> str:
             "            segments[tid, h, p] = at",
             *branches,
             "        segments[tid, h, pops.shape[0]] = at",
+            *(
+                [
+                    "        if learn_step(tid, threads, n, origin, blocks, rows, delays, logs, segments,",
+                    f"                      {learning.LEARNING}):",
+                    "            status[DIVERGED] = 1",
+                    "        keep_past(n, copies, f, lhist, hslots)",
+                ]
+                if plastic
+                else []
+            ),
             "        sample(n, f, records, where, out)",
             "        if status[OVERFLOWED] != 0 or status[DIVERGED] != 0:",
             "            atomic_add(control, STOP + APART * ((turn + 1) & 1), 1)",

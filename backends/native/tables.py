@@ -35,8 +35,17 @@ T_VALUES, T_EVERY, T_ROWS, T_REPEAT = range(ENTRY)
 # columns of the table of blocks, one row per block and thread
 B_POP, B_CLASS, B_FIRST, B_ROWS, B_ROW_AT, B_NDELAY, B_DELAY_AT, B_BASE, B_WEIGHT_AT, B_COLUMNS = range(10)
 
-DUE16_SHARED, DUE32_SHARED, DUE16_F32, DUE32_F32, DUE16_F64, DUE32_F64, RING_SHARED, RING_F32, RING_F64 = range(9)
-"""Storage classes of a block: delivered when due, or scattered into a ring of steps; width of target and weight."""
+DUE16_SHARED, DUE32_SHARED, DUE16_F32, DUE32_F32, DUE16_F64, DUE32_F64, PLASTIC = range(7)
+RING_SHARED, RING_F32, RING_F64 = range(7, 10)
+"""Storage classes of a block: delivered when due, or scattered into a ring of steps; width of target and weight.
+PLASTIC: delivered when due, weights that change."""
+
+# columns of the table of learning, one row per block of plastic edges and thread: the block, its rule, the target's
+# population, where its state begins, values in a tile of it, where its columns start, where the block's weights start,
+# the delay (the shortest, where they differ), where the columns' delays start less where the columns' edges do (-1:
+# all are equal), neurons of the source population, where parameters, rings of the past and rows of the target are listed
+L_BLOCK, L_KIND, L_POST, L_STATE, L_HEIGHT, L_COLUMN, L_EDGE, L_LAG, L_DELAY_AT, L_SIZE = range(10)
+L_PARAMS, L_PRE, L_POST_ROWS, L_COLUMNS = range(10, 14)
 
 # arguments of the building kernels (neurosim.backends.native.build_kernels), in the notation of the cache
 

@@ -1,0 +1,336 @@
+"""Learning in the compiled engine: how plastic edges lie in memory, and the loops that change them.
+
+A block of plastic edges is delivered when due, like others, and has besides a column for every target neuron of the
+thread: the places of the edges that end in it, their sources and delays. An arrival changes a row, a spike of the
+target a column; both belong to one thread. What statements read of a source is its past: a ring of steps that every
+thread fills for its own neurons and all read. A step that is read lies behind the last meeting, since the shortest
+delay is no shorter than the window.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from neurosim.backends.native import tables as K
+from neurosim.backends.native.expressions import FLOAT, expression, literal
+from neurosim.ir.graph import Graph, PlasticityNode
+from neurosim.ir.ops import FUNCTIONS
+from neurosim.ir.program import Program
+
+if TYPE_CHECKING:
+    from neurosim.backends.native.engine import _Part as Part
+    from neurosim.backends.native.layout import Block, Delivery
+
+TILE = K.TILE
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What two projections must share to run the same compiled code."""
+
+    pre_program: Program | None
+    post_program: Program | None
+
+    @staticmethod
+    def of(node: PlasticityNode) -> Rule:
+        """Read the rule off a projection."""
+        return Rule(node.pre_program, node.post_program)
+
+    def programs(self) -> tuple[Program, ...]:
+        """Return the programs that there are."""
+        return tuple(p for p in (self.pre_program, self.post_program) if p is not None)
+
+    def reads(self, op: str) -> list[str]:
+        """Return the variables of one end, or the parameters, in the order of the code's tables."""
+        return list(dict.fromkeys(v for p in self.programs() for v in p.uses(op)))
+
+
+def rules_of(graph: Graph) -> list[Rule]:
+    """Return the distinct rules of a graph."""
+    return list(dict.fromkeys(Rule.of(p.plasticity) for p in graph.projections if p.plasticity is not None))
+
+
+def functions_of(rules: list[Rule]) -> set[str]:
+    """Return the functions that statements call."""
+    return {ins.op for r in rules for p in r.programs() for ins in p.instrs if ins.op in FUNCTIONS}
+
+
+# -- printing ---------------------------------------------------------------------------------------------------------
+
+
+def _lines(rule: Rule, program: Program, dtype: str) -> tuple[list[str], str]:
+    """Return the assignments of one program, and the text of the new weight."""
+    texts: list[str] = []
+    out: list[str] = []
+    params, sources, targets = rule.reads("param"), rule.reads("pre"), rule.reads("post")
+    weight = ""
+    for k, ins in enumerate(program.instrs):
+        if ins.op == "const":
+            texts.append(literal(ins.attr, dtype))
+        elif ins.op == "param":
+            texts.append(f"p{params.index(ins.attr)}")
+        elif ins.op == "load":
+            texts.append("w")
+        elif ins.op == "pre":
+            texts.append(f"x{sources.index(ins.attr)}")
+        elif ins.op == "post":
+            texts.append(f"y{targets.index(ins.attr)}")
+        elif ins.op == "store":
+            weight = texts[ins.args[0]]
+            texts.append(weight)
+        else:
+            out.append(f"v{k} = {expression(ins.op, [texts[a] for a in ins.args], ins.attr, dtype)}")
+            texts.append(f"v{k}")
+    return out, weight
+
+
+def _store(weight: str, place: str, dtype: str) -> list[str]:
+    return [
+        f"edges[{place}] = {weight}",
+        f"bad |= not np.isfinite({FLOAT[dtype]}({weight}))",
+    ]
+
+
+def _params(rule: Rule) -> list[str]:
+    return [f"    p{i} = lparams[row[L_PARAMS] + {i}]" for i in range(len(rule.reads("param")))]
+
+
+def _pre(number: int, rule: Rule, dtype: str) -> list[str]:
+    """Print the loop over a row: the spike of a source arrives."""
+    program = rule.pre_program
+    name = f'@njit(error_model="numpy")\ndef arrive{number}(row, f, edges, target, lo, hi, shift, past, lparams, lkeys):'
+    if program is None:
+        return [name, "    return False"]
+    body, weight = _lines(rule, program, dtype)
+    out = [name, "    bad = False", *_params(rule)]
+    used_pre, used_post = program.uses("pre"), program.uses("post")
+    for i, v in enumerate(rule.reads("pre")):
+        if v in used_pre:
+            out.append(f"    x{i} = lhist[lkeys[row[L_PRE] + {i}] + past]")
+    out[0] = out[0].replace("lparams, lkeys", "lparams, lkeys, lhist")
+    out.append("    state, height = row[L_STATE], row[L_HEIGHT]")
+    for i, v in enumerate(rule.reads("post")):
+        if v in used_post:
+            out.append(f"    row{i} = lkeys[row[L_POST_ROWS] + {i}]")
+    out += ["    run = target[lo:hi]", "    for k in range(run.shape[0]):"]
+    inner = ["j = np.int64(run[k])", f"at = state + (j // {TILE}) * height + j % {TILE}"] if used_post else []
+    inner += [f"y{i} = f[at + row{i}]" for i, v in enumerate(rule.reads("post")) if v in used_post]
+    inner += ["w = edges[lo + k + shift]", *body, *_store(weight, "lo + k + shift", dtype)]
+    return [*out, *(f"        {line}" for line in inner), "    return bad"]
+
+
+def _post(number: int, rule: Rule, dtype: str) -> list[str]:
+    """Print the loop over a column: a target spikes."""
+    program = rule.post_program
+    head = f'@njit(error_model="numpy")\ndef fire{number}(row, f, edges, columns, a, b, at, n, hslots, lparams, lkeys, lhist,'
+    head += "\n           column_edge, column_pre, column_delay):"
+    if program is None:
+        return [head, "    return False"]
+    body, weight = _lines(rule, program, dtype)
+    used_pre, used_post = program.uses("pre"), program.uses("post")
+    out = [head, "    bad = False", *_params(rule)]
+    out += [
+        f"    y{i} = f[at + lkeys[row[L_POST_ROWS] + {i}]]" for i, v in enumerate(rule.reads("post")) if v in used_post
+    ]
+    out += [f"    h{i} = lkeys[row[L_PRE] + {i}]" for i, v in enumerate(rule.reads("pre")) if v in used_pre]
+    out += ["    size, first, lag, late = row[L_SIZE], row[L_EDGE], row[L_LAG], row[L_DELAY_AT]"]
+    out += ["    then = ((n - lag) % hslots) * size", "    for k in range(a, b):"]
+    inner = ["e = first + np.int64(column_edge[k])"]
+    if used_pre:
+        inner += [
+            "if late >= 0:",
+            "    then = ((n - np.int64(column_delay[late + k])) % hslots) * size",
+            "i = then + np.int64(column_pre[k])",
+        ]
+        inner += [f"x{i} = lhist[h{i} + i]" for i, v in enumerate(rule.reads("pre")) if v in used_pre]
+    inner += ["w = edges[e]", *body, *_store(weight, "e", dtype)]
+    return [*out, *(f"        {line}" for line in inner), "    return bad"]
+
+
+LEARNING = "learn, f, edges, target32, pops, lparams, lkeys, lhist, hslots, columns, column_edge, column_pre, column_delay"
+"""What the function that learns gets besides the arrays of delivery."""
+
+
+def source(rules: list[Rule], dtype: str) -> list[str]:
+    """Return the texts of all that learns: a loop over rows and one over columns for each rule, and who calls them."""
+    parts = []
+    for k, rule in enumerate(rules):
+        parts += ["\n".join(_pre(k, rule, dtype)), "\n".join(_post(k, rule, dtype))]
+    arrive, fire = [], []
+    for k in range(len(rules)):
+        word = "if" if k == 0 else "elif"
+        arrive += [
+            f"                        {word} row[L_KIND] == {k}:",
+            f"                            bad |= arrive{k}(row, f, edges, target32, lo, hi, shift,",
+            f"                                             (m % hslots) * size + source, lparams, lkeys, lhist)",
+        ]
+        fire += [
+            f"            {word} row[L_KIND] == {k}:",
+            f"                bad |= fire{k}(row, f, edges, columns, a, b, at, n, hslots, lparams, lkeys, lhist,",
+            "                             column_edge, column_pre, column_delay)",
+        ]
+    return [*parts, _LEARN.format(arrive="\n".join(arrive), fire="\n".join(fire), learning=LEARNING, tile=TILE)]
+
+
+_LEARN = """@njit(error_model="numpy")
+def keep_past(n, copies, f, lhist, hslots):
+    # rows: where a row of the first tile lies, tiles, valid neurons, height of a tile, where the ring starts, its width
+    for c in range(copies.shape[0]):
+        start, valid, height = copies[c, 0], copies[c, 1], copies[c, 2]
+        out = copies[c, 3] + (n % hslots) * copies[c, 4]
+        for k in range(valid):
+            lhist[out + k] = f[start + (k // {tile}) * height + k % {tile}]
+
+
+@njit(error_model="numpy")
+def learn_step(tid, threads, n, origin, blocks, rows, delays, logs, segments, {learning}):
+    bad = False
+    for g in range(learn.shape[0]):
+        row = learn[g]
+        b, size = row[L_BLOCK], row[L_SIZE]
+        pop, first, row_at, nd = blocks[b, B_POP], blocks[b, B_FIRST], blocks[b, B_ROW_AT], blocks[b, B_NDELAY]
+        shift = blocks[b, B_WEIGHT_AT]
+        for d in range(nd):
+            m = n - delays[blocks[b, B_DELAY_AT] + d]
+            if m < 0:
+                continue
+            h = m - origin
+            for q in range(threads):
+                log = logs[q]
+                for s in range(segments[q, h, pop], segments[q, h, pop + 1]):
+                    source = np.int64(log[s]) - first
+                    r = row_at + source * nd + d
+                    lo, hi = rows[r], rows[r + 1]
+                    if hi > lo:
+{arrive}
+        mine, h, post = logs[tid], n - origin, row[L_POST]
+        for s in range(segments[tid, h, post], segments[tid, h, post + 1]):
+            j = np.int64(mine[s]) - pops[post, NUMBER]
+            at = row[L_STATE] + (j // {tile}) * row[L_HEIGHT] + j % {tile}
+            a, b = columns[row[L_COLUMN] + j], columns[row[L_COLUMN] + j + 1]
+{fire}
+    return bad"""
+
+
+# -- building ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Columns:
+    """One thread's plastic edges as its targets see them; one entry of ``table`` per block that has any."""
+
+    table: list[dict[str, int]]
+    columns: np.ndarray
+    edge: np.ndarray
+    pre: np.ndarray
+    delay: np.ndarray
+
+
+def columns_of(delivery: Delivery, blocks: list[Block], widths: list[int]) -> Columns:
+    """Sort the plastic edges of one thread by target; ``widths`` are its neurons (whole tiles) of each population."""
+    table: list[dict[str, int]] = []
+    starts: list[np.ndarray] = []
+    edge: list[np.ndarray] = []
+    pre: list[np.ndarray] = []
+    delay: list[np.ndarray] = []
+    column_at = edge_at = delay_at = 0
+    for b, block in enumerate(blocks):
+        if block.plastic is None:
+            continue
+        row = delivery.blocks[b]
+        nd, sources = int(row[K.B_NDELAY]), int(row[K.B_ROWS]) // int(row[K.B_NDELAY])
+        bounds = delivery.rows[int(row[K.B_ROW_AT]) : int(row[K.B_ROW_AT]) + sources * nd + 1]
+        lo, hi = int(bounds[0]), int(bounds[-1])
+        target = delivery.target32[lo:hi]
+        order = np.argsort(target, kind="stable")
+        line = np.repeat(np.arange(sources * nd), np.diff(bounds))[order]
+        width = widths[block.post]
+        count = np.bincount(target, minlength=width)
+        starts.append(edge_at + np.concatenate(([0], np.cumsum(count))))
+        edge.append(order.astype(np.uint32))
+        pre.append((line // nd).astype(np.uint32))
+        entry = {"block": b, "column": column_at, "edge": lo + int(row[K.B_WEIGHT_AT]), "lag": block.lowest, "delay": -1}
+        if nd > 1:
+            delay.append((block.lowest + line % nd).astype(np.uint16))
+            entry["delay"] = delay_at - edge_at
+            delay_at += hi - lo
+        table.append(entry)
+        column_at += width + 1
+        edge_at += hi - lo
+
+    def joined(parts: list[np.ndarray], kind: type) -> np.ndarray:
+        return np.concatenate([*parts, np.zeros(1, kind)]).astype(kind)
+
+    return Columns(
+        table,
+        joined(starts, np.int64),
+        joined(edge, np.uint32),
+        joined(pre, np.uint32),
+        joined(delay, np.uint16),
+    )
+
+
+class Past:
+    """The rings that hold what statements read of sources: one for each population and variable."""
+
+    def __init__(self, graph: Graph, longest: int, window: int, dtype: type) -> None:
+        self.slots = longest + window + 1
+        self.at: dict[tuple[str, str], int] = {}
+        rings, total = [], 0
+        for proj in graph.projections:
+            for var in proj.plasticity.reads("pre") if proj.plasticity is not None else ():
+                for name in dict.fromkeys(s.population for s in proj.pre):
+                    if (name, var) in self.at:
+                        continue
+                    pop = graph.population(name)
+                    self.at[name, var] = total
+                    start = np.broadcast_to(np.asarray(pop.state(var).init, dtype=dtype), (pop.size,))
+                    rings.append(np.tile(start, self.slots))
+                    total += self.slots * pop.size
+        self.values = np.concatenate([*rings, np.zeros(1, dtype)]).astype(dtype)
+
+
+class Learning:
+    """One thread's tables of learning, as the kernel reads them."""
+
+    def __init__(
+        self, graph: Graph, rules: list[Rule], blocks: list[Block], columns: Columns, past: Past, part: Part
+    ) -> None:
+        self.columns = columns
+        rows: list[list[int]] = []
+        params: list[float] = []
+        keys: list[int] = []
+        for entry in columns.table:
+            block = blocks[entry["block"]]
+            assert block.plastic is not None and block.plastic.plasticity is not None
+            node = block.plastic.plasticity
+            rule = Rule.of(node)
+            source, target = graph.populations[block.population], graph.populations[block.post]
+            height, names = part.rows_of(block.post)
+            row = [0] * K.L_COLUMNS
+            row[K.L_BLOCK], row[K.L_KIND], row[K.L_POST] = entry["block"], rules.index(rule), block.post
+            row[K.L_STATE], row[K.L_HEIGHT] = int(part.pops[block.post, K.STATE]), height * TILE
+            row[K.L_COLUMN], row[K.L_EDGE] = entry["column"], entry["edge"]
+            row[K.L_LAG], row[K.L_DELAY_AT], row[K.L_SIZE] = entry["lag"], entry["delay"], source.size
+            row[K.L_PARAMS] = len(params)
+            params += [node.params[v] for v in rule.reads("param")]
+            row[K.L_PRE] = len(keys)
+            keys += [past.at[source.name, v] for v in rule.reads("pre")]
+            row[K.L_POST_ROWS] = len(keys)
+            keys += [names.index(f"s:{v}") * TILE for v in rule.reads("post")]
+            assert target.program is not None
+            rows.append(row)
+        self.rows = np.array(rows, dtype=np.int64).reshape(-1, K.L_COLUMNS)
+        self.params = np.array(params or [0.0], dtype=past.values.dtype)
+        self.keys = np.array(keys or [0], dtype=np.int64)
+        copies = []
+        for (name, var), at in past.at.items():
+            p = [pop.name for pop in graph.populations].index(name)
+            height, names = part.rows_of(p)
+            start = int(part.pops[p, K.STATE]) + names.index(f"s:{var}") * TILE
+            size, first = graph.populations[p].size, int(part.pops[p, K.FIRST])
+            copies.append([start, int(part.pops[p, K.VALID]), height * TILE, at + first, size])
+        self.copies = np.array(copies, dtype=np.int64).reshape(-1, 5)

@@ -71,7 +71,7 @@ class Engine(ABC):
         """Return a copy of a population's state variables."""
 
     def weights(self, projection: str) -> np.ndarray | None:
-        """Return the weights of a plastic projection as they stand (SI), in the canonical order; None if none change."""
+        """Return the weights of a plastic projection as they stand (SI), in canonical order; None if none change."""
         return None
 
     def edges(self) -> int:

@@ -1,4 +1,7 @@
-"""The library: cells, receptors and stimuli, learning rules too, all of them declarations; networks are in ``neurosim.models.networks``."""
+"""The library: cells, receptors, stimuli and learning rules, all of them declarations.
+
+Networks are in ``neurosim.models.networks``.
+"""
 
 from neurosim.models.cells import IF, LIF, AdEx, CubaLIF, HodgkinHuxley, Izhikevich, PoissonSource, SpikeSource
 from neurosim.models.inputs import ArrayCurrent, DCInput, OUNoise, PoissonInput, SineCurrent, StepCurrent, WhiteNoise

@@ -53,7 +53,8 @@ _HOMES = {
     "exponential": _PARTS, "lognormal": _PARTS, "normal": _PARTS, "uniform": _PARTS,
     "DistanceDependent": "neurosim.lang.connect", "Where": "neurosim.lang.connect",
     "Group": _GROUPS, "Population": _GROUPS, "grid_positions": _GROUPS, "Network": "neurosim.lang.network",
-    "Param": "neurosim.params", "Plasticity": "neurosim.lang.plasticity", "network": "neurosim.registry:load_network", "simulate": "neurosim.run",
+    "Param": "neurosim.params", "Plasticity": "neurosim.lang.plasticity",
+    "network": "neurosim.registry:load_network", "simulate": "neurosim.run",
     "Quantity": "neurosim.units",
 }  # fmt: skip
 _MODULES = ("analysis", "errors", "recording", "units")
@@ -61,8 +62,8 @@ _MODULES = ("analysis", "errors", "recording", "units")
 __all__ = [
     "AllToAll", "Cell", "Current", "DistanceDependent", "Drive", "EdgeList", "FixedInDegree", "FixedOutDegree",
     "FixedProbability", "FixedTotalNumber", "Group", "Network", "OneToOne", "Param", "Plasticity", "Population",
-    "Quantity", "Receptor", "Rule", "TimedArray", "Where", "compare", "exponential", "grid_positions", "lognormal", "network",
-    "normal", "simulate", "uniform",
+    "Quantity", "Receptor", "Rule", "TimedArray", "Where", "compare", "exponential", "grid_positions", "lognormal",
+    "network", "normal", "simulate", "uniform",
 ]  # fmt: skip
 
 

@@ -435,7 +435,7 @@ class _Sink:
                     whole / (len(self._ids(probe)) * probe.every * dt), probe.every * dt
                 )
         traces = {}
-        for probe in self.graph.probes:
+        for k, probe in enumerate(self.graph.probes):
             if probe.variable == "weight":
                 values = weights(probe.target)
                 times = np.arange(1, steps // probe.every + 1) * probe.every * dt

@@ -296,10 +296,10 @@ def test_stimuli_are_named_and_checked():
     net.stimulate(a, Drive(rate=10 * Hz, weight=1 * mV), name="noise")
     assert [key for key, *_ in a.stimuli] == ["dc", "dc1", "noise"]
     assert refused(ParameterError, lambda: net.stimulate(a, dc, name="noise")) == (
-        "population 'a' has a stimulus or receptor 'noise' already"
+        "population 'a' has a stimulus, receptor or learning rule 'noise' already"
     )
     assert refused(ParameterError, lambda: net.stimulate(a, dc, name="exc")).startswith(
-        "population 'a' has a stimulus or receptor"
+        "population 'a' has a stimulus, receptor or learning rule"
     )
     assert refused(ParameterError, lambda: net.stimulate(a, dc, name="a.b")).startswith("'a.b' cannot name a stimulus")
     assert refused(ParameterError, lambda: net.stimulate(a, 3)) == "a stimulus is a current or a Poisson input, got 3"

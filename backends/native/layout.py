@@ -266,7 +266,9 @@ def deliveries(graph: Graph, shares: list[Share]) -> tuple[list[Delivery], list[
                     numbers = (*args[:3], np.arange(e.start, e.start + len(e), dtype=np.float64), *args[4:])
                     list(
                         pool.map(
-                            lambda k, a=numbers, n=b, at=places: out[k].place(n, a, at[k], out[k].delivery.ids, again=True),
+                            lambda k, a=numbers, n=b, at=places: out[k].place(
+                                n, a, at[k], out[k].delivery.ids, again=True
+                            ),
                             range(threads),
                         )
                     )

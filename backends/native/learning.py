@@ -101,7 +101,8 @@ def _params(rule: Rule) -> list[str]:
 def _pre(number: int, rule: Rule, dtype: str) -> list[str]:
     """Print the loop over a row: the spike of a source arrives."""
     program = rule.pre_program
-    name = f'@njit(error_model="numpy")\ndef arrive{number}(row, f, edges, target, lo, hi, shift, past, lparams, lkeys):'
+    name = f"""@njit(error_model="numpy")
+def arrive{number}(row, f, edges, target, lo, hi, shift, past, lparams, lkeys, lhist):"""
     if program is None:
         return [name, "    return False"]
     body, weight = _lines(rule, program, dtype)
@@ -110,7 +111,6 @@ def _pre(number: int, rule: Rule, dtype: str) -> list[str]:
     for i, v in enumerate(rule.reads("pre")):
         if v in used_pre:
             out.append(f"    x{i} = lhist[lkeys[row[L_PRE] + {i}] + past]")
-    out[0] = out[0].replace("lparams, lkeys", "lparams, lkeys, lhist")
     out.append("    state, height = row[L_STATE], row[L_HEIGHT]")
     for i, v in enumerate(rule.reads("post")):
         if v in used_post:
@@ -125,8 +125,9 @@ def _pre(number: int, rule: Rule, dtype: str) -> list[str]:
 def _post(number: int, rule: Rule, dtype: str) -> list[str]:
     """Print the loop over a column: a target spikes."""
     program = rule.post_program
-    head = f'@njit(error_model="numpy")\ndef fire{number}(row, f, edges, columns, a, b, at, n, hslots, lparams, lkeys, lhist,'
-    head += "\n           column_edge, column_pre, column_delay):"
+    head = f"""@njit(error_model="numpy")
+def fire{number}(row, f, edges, columns, a, b, at, n, hslots, lparams, lkeys, lhist, column_edge, column_pre,
+          column_delay):"""
     if program is None:
         return [head, "    return False"]
     body, weight = _lines(rule, program, dtype)
@@ -150,7 +151,9 @@ def _post(number: int, rule: Rule, dtype: str) -> list[str]:
     return [*out, *(f"        {line}" for line in inner), "    return bad"]
 
 
-LEARNING = "learn, f, edges, target32, pops, lparams, lkeys, lhist, hslots, columns, column_edge, column_pre, column_delay"
+LEARNING = (
+    "learn, f, edges, target32, pops, lparams, lkeys, lhist, hslots, columns, column_edge, column_pre, column_delay"
+)
 """What the function that learns gets besides the arrays of delivery."""
 
 
@@ -165,7 +168,7 @@ def source(rules: list[Rule], dtype: str) -> list[str]:
         arrive += [
             f"                        {word} row[L_KIND] == {k}:",
             f"                            bad |= arrive{k}(row, f, edges, target32, lo, hi, shift,",
-            f"                                             (m % hslots) * size + source, lparams, lkeys, lhist)",
+            "                                             (m % hslots) * size + source, lparams, lkeys, lhist)",
         ]
         fire += [
             f"            {word} row[L_KIND] == {k}:",
@@ -252,7 +255,13 @@ def columns_of(delivery: Delivery, blocks: list[Block], widths: list[int]) -> Co
         starts.append(edge_at + np.concatenate(([0], np.cumsum(count))))
         edge.append(order.astype(np.uint32))
         pre.append((line // nd).astype(np.uint32))
-        entry = {"block": b, "column": column_at, "edge": lo + int(row[K.B_WEIGHT_AT]), "lag": block.lowest, "delay": -1}
+        entry = {
+            "block": b,
+            "column": column_at,
+            "edge": lo + int(row[K.B_WEIGHT_AT]),
+            "lag": block.lowest,
+            "delay": -1,
+        }
         if nd > 1:
             delay.append((block.lowest + line % nd).astype(np.uint16))
             entry["delay"] = delay_at - edge_at

@@ -114,8 +114,8 @@ def shape_of(pop: PopulationNode, checked: bool) -> Shape:
 def module_source(shapes: list[Shape], rules: list[learning.Rule], precision: str, classes: frozenset[int]) -> str:
     """Return the text of the module for a set of programs: kernels, functions, programs, and the loop over steps.
 
-    ``rules`` are the programs that change edges; ``classes`` are the storage classes of the network's edges; only their branches are printed, since compiling is
-    what a first run waits for.
+    ``rules`` are the programs that change edges. ``classes`` are the storage classes of the network's edges; only their
+    branches are printed, since compiling is what a first run waits for.
     """
     dtype = "f64" if precision == "double" else "f32"
     used = sorted(
@@ -139,7 +139,7 @@ def module_source(shapes: list[Shape], rules: list[learning.Rule], precision: st
     return "\n\n".join(parts) + "\n\n" + BODY + _loop(shapes, bool(classes & RINGS), bool(rules))
 
 
-_INVERSION = f'''
+_INVERSION = f"""
 @njit(error_model="numpy")
 def poisson_inversion(word, mean):
     u = (np.float64(word) + 0.5) * {2.0**-32!r}
@@ -155,7 +155,7 @@ def poisson_inversion(word, mean):
         p = p * mean / np.float64(k)
         s = s + p
     return np.float64(k)
-'''
+"""
 """Count by sequential inversion of one word; a mean beyond the limit gives no number, which ends the run."""
 
 
@@ -441,12 +441,8 @@ def _branches(calls: Mapping[int, str], classes: frozenset[int], indent: str) ->
 def _deliver_due(classes: frozenset[int]) -> str:
     """Print the delivery of what arrives in step n."""
     body = _branches(_DUE, classes, " " * 20) or [" " * 20 + "pass"]
-    text = "\n".join([_DELIVER_DUE, *body])
-    return text.replace("shared, logs, segments)", "shared, logs, segments, edges)", 1) if _learns(classes) else text
-
-
-def _learns(classes: frozenset[int]) -> bool:
-    return tables.PLASTIC in classes
+    edges = ", edges" if tables.PLASTIC in classes else ""
+    return "\n".join([_DELIVER_DUE.replace("segments):", f"segments{edges}):"), *body])
 
 
 def _deliver_ring(classes: frozenset[int]) -> str:
@@ -534,7 +530,7 @@ def _loop(shapes: list[Shape], ring: bool, plastic: bool) -> str:
                 else []
             ),
             "        deliver_due(threads, n, slots, origin, inbox, width, blocks, rows, delays, target16, target32,",
-            f"                    weight32, weight64, shared, logs, segments{', edges' if plastic else ''})",
+            "                    weight32, weight64, shared, logs, segments" + (", edges)" if plastic else ")"),
             "        slot = inbox[(n % slots) * width : (n % slots + 1) * width]",
             "        h = n - origin",
             "        for p in range(pops.shape[0]):",

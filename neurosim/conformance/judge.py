@@ -221,6 +221,13 @@ def _unequal(truth: Any, result: Any) -> Iterator[tuple[str, bool]]:
         other = result.population_rates[name]
         if not np.array_equal(rate.values, other.values):
             yield f"the rate of '{name}'", False
+    for name, weights in truth.weight_traces.items():
+        other = result.weight_traces[name]
+        if not np.array_equal(weights.values, other.values):
+            yield (
+                f"the weights of '{name}'{_farthest(weights.values, other.values)}",
+                _close(weights.values, other.values),
+            )
 
 
 def _close(a: np.ndarray, b: np.ndarray) -> bool:

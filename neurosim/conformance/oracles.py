@@ -9,6 +9,7 @@ import hashlib
 import math
 from collections.abc import Callable, Sequence
 from decimal import ROUND_FLOOR, Context, Decimal
+from typing import Protocol
 
 import numpy as np
 
@@ -151,3 +152,114 @@ def arrivals(sources: Sequence[Sequence[int]], weights: Sequence[float], delay: 
         for n in steps:
             out[n + delay] = out.get(n + delay, 0.0) + weight
     return out
+
+
+# -- learning ---------------------------------------------------------------------------------------------------------
+
+
+class Learner(Protocol):
+    """A rule at one synapse, told of arrivals and of spikes of the target in the order of time (ms)."""
+
+    def arrival(self, w: float, t: float) -> float:
+        """Return the weight after an arrival."""
+        ...
+
+    def target(self, w: float, t: float) -> float:
+        """Return the weight after a spike of the target."""
+        ...
+
+
+class _Pair:
+    """Sums over the spikes of the other side, each with its exponential; nothing is decayed step by step."""
+
+    def __init__(self, up: Callable[[float], float], down: Callable[[float], float], nearest: bool, top: float) -> None:
+        self.up, self.down, self.nearest, self.top = up, down, nearest, top
+        self.arrivals: list[float] = []
+        self.targets: list[float] = []
+
+    def _sum(self, times: list[float], t: float, tau: float) -> float:
+        return math.fsum(math.exp(-(t - s) / tau) for s in (times[-1:] if self.nearest else times))
+
+    def arrival(self, w: float, t: float) -> float:
+        self.arrivals.append(t)
+        return min(max(w - self.down(w) * self._sum(self.targets, t, 20.0), 0.0), self.top)
+
+    def target(self, w: float, t: float) -> float:
+        self.targets.append(t)
+        return min(max(w + self.up(w) * self._sum(self.arrivals, t, 20.0), 0.0), self.top)
+
+
+class _Triplet:
+    """Pfister and Gerstner (2006), eqs. 3-4, with the sums over earlier spikes written out (table 4, visual cortex)."""
+
+    def __init__(self) -> None:
+        self.arrivals: list[float] = []
+        self.targets: list[float] = []
+
+    @staticmethod
+    def _sum(times: list[float], t: float, tau: float) -> float:
+        return math.fsum(math.exp(-(t - s) / tau) for s in times)
+
+    def arrival(self, w: float, t: float) -> float:
+        change = self._sum(self.targets, t, 33.7) * (7e-3 + 2.3e-4 * self._sum(self.arrivals, t, 101.0))
+        self.arrivals.append(t)
+        return min(max(w - change, 0.0), 2.0)
+
+    def target(self, w: float, t: float) -> float:
+        change = self._sum(self.arrivals, t, 16.8) * (5e-10 + 6.2e-3 * self._sum(self.targets, t, 125.0))
+        self.targets.append(t)
+        return min(max(w + change, 0.0), 2.0)
+
+
+class _Balancing:
+    """Vogels et al. (2011), eq. 1: alpha = 2 rho tau (rho per ms)."""
+
+    def __init__(self, rate: float, tau: float, rho: float) -> None:
+        self.rate, self.tau, self.alpha = rate, tau, 2 * rho * tau
+        self.arrivals: list[float] = []
+        self.targets: list[float] = []
+
+    def arrival(self, w: float, t: float) -> float:
+        self.arrivals.append(t)
+        return max(0.0, min(1.0, w + self.rate * (_Triplet._sum(self.targets, t, self.tau) - self.alpha)))
+
+    def target(self, w: float, t: float) -> float:
+        self.targets.append(t)
+        return max(0.0, min(1.0, w + self.rate * _Triplet._sum(self.arrivals, t, self.tau)))
+
+
+def pair(
+    up: Callable[[float], float], down: Callable[[float], float], nearest: bool = False, top: float = 1.0
+) -> Callable[[], Learner]:
+    """Return a maker of a pair rule with both time constants 20 ms: what a pair adds and takes, by the weight."""
+    return lambda: _Pair(up, down, nearest, top)
+
+
+def triplet() -> Callable[[], Learner]:
+    """Return a maker of the triplet rule."""
+    return _Triplet
+
+
+def balancing(rate: float, tau: float, rho: float) -> Callable[[], Learner]:
+    """Return a maker of the inhibitory rule."""
+    return lambda: _Balancing(rate, tau, rho)
+
+
+def learn(
+    make: Callable[[], Learner],
+    sources: Sequence[int],
+    targets: Sequence[int],
+    delay: int,
+    w: float,
+    steps: int,
+    dt: float,
+) -> float:
+    """Return the weight of one synapse after so many steps; an arrival comes before a target's spike of its step."""
+    rule = make()
+    arrivals = {s + delay for s in sources}
+    for n in range(steps):
+        if n in arrivals:
+            w = rule.arrival(w, n * dt)
+        if n in set(targets):
+            w = rule.target(w, n * dt)
+    return w

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -150,7 +151,9 @@ class Plasticity(Component):
         return {
             "on_pre": "; ".join(st.text for st in self.events["pre"]),
             "on_post": "; ".join(st.text for st in self.events["post"]),
-            "bounds": ", ".join(f"{side} {b}" for side, b in zip(("lower", "upper"), self.bounds_text, strict=True) if b),
+            "bounds": ", ".join(
+                f"{side} {b}" for side, b in zip(("lower", "upper"), self.bounds_text, strict=True) if b
+            ),
         }
 
     # -- for the passes -----------------------------------------------------------------------------------------
@@ -180,20 +183,19 @@ class Plasticity(Component):
         """Return the changes of the edge on an event, in the names of the populations at both ends."""
         out = []
         for st, jumped in self.changes(side):
-
-            def place(key: str, done: set[str] = jumped) -> str:
-                if key in self.traces["pre"]:
-                    after = side == "post" or key in done
-                    return f"pre:{label}.{key}{'' if after else BEFORE}"
-                if key in self.traces["post"]:
-                    after = side == "post" and key in done
-                    return f"post:{label}.{key}{'' if after else BEFORE}"
-                if key in self.params or key == WEIGHT:
-                    return key
-                return self._cell_variable(key, st.text, label, pre, post)
-
+            place = partial(self._place, side, jumped, st.text, label, pre, post)
             out.append(EdgeStatement(st.var, rename(st.expr, place), st.text))
         return tuple(out)
+
+    def _place(self, side: str, jumped: set[str], text: str, label: str, pre: Group, post: Group, key: str) -> str:
+        """Return the name, at the edge, of what a statement on the event of a side calls ``key``."""
+        if key in self.traces["pre"]:
+            return f"pre:{label}.{key}{'' if side == 'post' or key in jumped else BEFORE}"
+        if key in self.traces["post"]:
+            return f"post:{label}.{key}{'' if side == 'post' and key in jumped else BEFORE}"
+        if key in self.params or key == WEIGHT:
+            return key
+        return self._cell_variable(key, text, label, pre, post)
 
     def _cell_variable(self, key: str, text: str, label: str, pre: Group, post: Group) -> str:
         found = re.fullmatch(r"(\w+)_(pre|post)", key)
@@ -249,7 +251,7 @@ def attach(rule: Any, label: str, pre: Group, post: Group, weight: Dimension, wh
     for side, group in (("pre", pre), ("post", post)):
         for pop, _ in group.parts:
             sides.setdefault(pop.label, (pop, set()))[1].add(side)
-    for pop, on in sides.values():
+    for pop, _ in sides.values():
         if label in pop.scope.parts:
             raise ParameterError(
                 f"population '{pop.label}' has a receptor or stimulus '{label}' already: give the projection another "

@@ -56,8 +56,8 @@ MUTANTS = (
         "reference_sampling_early",
         "Probes sample after steps 0, k, 2k, ... instead of k-1, 2k-1, ...",
         _REFERENCE,
-        "and (self.n + 1) % probe.every == 0:",
-        "and self.n % probe.every == 0:",
+        "if (self.n + 1) % probe.every:",
+        "if self.n % probe.every:",
         "sampling",
     ),
     _on_reference(
@@ -274,8 +274,8 @@ MUTANTS = (
         "lowering_reset_reads_old_values",
         "Every statement of a reset reads the values before the reset.",
         _STEP,
-        "                env[var] = self.value(e, env)",
-        "                env[var] = self.value(e, self.new)",
+        "for var, e in s.reset:\n                env[var] = self.value(e, env)",
+        "for var, e in s.reset:\n                env[var] = self.value(e, self.new)",
         "reset_in_order",
     ),
     _on_reference(

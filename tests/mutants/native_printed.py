@@ -9,7 +9,8 @@ _PRINTER = "backends/native/printer.py"
 _EXPRESSIONS = "backends/native/expressions.py"
 _DELIVER = (
     '            "        deliver_due(threads, n, slots, origin, inbox, width, blocks, rows, delays, target16, '
-    'target32,",\n            "                    weight32, weight64, shared, logs, segments)",\n'
+    'target32,",\n            "                    weight32, weight64, shared, logs, segments" + '
+    '(", edges)" if plastic else ")"),\n'
 )
 
 

@@ -399,30 +399,30 @@ def test_the_key_covers_what_is_called() -> None:
     shapes = [shape_of(p, False) for p in graph.populations]
     spec = arguments("double", False)
     classes = frozenset({K.DUE16_SHARED})
-    keys = {cache.key(module_source(shapes, "double", classes), "run", spec)}
-    keys.add(cache.key(module_source(shapes, "double", frozenset({K.RING_SHARED})), "run", spec))
+    keys = {cache.key(module_source(shapes, [], "double", classes), "run", spec)}
+    keys.add(cache.key(module_source(shapes, [], "double", frozenset({K.RING_SHARED})), "run", spec))
     text = Path(cache.__file__).with_name("kernels.py").read_text(encoding="utf-8")
     read = Path.read_text
     with mock.patch.object(
         Path, "read_text", lambda p, **kw: text + "# edited" if p.name == "kernels.py" else read(p, **kw)
     ):
-        keys.add(cache.key(module_source(shapes, "double", classes), "run", spec))
+        keys.add(cache.key(module_source(shapes, [], "double", classes), "run", spec))
     entry = cache._entry
     with mock.patch.object(cache, "_entry", lambda *a: entry(*a) + "  # edited"):
-        keys.add(cache.key(module_source(shapes, "double", classes), "run", spec))
+        keys.add(cache.key(module_source(shapes, [], "double", classes), "run", spec))
     with mock.patch.dict(os.environ, NUMBA_OPT="1"):
         cache._machine.cache_clear()
-        keys.add(cache.key(module_source(shapes, "double", classes), "run", spec))
+        keys.add(cache.key(module_source(shapes, [], "double", classes), "run", spec))
     cache._machine.cache_clear()
     assert len(keys) == 5
     escape = ns.Cell("dx/dt = -exp(x)*x/tau", threshold="x > 1", method="euler", tau=1 * ms)
     net = ns.Network(dt=DT)
     net.population("p", 1, escape)
     shapes = [shape_of(compile_network(net).populations[0], False)]
-    before = cache.key(module_source(shapes, "double", classes), "run", spec)
+    before = cache.key(module_source(shapes, [], "double", classes), "run", spec)
     other = replace(FUNCTIONS["exp"], body=FUNCTIONS["expm1"].body)
     with mock.patch.dict(FUNCTIONS, exp=other):
-        assert cache.key(module_source(shapes, "double", classes), "run", spec) != before
+        assert cache.key(module_source(shapes, [], "double", classes), "run", spec) != before
 
 
 # -- how runs end -------------------------------------------------------------------------------------------------

@@ -31,6 +31,7 @@ class Brian2Backend(Backend):
     name = "brian2"
     operations = OPERATIONS
     threads = True
+    plasticity = True
     options = ("mode",)
     summary = "Brian2 (cython, numpy or C++ standalone): the same steps as its abstract code"
 
@@ -56,6 +57,13 @@ class Brian2Backend(Backend):
         """Make Brian2's objects, and compile or load their code."""
         mode = choose_mode(options)
         if mode == "standalone":
+            for proj in graph.projections:
+                if proj.plasticity is not None:
+                    raise UnsupportedError(
+                        f"mode 'standalone' of backend 'brian2' has no learning rules (projection '{proj.name}'): use "
+                        "mode='cython' or mode='numpy'",
+                        proj.where,
+                    )
             from neurosim.backends.brian2_backend.standalone import StandaloneEngine
 
             return StandaloneEngine(graph, options.threads or 1)

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from neurosim.backends.base import Drained, Engine, diverged, overflowed, recorded
+from neurosim.backends.base import Drained, Engine, diverged, overflowed, recorded, weight_diverged
 from neurosim.backends.brian2_backend.layout import Layout, lay_out
 from neurosim.backends.brian2_backend.network import build
 from neurosim.backends.brian2_backend.session import session
 from neurosim.errors import DivergedError
-from neurosim.ir.graph import Graph
+from neurosim.ir.graph import Graph, ProbeNode
 
 
 def find_divergence(graph: Graph, states: dict[str, dict[str, np.ndarray]], step: int) -> DivergedError | None:
@@ -49,7 +49,8 @@ class RuntimeEngine(Engine):
             self.timings = {"build": 0.0, "compile": time.perf_counter() - compile_start, "simulate": 0.0}
             ordered = [o for o in self.built.network.sorted_objects if o.active and getattr(o, "_code_objects", True)]
             self.arriving = [o for o in ordered if o.when == "synapses"]
-            self.stepping = [o for o in ordered if o.when != "synapses"]
+            self.stepping = [o for o in ordered if o.when not in ("synapses", "end")]
+            self.learning = [o for o in ordered if o.when == "end"]
             self.clock = [self.built.clock.variables[name].get_value() for name in ("timestep", "t")]
             self.events = self.built.cells.variables["_spikespace"].get_value()
             self.sums = self.built.boxes.variables["x"].get_value() if self.built.boxes is not None else np.zeros(0)
@@ -88,6 +89,12 @@ class RuntimeEngine(Engine):
             raise overflowed(self.graph, self.n)
         for obj in self.stepping:
             obj.run()
+        for plastic in self.built.plastic:
+            plastic.show(self.n, self.arrays)
+        for obj in self.learning:
+            obj.run()
+        for plastic in self.built.plastic:
+            plastic.keep(self.n, self.arrays)
         self._record()
         self.n += 1
         timestep, t = self.clock
@@ -95,6 +102,10 @@ class RuntimeEngine(Engine):
         failure = find_divergence(self.graph, self.arrays, self.n)
         if failure is not None:
             raise failure
+        for plastic in self.built.plastic:
+            bad = np.flatnonzero(~np.isfinite(plastic.weights()))
+            if len(bad):
+                raise weight_diverged(self.graph, plastic.projection.name, int(bad[0]), self.n)
 
     def _record(self) -> None:
         count = self.events[-1]
@@ -107,7 +118,11 @@ class RuntimeEngine(Engine):
                     if name in self.kept:
                         self.found[name].append((self.n, ids[at[k] : at[k + 1]].astype(np.int64) - lo))
         for k, probe in enumerate(self.graph.probes):
-            if is_sampled(probe.variable) and (self.n + 1) % probe.every == 0:
+            if (self.n + 1) % probe.every:
+                continue
+            if probe.variable == "weight" and (weights := self.weights(probe.target)) is not None:
+                self.samples[k].append((self.n, weights))
+            elif is_sampled(probe.variable):
                 values = self.arrays[probe.target][probe.variable]
                 self.samples[k].append((self.n, values.copy() if probe.ids is None else values[probe.ids]))
 
@@ -121,10 +136,11 @@ class RuntimeEngine(Engine):
             self.found[name] = []
         samples: list[tuple[np.ndarray, np.ndarray] | None] = []
         for k, probe in enumerate(self.graph.probes):
-            if not is_sampled(probe.variable):
+            learned = self.weights(probe.target) if probe.variable == "weight" else None
+            if not is_sampled(probe.variable) and learned is None:
                 samples.append(None)
                 continue
-            width = self.graph.population(probe.target).size if probe.ids is None else len(probe.ids)
+            width = len(learned) if learned is not None else self._width(probe)
             rows = self.samples[k]
             values = np.array([v for _, v in rows]) if rows else np.zeros((0, width))
             samples.append((np.array([n for n, _ in rows], dtype=np.int64), values))
@@ -132,13 +148,21 @@ class RuntimeEngine(Engine):
         counts, self.counts = self.counts, dict.fromkeys(self.counts, 0)
         return Drained(spikes, samples, counts)
 
+    def _width(self, probe: ProbeNode) -> int:
+        return self.graph.population(probe.target).size if probe.ids is None else len(probe.ids)
+
+    def weights(self, projection: str) -> np.ndarray | None:
+        """Return the weights of a plastic projection."""
+        found = [p for p in self.built.plastic if p.projection.name == projection]
+        return found[0].weights() if found else None
+
     def state(self, population: str) -> dict[str, np.ndarray]:
         """Return a copy of the state variables."""
         return {name: values.copy() for name, values in self.arrays[population].items()}
 
     def edges(self) -> int:
         """Return the number of edges."""
-        return self.layout.edges
+        return self.layout.edges + sum(len(p.edges.pre) for p in self.built.plastic)
 
 
 def _second() -> Any:

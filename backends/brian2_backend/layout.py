@@ -102,6 +102,8 @@ class Layout:
         All edges.
     limits : ndarray
         2^53 units of its grid for each box.
+    boxes : dict
+        (population, receptor) -> its first box.
     may_overflow : bool
         Whether all spikes of all sources together could exceed a box's limit.
     edges : int
@@ -114,6 +116,7 @@ class Layout:
     synapses: Synapses
     limits: np.ndarray
     may_overflow: bool
+    boxes: dict[tuple[str, str], int]
     edges: int = 0
 
     def forget_synapses(self) -> None:
@@ -196,7 +199,8 @@ def lay_out(graph: Graph, watched: bool) -> Layout:
             cell += pop.size
     synapses = _synapses(graph, first_cell, boxes)
     heaviest = np.bincount(synapses.boxes, np.abs(synapses.weights), minlength=at)
-    may_overflow = bool(np.any(heaviest > limits))
+    # weights that change have no greatest sum
+    may_overflow = bool(np.any(heaviest > limits)) or any(p.plasticity is not None for p in graph.projections)
     data, blocks = _Data(), []
     for pops in groups.values():
         program = pops[0].program
@@ -214,7 +218,7 @@ def lay_out(graph: Graph, watched: bool) -> Layout:
             for variable, name in printed.states.items()
         }
         blocks.append(block)
-    return Layout(graph, blocks, data.join(), synapses, limits, may_overflow, len(synapses))
+    return Layout(graph, blocks, data.join(), synapses, limits, may_overflow, boxes, len(synapses))
 
 
 def _joined(pops: Sequence[PopulationNode], values: Sequence[Any]) -> Any:
@@ -259,6 +263,8 @@ def _synapses(graph: Graph, first_cell: dict[str, int], boxes: dict[tuple[str, s
     parts: list[tuple[np.ndarray, ...]] = []
     made = 0
     for proj in graph.projections:
+        if proj.plasticity is not None:
+            continue
         box = np.full(graph.size, -1, dtype=np.int32)
         for s in proj.post:
             lo, size = offsets[s.population], graph.population(s.population).size

@@ -9,6 +9,7 @@ import numpy as np
 
 from neurosim.backends.brian2_backend.functions import fixed_functions, lookup_function
 from neurosim.backends.brian2_backend.layout import Block, Layout
+from neurosim.backends.brian2_backend.learning import Plastic
 from neurosim.backends.brian2_backend.printer import FIRED, HORIZON, SEEN
 
 SCHEDULE = ["start", "synapses", "groups", "thresholds", "resets", "end"]
@@ -31,6 +32,8 @@ class Built:
         All inboxes.
     groups : list of brian2.NeuronGroup
         One for each block.
+    plastic : list of Plastic
+        The projections that learn.
     """
 
     network: Any
@@ -38,6 +41,7 @@ class Built:
     cells: Any
     boxes: Any
     groups: list[Any]
+    plastic: list[Plastic]
 
 
 def build(layout: Layout, watched: bool) -> Built:
@@ -70,13 +74,17 @@ def build(layout: Layout, watched: bool) -> Built:
             objects.append(groups[-1])
         if len(layout.synapses):
             objects.append(_synapses(layout, cells, boxes, clock))
+        learn = [p for p in layout.graph.projections if p.plasticity is not None]
+        plastic = [Plastic(layout, p, k) for k, p in enumerate(learn)]
+        for each in plastic:
+            objects += each.build(layout, cells, boxes, clock)
         network = Network(objects, name="neurosim_network")
         network.schedule = SCHEDULE
         objects = network.sorted_objects
     finally:
         for obj in objects:  # Brian2 complains when an object is deleted that never ran, whatever the reason
             obj._network = "" if network is None else network.id
-    return Built(network, clock, cells, boxes, groups)
+    return Built(network, clock, cells, boxes, groups, plastic)
 
 
 def _group(block: Block, cells: Any, boxes: Any, clock: Any, functions: dict[str, Any], watched: bool) -> Any:

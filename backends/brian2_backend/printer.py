@@ -12,10 +12,12 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from neurosim.backends.brian2_backend.functions import COUNT, PREFIX, SCHEDULE, TABLE
 from neurosim.errors import VerifyError
 from neurosim.ir.functions import FUNCTIONS
+from neurosim.ir.graph import PlasticityNode
 from neurosim.ir.ops import EFFECTS, OPS, RANDOM
 from neurosim.ir.program import Program
 
@@ -85,8 +87,8 @@ ROWS: dict[str, Callable[[Sequence[str]], str]] = {
 }  # fmt: skip
 """Operation -> texts of its arguments -> text of its value; what is not here has a row of its own below."""
 
-LEAVES = frozenset(("const", "param", "load", "inbox", "step", "time", "index", "scheduled", "table", "select", "float",
-                    "round_to"))  # fmt: skip
+LEAVES = frozenset(("const", "param", "load", "inbox", "pre", "post", "step", "time", "index", "scheduled", "table",
+                    "select", "float", "round_to"))  # fmt: skip
 
 OPERATIONS = frozenset(ROWS) | LEAVES | RANDOM | EFFECTS
 """All that can be printed."""
@@ -227,6 +229,53 @@ def print_program(program: Program, states: Sequence[str], watched: Sequence[str
     return _Printer(program, states, watched).run()
 
 
+@dataclass(frozen=True)
+class EdgeCode:
+    """A program over edges in Brian2's language, and its constants: name in the code -> value."""
+
+    text: str
+    slots: dict[str, float]
+
+
+def edge_code(program: Program | None, node: PlasticityNode) -> EdgeCode:
+    """Print a program over edges: the weight is ``w``, variables of the ends are ``past_x0``, ``goal_x0`` …"""
+    if program is None:
+        return EdgeCode("", {})
+    ends = {"pre": ("past", node.reads("pre")), "post": ("goal", node.reads("post"))}
+    names = {key: f"p{k}" for k, key in enumerate(node.params)}
+    texts: list[str] = []
+    lines: list[str] = []
+    for k, ins in enumerate(program.instrs):
+        a = [texts[i] for i in ins.args]
+        if ins.op == "const":
+            texts.append(literal(float(ins.attr)))
+        elif ins.op == "param":
+            texts.append(names[ins.attr])
+        elif ins.op == "load":
+            texts.append("w")
+        elif ins.op in ends:
+            index, variables = ends[ins.op]
+            texts.append(f"{index}_x{variables.index(ins.attr)}")
+        elif ins.op == "store":
+            texts.append(a[0])
+            lines.append(f"w = {PREFIX}same({a[0]})")
+        else:
+            texts.append(f"v{k}")
+            lines.append(f"v{k} = {_edge_value(ins.op, ins.attr, a)}")
+    return EdgeCode("\n".join(lines), {names[key]: node.params[key] for key in program.uses("param")})
+
+
+def _edge_value(op: str, attr: Any, a: list[str]) -> str:
+    if op == "select":
+        return f"{PREFIX}select({', '.join(a)})"
+    if op == "round_to":
+        return f"{PREFIX}round_to({a[0]}, {literal(float(attr))})"
+    return ROWS[op](a)
+
+
 def _clean(name: str) -> str:
-    """Return a name as part of an identifier; what stands before it keeps it unique."""
-    return re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_")
+    """Return a name as part of an identifier; what stands before it keeps it unique.
+
+    Brian2 keeps names that end in _pre and _post for itself.
+    """
+    return re.sub(r"_(pre|post)$", r"_\1end", re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_"))

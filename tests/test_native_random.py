@@ -35,3 +35,13 @@ def test_native_is_the_reference(number: int, seed: int | None, data: Any) -> No
     note(f"{sizes} neurons, threads {network.threads}, {network.stretches}, {rules}")
     problem, _ = rn.check(network)
     assert not problem, problem
+
+
+@pytest.mark.parametrize("number", range(rn.ALL_PLASTIC if FULL else len(rn.PLASTIC)))
+@given(seed=st.none() | st.integers(0, 2**32), data=st.data())
+@settings(max_examples=20 if FULL else 5, suppress_health_check=list(HealthCheck), print_blob=True)
+def test_native_learns_as_the_reference(number: int, seed: int | None, data: Any) -> None:
+    network = rn.draw(Drawn(data) if seed is None else rn.Seeded(seed), rn.plastic_family(number))
+    note(f"{[p.size for p in network.graph.populations]} neurons, threads {network.threads}, {network.stretches}")
+    problem, _ = rn.check(network)
+    assert not problem, problem

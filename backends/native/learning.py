@@ -142,7 +142,7 @@ def fire{number}(row, f, edges, columns, a, b, at, n, hslots, lparams, lkeys, lh
     inner = ["e = first + np.int64(column_edge[k])"]
     if used_pre:
         inner += [
-            "if late >= 0:",
+            "if lag < 0:",
             "    then = ((n - np.int64(column_delay[late + k])) % hslots) * size",
             "i = then + np.int64(column_pre[k])",
         ]
@@ -255,16 +255,10 @@ def columns_of(delivery: Delivery, blocks: list[Block], widths: list[int]) -> Co
         starts.append(edge_at + np.concatenate(([0], np.cumsum(count))))
         edge.append(order.astype(np.uint32))
         pre.append((line // nd).astype(np.uint32))
-        entry = {
-            "block": b,
-            "column": column_at,
-            "edge": lo + int(row[K.B_WEIGHT_AT]),
-            "lag": block.lowest,
-            "delay": -1,
-        }
+        entry = {"block": b, "column": column_at, "edge": lo + int(row[K.B_WEIGHT_AT]), "lag": block.lowest, "delay": 0}
         if nd > 1:
             delay.append((block.lowest + line % nd).astype(np.uint16))
-            entry["delay"] = delay_at - edge_at
+            entry["lag"], entry["delay"] = -1, delay_at - edge_at
             delay_at += hi - lo
         table.append(entry)
         column_at += width + 1

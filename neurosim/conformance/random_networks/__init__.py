@@ -9,9 +9,12 @@ library, which can shrink what it finds.
 from __future__ import annotations
 
 from neurosim.conformance.random_networks.cells import ALL as ALL
+from neurosim.conformance.random_networks.cells import ALL_PLASTIC as ALL_PLASTIC
 from neurosim.conformance.random_networks.cells import FAMILIES as FAMILIES
+from neurosim.conformance.random_networks.cells import PLASTIC as PLASTIC
 from neurosim.conformance.random_networks.cells import Family as Family
 from neurosim.conformance.random_networks.cells import family as family
+from neurosim.conformance.random_networks.cells import plastic_family as plastic_family
 from neurosim.conformance.random_networks.comparing import Outcome as Outcome
 from neurosim.conformance.random_networks.comparing import build as build
 from neurosim.conformance.random_networks.comparing import check as check

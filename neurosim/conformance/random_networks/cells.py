@@ -11,6 +11,7 @@ import numpy as np
 
 import neurosim as ns
 from neurosim.conformance.random_networks.dice import Dice
+from neurosim.lang.plasticity import Plasticity
 from neurosim.models import (
     IF,
     LIF,
@@ -25,13 +26,16 @@ from neurosim.models import (
     ExpCurrent,
     HodgkinHuxley,
     Izhikevich,
+    NearestSTDP,
     OUNoise,
+    PairSTDP,
     PoissonInput,
     PoissonSource,
     PulseCurrent,
     SineCurrent,
     SpikeSource,
     StepCurrent,
+    TripletSTDP,
     WhiteNoise,
 )
 from neurosim.units import Hz, ms, mV, nS, pA
@@ -238,7 +242,56 @@ class Family:
     kinds: tuple[Callable[[Dice, int, Any], Made], ...]
     precision: str = "double"
     weight_bits: int = 40
+    rules: tuple[Callable[[Dice, Any], Plasticity], ...] = ()
 
+
+def pair_rule(d: Dice, one: Any) -> Plasticity:
+    """Additive pairs; ``one`` is the unit of the weights."""
+    taus = {"tau_plus": d.number(1, 60) * ms, "tau_minus": d.number(1, 60) * ms}
+    return PairSTDP(rate=d.number(0.001, 0.5), alpha=d.number(0, 2), w_max=d.number(0.5, 9) * one, **taus)
+
+
+def nearest_rule(d: Dice, one: Any) -> Plasticity:
+    """Nearest pairs."""
+    return NearestSTDP(rate=d.number(0.001, 0.5), w_max=d.number(0.5, 9) * one)
+
+
+def power_rule(d: Dice, one: Any) -> Plasticity:
+    """A power of the weight, which functions of the IR compute; weights may have either sign."""
+    return Plasticity(
+        pre="dx/dt = -x/tau",
+        post="dy/dt = -y/tau",
+        on_pre="w -= rate*w*y; x += 1",
+        on_post="w += rate*w_0*(abs(w)/w_0)**mu*x; y += 1",
+        tau=d.number(1, 40) * ms,
+        rate=d.number(0.001, 0.1),
+        mu=d.number(0, 1),
+        w_0=d.number(0.1, 3) * one,
+    )
+
+
+def triplet_rule(d: Dice, one: Any) -> Plasticity:
+    """Triplets."""
+    return TripletSTDP(w_1=d.number(0.1, 20) * one, w_max=d.number(0.5, 9) * one, a3_minus=d.number(0, 0.01))
+
+
+def own_rule(d: Dice, one: Any) -> Plasticity:
+    """A rule that reads a trace before and after its jump, on both sides, and a variable of the target."""
+    return Plasticity(
+        pre="dx/dt = (a - x)/tau",
+        post="dy/dt = -y/tau; dz/dt = (y - z)/tau",
+        on_pre="w += rate*(x - z); x = x/2 + 1; w -= rate*y*x",
+        on_post="w += rate*y; y += 1; w += rate*(x - y*abs(w)/top)",
+        lower="-top",
+        upper="top",
+        tau=d.number(1, 40) * ms,
+        a=d.number(-1, 1),
+        rate=d.number(-1, 1) * one,
+        top=d.number(0.1, 5) * one,
+    )
+
+
+RULES = (pair_rule, nearest_rule, power_rule, triplet_rule, own_rule)
 
 FAMILIES = (
     Family((poisson_source, lif, lif)),
@@ -275,6 +328,28 @@ _CELLS = (
 )
 WIDEST: dict[Callable[[Dice, int, Any], Made], tuple[int, ...]] = {integrate_and_fire: (257, 319, 320, 321, 384)}
 VARIED = {lif_varied, izhikevich, cuba_lif, own_edge, integrate_and_fire, lif_delta, adex, hodgkin_huxley}
+
+
+PLASTIC = (
+    Family((poisson_source, lif), rules=(pair_rule, own_rule)),
+    Family((spike_source, lif_delta, adex), "double", 24, rules=(triplet_rule, nearest_rule)),
+    Family((pattern, izhikevich, lif), "single", 24, rules=(power_rule, own_rule)),
+)
+"""Families of the sample whose projections learn."""
+
+ALL_PLASTIC = 15
+"""Number of those in the full tier."""
+
+
+def plastic_family(number: int) -> Family:
+    """Return one of :data:`PLASTIC`, or, beyond them, another one."""
+    if number < len(PLASTIC):
+        return PLASTIC[number]
+    g = random.Random(1000 + number)
+    kinds = [g.choice(_CELLS) for _ in range(g.randint(1, 2))] + [g.choice(_SOURCES)]
+    g.shuffle(kinds)
+    precision, bits = g.choice([("double", 40), ("double", 40), ("double", 24), ("single", 24)])
+    return Family(tuple(kinds), precision, bits, tuple(g.sample(RULES, 2)))
 
 
 def family(number: int) -> Family:

@@ -12,7 +12,7 @@ from unittest import mock
 import numpy as np
 
 from neurosim.backends.base import Drained, Engine, Options
-from neurosim.conformance.random_networks.cells import ALL, family
+from neurosim.conformance.random_networks.cells import ALL, ALL_PLASTIC, family, plastic_family
 from neurosim.conformance.random_networks.dice import Seeded
 from neurosim.conformance.random_networks.writing import RandomNetwork, draw
 from neurosim.errors import DivergedError, UnsupportedError
@@ -29,6 +29,7 @@ class Outcome:
     counts: dict[str, int]
     state: dict[str, dict[str, np.ndarray]]
     edges: int
+    weights: dict[str, np.ndarray | None]
     diverged: str = ""
 
 
@@ -66,7 +67,8 @@ def outcome(
         )
     counts = {p.name: sum(x.counts[p.name] for x in parts) for p in graph.populations}
     state = {p.name: engine.state(p.name) for p in graph.populations}
-    out = Outcome(spikes, samples, counts, state, engine.edges(), diverged)  # type: ignore[arg-type]
+    weights = {p.name: engine.weights(p.name) for p in graph.projections if p.plasticity is not None}
+    out = Outcome(spikes, samples, counts, state, engine.edges(), weights, diverged)  # type: ignore[arg-type]
     engine.close()
     return out
 
@@ -121,6 +123,10 @@ def difference(graph: Graph, a: Outcome, b: Outcome) -> str:
                 at = int(off[0]) if len(off) else -1
                 pair = f"{values[at]!r} and {other[at]!r}"
                 return f"state {variable} of '{name}' ({values.dtype}, {other.dtype}), neuron {at}: {pair}"
+    for name, learned in a.weights.items():
+        other = b.weights[name]
+        if learned is None or other is None or learned.tobytes() != other.tobytes():
+            return f"the weights of '{name}'"
     return ""
 
 
@@ -171,13 +177,13 @@ def check(
     return "", want
 
 
-def compare(first: int, stop: int) -> dict[str, Any]:
-    """Compare the compiled engine and the reference on the networks of some seeds."""
+def compare(first: int, stop: int, plastic: bool = False) -> dict[str, Any]:
+    """Compare the compiled engine and the reference on networks of some seeds, with ``plastic`` on some that learn."""
     counts: Counter[str] = Counter()
     differences: list[str] = []
     for seed in range(first, stop):
-        number = seed % ALL
-        network = draw(Seeded(seed), family(number))
+        number = seed % (ALL_PLASTIC if plastic else ALL)
+        network = draw(Seeded(seed), plastic_family(number) if plastic else family(number))
         problem, reference = check(network)
         if problem:
             differences.append(f"network {seed} (family {number}): {problem}")
@@ -189,6 +195,7 @@ def compare(first: int, stop: int) -> dict[str, Any]:
                 "populations": len(network.graph.populations),
                 "neurons": network.graph.size,
                 "edges": reference.edges,
+                "edges that learn": sum(len(w) for w in reference.weights.values() if w is not None),
                 "steps": network.steps,
                 "spikes": sum(reference.counts.values()),
                 "values sampled": sum(s[1].size for s in reference.samples if s is not None),

@@ -26,6 +26,7 @@ class _Writer:
 
     def __init__(self, chooser: Chooser, fam: Family) -> None:
         self.d = d = Dice(chooser)
+        self.rules = fam.rules
         self.dt = d.pick((0.1, 0.1, 0.125)) * ms
         self.net = ns.Network("random", dt=self.dt, seed=d.integer(0, 2**64 - 1))
         self.least = d.pick((1, 1, 1, 2, 3, 5, 17, 66))
@@ -86,6 +87,10 @@ class _Writer:
         size *= d.number(0.2, 1.5)
         self.connections += 1
         given: dict[str, Any] = {"receptor": receptor, "name": f"c{self.connections}"}
+        if self.rules and (self.connections <= len(self.rules) or d.flag()):
+            rule = self.rules[(self.connections - 1) % len(self.rules)]
+            given["plasticity"] = rule(d, UNITS[unit])
+            size = abs(size)
         sparse = constant_delay is False
         how = d.integer(0, 3) if constant_weight is not True and not sparse else 9
         if how == 0:
@@ -191,6 +196,9 @@ class _Writer:
     def probes(self) -> None:
         """Record spikes, and state variables of some neurons every so many steps."""
         d = self.d
+        for projection in self.net.projections.values():
+            if projection.plasticity is not None and d.flag():
+                self.net.record(projection, "weight", every=d.pick((1, 7, 50)) * self.dt)
         for name, made in self.made.items():
             pop = self.net[name]
             if d.integer(0, 9):

@@ -99,8 +99,9 @@ def outcome(graph: Graph, mode: str, stretches: list[int], threads: int | None =
     counts = {name: sum(x.counts[name] for x in parts) for name in parts[0].counts}
     states = {p.name: engine.state(p.name) for p in graph.populations}
     edges, n = engine.edges(), int(engine.n)  # type: ignore[attr-defined]
+    weights = {p.name: engine.weights(p.name) for p in graph.projections if p.plasticity is not None}
     engine.close()
-    return rn.Outcome(spikes, samples, counts, states, edges, diverged), n  # type: ignore[arg-type]
+    return rn.Outcome(spikes, samples, counts, states, edges, diverged, weights), n  # type: ignore[arg-type]
 
 
 def same(net: ns.Network, mode: str = "numpy", stretches: list[int] | None = None, **options: Any) -> rn.Outcome:
@@ -261,6 +262,20 @@ def test_random_networks(seed: int) -> None:
     want = rn.outcome(network.graph, "reference", [network.steps])
     got, _ = outcome(network.graph, "numpy", network.stretches[0])
     assert not rn.difference(network.graph, want, got)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 15])
+def test_random_networks_that_learn(seed: int) -> None:
+    network = rn.draw(rn.Seeded(seed), rn.plastic_family(seed % rn.ALL_PLASTIC))
+    want = rn.outcome(network.graph, "reference", [network.steps])
+    got, _ = outcome(network.graph, "numpy", network.stretches[0])
+    assert not rn.difference(network.graph, want, got)
+
+
+def test_standalone_refuses_to_learn() -> None:
+    graph = compile_network(BY_NAME["weight_bounds"].build())
+    with pytest.raises(UnsupportedError, match=r"mode 'standalone' .* has no learning rules \(projection 'ab'\)"):
+        outcome(graph, "standalone", [5])
 
 
 @pytest.mark.parametrize("seed", [0, 2])

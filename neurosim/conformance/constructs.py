@@ -27,11 +27,13 @@ from neurosim.models import (
     HodgkinHuxley,
     Izhikevich,
     OUNoise,
+    PairSTDP,
     PoissonInput,
     PoissonSource,
     SineCurrent,
     SpikeSource,
     StepCurrent,
+    TripletSTDP,
     WhiteNoise,
 )
 from neurosim.units import Hz, Quantity, ms, mV, nS, pA, um
@@ -222,6 +224,31 @@ def _recording() -> Network:
     net = _pair()
     net.record(net["q"], "rate", every=5 * ms)
     net.record(net["q"][[3, 7]], "syn.x", every=1 * ms)
+    return net
+
+
+@construct("learning rules: traces, pairs, triplets, bounds, rules of one's own")
+def _learning() -> Network:
+    net = _net(PoissonSource(200 * Hz))
+    target = net.population("q", 10, LIF(t_ref=1 * ms, receptors={"e": ExpCurrent(tau=3 * ms)}))
+    own = ns.Plasticity(
+        pre="dx/dt = -x/tau",
+        on_pre="w += rate*(v_post + 60*mV); x += 1",
+        on_post="w -= rate*mV*x",
+        lower=0,
+        upper="top",
+        tau=5 * ms,
+        rate=0.1,
+        top=20 * mV,
+    )
+    pairs = PairSTDP(w_max=20 * mV, rate=0.1)
+    triplets = TripletSTDP(w_1=1 * mV, w_max=20 * mV)
+    for k, rule in enumerate((own, pairs, triplets)):
+        delay = 1 * ms if k else ns.uniform(0.2 * ms, 3 * ms)
+        net.connect(net["p"], target, weight=ns.uniform(5 * mV, 15 * mV), delay=delay, plasticity=rule, name=f"r{k}")
+        net.record(net.projections[f"r{k}"], "weight", every=1 * ms)
+    for variable in ("spikes", "v", "r2.o1"):
+        net.record(target, variable)
     return net
 
 

@@ -124,7 +124,7 @@ class Plasticity(Component):
         own, other = self.traces[side], self.traces["post" if side == "pre" else "pre"]
         if st.var in other:
             raise EquationError(
-                f"'{st.text}' of {self.name} changes a trace of the other side: a trace of '{st.var}' jumps with the "
+                f"'{st.text}' of {self.name} changes a trace of the other side: the trace '{st.var}' jumps with the "
                 f"spikes of its own neuron, in on_{'post' if side == 'pre' else 'pre'}",
                 self.where,
             )
@@ -205,7 +205,7 @@ class Plasticity(Component):
             known += [f"{v}_{side}" for v in sorted(shared)]
         if found is None or key not in known:
             raise UnknownNameError(
-                f"unknown name '{key}' in '{text}' of {self.name}{suggest(key, known)}; known: {', '.join(known)}",
+                f"unknown name '{key}' in '{text}' of {self.name}{suggest(key, known)}",
                 self.where,
             )
         return f"{found[2]}:{label}.{key}"

@@ -262,8 +262,8 @@ MUTANTS = (
         "brian2_sampling_early",
         "Probes sample after steps 0, k, 2k, ... instead of k-1, 2k-1, ...",
         _ENGINE,
-        "if is_sampled(probe.variable) and (self.n + 1) % probe.every == 0:",
-        "if is_sampled(probe.variable) and self.n % probe.every == 0:",
+        "if (self.n + 1) % probe.every:",
+        "if self.n % probe.every:",
         "sampling",
     ),
     _on(

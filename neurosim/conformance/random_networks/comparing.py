@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from unittest import mock
 
@@ -22,15 +22,15 @@ from neurosim.registry import load_backend
 
 @dataclass
 class Outcome:
-    """What an engine did: spikes, samples and counts of all stretches, the state at the end, how many edges."""
+    """What an engine did: spikes, samples and counts of all stretches; state and learned weights at the end, edges."""
 
     spikes: dict[str, tuple[np.ndarray, np.ndarray]]
     samples: list[tuple[np.ndarray, np.ndarray] | None]
     counts: dict[str, int]
     state: dict[str, dict[str, np.ndarray]]
     edges: int
-    weights: dict[str, np.ndarray | None]
     diverged: str = ""
+    weights: dict[str, np.ndarray | None] = field(default_factory=dict)
 
 
 def build(graph: Graph, backend: str, threads: int | None = None, extra: Mapping[str, Any] | None = None) -> Engine:
@@ -68,7 +68,7 @@ def outcome(
     counts = {p.name: sum(x.counts[p.name] for x in parts) for p in graph.populations}
     state = {p.name: engine.state(p.name) for p in graph.populations}
     weights = {p.name: engine.weights(p.name) for p in graph.projections if p.plasticity is not None}
-    out = Outcome(spikes, samples, counts, state, engine.edges(), weights, diverged)  # type: ignore[arg-type]
+    out = Outcome(spikes, samples, counts, state, engine.edges(), diverged, weights)  # type: ignore[arg-type]
     engine.close()
     return out
 

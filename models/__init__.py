@@ -1,8 +1,21 @@
 """The library: cells, receptors and stimuli, all of them declarations; networks are in ``neurosim.models.networks``."""
 
-from neurosim.models.cells import IF, LIF, AdEx, CubaLIF, HodgkinHuxley, Izhikevich, PoissonSource, SpikeSource
+from neurosim.models.cells import (
+    ALIF,
+    EIF,
+    IF,
+    LIF,
+    AdEx,
+    CubaLIF,
+    EscapeLIF,
+    HodgkinHuxley,
+    Izhikevich,
+    PoissonSource,
+    SpikeSource,
+)
 from neurosim.models.inputs import ArrayCurrent, DCInput, OUNoise, PoissonInput, SineCurrent, StepCurrent, WhiteNoise
 from neurosim.models.synapses import (
+    NMDA,
     AlphaConductance,
     AlphaCurrent,
     DeltaCurrent,
@@ -12,7 +25,7 @@ from neurosim.models.synapses import (
 )
 
 __all__ = [
-    "AdEx", "AlphaConductance", "AlphaCurrent", "ArrayCurrent", "CubaLIF", "DCInput", "DeltaCurrent", "ExpConductance",
-    "ExpCurrent", "HodgkinHuxley", "IF", "Izhikevich", "LIF", "OUNoise", "PoissonInput", "PoissonSource",
-    "PulseCurrent", "SineCurrent", "SpikeSource", "StepCurrent", "WhiteNoise",
+    "ALIF", "AdEx", "AlphaConductance", "AlphaCurrent", "ArrayCurrent", "CubaLIF", "DCInput", "DeltaCurrent", "EIF",
+    "EscapeLIF", "ExpConductance", "ExpCurrent", "HodgkinHuxley", "IF", "Izhikevich", "LIF", "NMDA", "OUNoise",
+    "PoissonInput", "PoissonSource", "PulseCurrent", "SineCurrent", "SpikeSource", "StepCurrent", "WhiteNoise",
 ]  # fmt: skip

@@ -3,6 +3,7 @@
 from neurosim.models.cells import (
     ALIF,
     EIF,
+    GLIF,
     IF,
     LIF,
     AdEx,
@@ -26,6 +27,6 @@ from neurosim.models.synapses import (
 
 __all__ = [
     "ALIF", "AdEx", "AlphaConductance", "AlphaCurrent", "ArrayCurrent", "CubaLIF", "DCInput", "DeltaCurrent", "EIF",
-    "EscapeLIF", "ExpConductance", "ExpCurrent", "HodgkinHuxley", "IF", "Izhikevich", "LIF", "NMDA", "OUNoise",
+    "EscapeLIF", "ExpConductance", "ExpCurrent", "GLIF", "HodgkinHuxley", "IF", "Izhikevich", "LIF", "NMDA", "OUNoise",
     "PoissonInput", "PoissonSource", "PulseCurrent", "SineCurrent", "SpikeSource", "StepCurrent", "WhiteNoise",
 ]  # fmt: skip

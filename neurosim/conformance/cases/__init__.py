@@ -6,7 +6,10 @@ import importlib
 
 from neurosim.conformance.kit import CASES as CASES
 
-_MODULES = ("time_and_delays", "cells", "chance", "library_cells", "library_receptors", "published", "found_by_mutants")
+_MODULES = (
+    "time_and_delays", "cells", "chance", "library_cells", "library_glif", "library_receptors", "published",
+    "found_by_mutants",
+)  # fmt: skip
 
 for _module in _MODULES:  # importing a module enters its cases
     importlib.import_module(f"neurosim.conformance.cases.{_module}")

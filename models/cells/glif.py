@@ -65,7 +65,8 @@ def GLIF(level: int = 5, n_asc: int = 2, **params: Any) -> Cell:
 @functools.cache
 def _declared(level: int, n_asc: int) -> Cell:
     """Return the declaration of a level with its defaults."""
-    params, equations, reset = dict(_PARAMS), [], []
+    params: dict[str, Any] = dict(_PARAMS)
+    equations, reset = [], []
     clamp, threshold = ["v"], "v_th"
     total = "i_inj"
     if n_asc:

@@ -100,7 +100,7 @@ class ReferenceEngine(Engine):
     def weights(self, projection: str) -> np.ndarray | None:
         """Return the weights of a plastic projection."""
         edges = self.plastic.get(projection)
-        return None if edges is None else edges.weight.astype(np.float64)
+        return None if edges is None else edges.learned()
 
     def advance(self, steps: int) -> None:
         """Interpret that many steps."""
@@ -128,7 +128,7 @@ class ReferenceEngine(Engine):
                 if (self.n + 1) % probe.every:
                     continue
                 if probe.variable == "weight" and probe.target in self.plastic:
-                    self.samples[k].append((self.n, self.weights(probe.target)))
+                    self.samples[k].append((self.n, self.plastic[probe.target].learned()))
                 elif probe.variable not in ("spikes", "rate", "weight"):
                     values = self.states[probe.target][probe.variable]
                     self.samples[k].append(
@@ -301,6 +301,10 @@ class PlasticEdges:
         self.spiked[slot] = fired
         for var, past in self.past.items():
             past[slot] = self._everywhere(self.sources, states, var)
+
+    def learned(self) -> np.ndarray:
+        """Return a copy of the weights."""
+        return self.weight.astype(np.float64)
 
     def _change(self, program: Program, at: np.ndarray, n: int, now: Mapping[str, np.ndarray]) -> None:
         def leaf(ins: Instr, *_: Any) -> Any:

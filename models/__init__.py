@@ -3,7 +3,20 @@
 Networks are in ``neurosim.models.networks``.
 """
 
-from neurosim.models.cells import IF, LIF, AdEx, CubaLIF, HodgkinHuxley, Izhikevich, PoissonSource, SpikeSource
+from neurosim.models.cells import (
+    ALIF,
+    EIF,
+    GLIF,
+    IF,
+    LIF,
+    AdEx,
+    CubaLIF,
+    EscapeLIF,
+    HodgkinHuxley,
+    Izhikevich,
+    PoissonSource,
+    SpikeSource,
+)
 from neurosim.models.inputs import ArrayCurrent, DCInput, OUNoise, PoissonInput, SineCurrent, StepCurrent, WhiteNoise
 from neurosim.models.plasticity import (
     GuetigSTDP,
@@ -15,6 +28,7 @@ from neurosim.models.plasticity import (
     TripletSTDP,
 )
 from neurosim.models.synapses import (
+    NMDA,
     AlphaConductance,
     AlphaCurrent,
     DeltaCurrent,
@@ -24,8 +38,9 @@ from neurosim.models.synapses import (
 )
 
 __all__ = [
-    "AdEx", "AlphaConductance", "AlphaCurrent", "ArrayCurrent", "CubaLIF", "DCInput", "DeltaCurrent", "ExpConductance",
-    "ExpCurrent", "GuetigSTDP", "HodgkinHuxley", "IF", "InhibitorySTDP", "Izhikevich", "LIF", "MultiplicativeSTDP",
-    "NearestSTDP", "OUNoise", "PairSTDP", "PoissonInput", "PoissonSource", "PowerLawSTDP", "PulseCurrent",
-    "SineCurrent", "SpikeSource", "StepCurrent", "TripletSTDP", "WhiteNoise",
+    "ALIF", "AdEx", "AlphaConductance", "AlphaCurrent", "ArrayCurrent", "CubaLIF", "DCInput", "DeltaCurrent", "EIF",
+    "EscapeLIF", "ExpConductance", "ExpCurrent", "GLIF", "GuetigSTDP", "HodgkinHuxley", "IF", "InhibitorySTDP",
+    "Izhikevich", "LIF", "MultiplicativeSTDP", "NMDA", "NearestSTDP", "OUNoise", "PairSTDP", "PoissonInput",
+    "PoissonSource", "PowerLawSTDP", "PulseCurrent", "SineCurrent", "SpikeSource", "StepCurrent", "TripletSTDP",
+    "WhiteNoise",
 ]  # fmt: skip

@@ -14,12 +14,14 @@ from scipy.integrate import solve_ivp
 import neurosim as ns
 from neurosim.errors import DimensionError, ParameterError
 from neurosim.models import (
+    GLIF,
     IF,
     LIF,
     AdEx,
     CubaLIF,
     DCInput,
     DeltaCurrent,
+    EscapeLIF,
     HodgkinHuxley,
     Izhikevich,
     PoissonSource,
@@ -335,3 +337,34 @@ def test_spike_source_refuses(make: Any, message: str) -> None:
 def test_spike_source_rounds_and_merges_on_request() -> None:
     got = run(SpikeSource([[1.03, 0.98] * ms], align="round", duplicates="merge"), 5 * ms).spikes["p"]
     np.testing.assert_array_equal(got.steps, [10])
+
+
+# -- GLIF, escape noise -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"level": 0}, "the level of a GLIF cell is 1, 2, 3, 4 or 5, got 0"),
+        ({"level": "5"}, "the level of a GLIF cell is 1, 2, 3, 4 or 5, got '5'"),
+        ({"n_asc": -1}, "n_asc, the number of after-spike currents, must be 0 or more, got -1"),
+        ({"n_asc": 1.5}, "n_asc, the number of after-spike currents, must be 0 or more, got 1.5"),
+    ],
+)
+def test_glif_that_there_is_none_of(arguments: dict[str, Any], says: str) -> None:
+    with pytest.raises(ParameterError, match=says.replace("(", r"\(")):
+        GLIF(**arguments)
+
+
+def test_glif_levels_have_the_parameters_that_they_read() -> None:
+    assert [len(GLIF(level).params) for level in (1, 2, 3, 4, 5)] == [6, 9, 12, 15, 17]
+    assert "asc_amp_2" in GLIF(3, 3).params and "asc_amp_0" not in GLIF(3, 0).params
+
+
+@pytest.mark.parametrize("precision", ["double", "single"])
+def test_escape_noise_far_above_the_threshold_is_certain(precision: str) -> None:
+    """A hazard that would overflow is one of a spike in every step."""
+    net = ns.Network(dt=0.1 * ms)
+    pop = net.population("p", 3, EscapeLIF(v_rest=10000 * mV, v_reset=10000 * mV))
+    net.record(pop, "spikes")
+    assert len(net.run(2 * ms, backend="native", precision=precision).spikes["p"]) == 60

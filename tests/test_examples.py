@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from neurosim.units import ms
@@ -31,10 +32,10 @@ def main(number: str, **arguments: Any) -> Any:
 
 
 def test_numbers_run_from_one_and_each_is_tested() -> None:
-    assert list(SCRIPTS) == [f"{k + 1:02}" for k in range(len(SCRIPTS))] and len(SCRIPTS) == 9
+    assert list(SCRIPTS) == [f"{k + 1:02}" for k in range(len(SCRIPTS))] and len(SCRIPTS) == 10
     for path in SCRIPTS.values():
         text = path.read_text(encoding="utf-8")
-        assert "def main(" in text and len(text.splitlines()) <= 70, path.name
+        assert "def main(" in text and len(text.splitlines()) <= 80, path.name
         assert f'main("{path.stem[:2]}"' in Path(__file__).read_text(encoding="utf-8")
 
 
@@ -98,3 +99,44 @@ def test_same_spikes() -> None:
     found = main("09")
     assert found.pop("spikes") > 100
     assert found == {"one_thread": 1, "two_threads": 1, "file": 1}
+
+
+def test_twenty_behaviours() -> None:
+    found = main("10", backend="reference")
+    assert len(found) == 20
+    spikes = {name: times for name, (times, _) in found.items()}
+    gaps = {name: np.diff(times) for name, times in spikes.items()}
+
+    def between(name: str, start: float, stop: float) -> int:
+        return int(np.sum((spikes[name] > start) & (spikes[name] < stop)))
+
+    def bursts(name: str) -> list[int]:
+        """Spikes of each burst: gaps of 20 ms and more part them."""
+        return [len(part) for part in np.split(spikes[name], np.flatnonzero(gaps[name] >= 20) + 1)]
+
+    assert between("tonic spiking", 20, 100) >= 3 and gaps["tonic spiking"][-2:] == pytest.approx(27.2, abs=0.2)
+    for name in ("phasic spiking", "rebound spike", "spike latency", "accommodation", "afterpotential"):
+        assert len(spikes[name]) == 1, name
+    assert len(bursts("tonic bursting")) == 4 and min(bursts("tonic bursting")) >= 5
+    assert bursts("phasic bursting") == [7] and bursts("rebound burst") == [10]
+    assert bursts("mixed mode") == [3, 1, 1, 1, 1]
+    assert np.all(np.diff(gaps["frequency adaptation"]) > 0) and gaps["frequency adaptation"][-1] > 10 * 1.8
+    slow, fast = gaps["class 1 excitable"], gaps["class 2 excitable"]
+    assert np.all(np.diff(slow) < 0) and slow[0] > 2.5 * slow[-1] and slow[0] > 40  # from a low rate on
+    assert fast[0] < 21  # its first rate is that of 20 ms
+    assert spikes["spike latency"][0] > 13 + 4  # the pulse ended at 13 ms
+    _, v = found["subthreshold oscillation"]
+    late = v[400:] - v[-1]
+    assert len(spikes["subthreshold oscillation"]) == 1 and np.sum(np.diff(np.sign(late)) != 0) >= 6
+    assert between("resonator", 0, 280) == 0 and between("resonator", 320, 400) == 1  # 40 ms is its period, 20 not
+    assert between("integrator", 14, 30) == 1 and between("integrator", 30, 100) == 0
+    assert spikes["rebound spike"][0] > 25 and spikes["rebound burst"][0] > 25  # inhibition ends at 25 ms
+    assert between("threshold variability", 0, 80) == 0 and between("threshold variability", 80, 100) == 1
+    assert between("bistability", 37.5, 209) == 5 and between("bistability", 209, 300) == 0
+    _, v = found["afterpotential"]
+    assert v[130] > -70 + 10 and v[150] > -70 + 10 and v[-1] == pytest.approx(-70, abs=0.1)  # depolarised, for 8 ms
+    assert spikes["accommodation"][0] > 300  # a slow ramp to 8 mV/ms makes none, a fast one to 4 does
+    assert between("inhibition-induced spiking", 0, 50) == 0 and between("inhibition-induced spiking", 50, 250) == 3
+    assert between("inhibition-induced spiking", 262, 350) == 0
+    assert between("inhibition-induced bursting", 0, 50) == 0 and min(bursts("inhibition-induced bursting")) >= 5
+    assert between("inhibition-induced bursting", 290, 350) == 0

@@ -27,6 +27,10 @@ SLACK = 1.02
 ENDS, DRAWN_WEIGHT, DRAWN_DELAY = 40, 36, 20
 """Bytes an edge in the making: its ends, a weight of its own and a delay of its own, with what they are made from."""
 
+LEARNING, RING_VALUE = 72, 8
+"""Bytes an edge that learns: target, weight, number, place in a column, and what sorting the columns takes; bytes a
+value of the past of its source."""
+
 ROW = 24
 """Bytes a row and thread: its start, where its next edge goes, and its count, while building."""
 
@@ -67,7 +71,11 @@ def estimate(graph: Graph, threads: int) -> int:
         targets = sum(pop.size for pop in graph.populations if p.receptor in pop.receptors)
         narrow = not ring and targets < 65536 * threads
         weight = 0 if isinstance(p.weight, float) else 8 if graph.weight_bits > 24 else 4
-        stored += edges * (weight + (2 if narrow else 6 if ring else 4))
+        if p.plasticity is not None:
+            stored += edges * LEARNING + RING_VALUE * len(p.plasticity.reads("pre")) * (high + window(low) + 1) * n_pre
+            ring = False
+        else:
+            stored += edges * (weight + (2 if narrow else 6 if ring else 4))
         sources = sum(graph.population(s.population).size for s in p.pre)
         rows += ROW * threads * sources * (1 if ring else high - low + 1)
         drawn = (DRAWN_WEIGHT if weight else 0) + (DRAWN_DELAY if high > low else 0)

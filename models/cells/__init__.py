@@ -1,7 +1,11 @@
 """Cells: neuron models, each one declaration."""
 
 from neurosim.models.cells.adex import AdEx
+from neurosim.models.cells.alif import ALIF
 from neurosim.models.cells.cuba_lif import CubaLIF
+from neurosim.models.cells.eif import EIF
+from neurosim.models.cells.escape_lif import EscapeLIF
+from neurosim.models.cells.glif import GLIF
 from neurosim.models.cells.hodgkin_huxley import HodgkinHuxley
 from neurosim.models.cells.integrate_and_fire import IF
 from neurosim.models.cells.izhikevich import Izhikevich
@@ -9,4 +13,7 @@ from neurosim.models.cells.lif import LIF
 from neurosim.models.cells.poisson_source import PoissonSource
 from neurosim.models.cells.spike_source import SpikeSource
 
-__all__ = ["IF", "LIF", "AdEx", "CubaLIF", "HodgkinHuxley", "Izhikevich", "PoissonSource", "SpikeSource"]
+__all__ = [
+    "ALIF", "AdEx", "CubaLIF", "EIF", "EscapeLIF", "GLIF", "HodgkinHuxley", "IF", "Izhikevich", "LIF", "PoissonSource",
+    "SpikeSource",
+]  # fmt: skip

@@ -13,9 +13,7 @@ from neurosim.units import Hz
 
 _DOC = "in every step a spike with probability rate*dt, independently: a Poisson train with at most one spike a step"
 
-_SOURCE = Cell(
-    threshold="uniform() < rate*dt", rate=Param(10 * Hz, Hz, "rate", lo=0), name="PoissonSource", doc=_DOC
-)
+_SOURCE = Cell(threshold="uniform() < rate*dt", rate=Param(10 * Hz, Hz, "rate", lo=0), name="PoissonSource", doc=_DOC)
 
 
 def PoissonSource(rate: Any = 10 * Hz, **params: Any) -> Cell:

@@ -7,7 +7,7 @@ import importlib
 from neurosim.conformance.kit import CASES as CASES
 
 _MODULES = (
-    "time_and_delays", "cells", "chance", "learning", "library_cells", "library_receptors", "published",
+    "time_and_delays", "cells", "chance", "learning", "library_cells", "library_glif", "library_receptors", "published",
     "found_by_mutants",
 )  # fmt: skip
 

@@ -12,12 +12,15 @@ import neurosim as ns
 from neurosim.conformance import oracles
 from neurosim.conformance.kit import case, network, record, values, when
 from neurosim.models import (
+    ALIF,
+    EIF,
     IF,
     LIF,
     AdEx,
     CubaLIF,
     DCInput,
     DeltaCurrent,
+    EscapeLIF,
     ExpConductance,
     ExpCurrent,
     HodgkinHuxley,
@@ -213,6 +216,86 @@ def cuba_lif_drives() -> ns.Network:
     return driven(cell, np.array([*_CUBA_DC, 0, 0.3]), 1.3, [8.0, 30.0])
 
 
+def _alif_loop(drive: Callable[[int], float], kicks: dict[int, float]) -> tuple[list[int], list[float], list[float]]:
+    """Step a leaky membrane and a threshold that a spike raises by 2 mV and that decays in 200 ms."""
+    v, a, held, spikes, path, above = -70.0, 0.0, 0, [], [], []
+    for n in range(600):
+        a *= math.exp(-0.1 / 200)
+        if held:
+            held -= 1
+        else:
+            end = drive(n) - 70
+            v = end + (v - end) * math.exp(-0.1 / 20) + kicks.get(n, 0.0)
+            if v >= a - 50:
+                v, a, held = -60.0, a + 2, 10
+                spikes.append(n)
+        path.append(v)
+        above.append(a)
+    return spikes, path, above
+
+
+_ALIF_DC = np.array([15.0, 40.0, 90.0])
+
+
+def _alif(r: Any) -> None:
+    kicks = oracles.arrivals(TRAINS, (12.0, 14.0), 2)
+    drives = [*((lambda n, a=a: a, {}) for a in _ALIF_DC), (lambda n: 150.0 * on(n), {}), (lambda n: 19.0, kicks)]
+    for k, (drive, jumps) in enumerate(drives):
+        spikes, path, above = _alif_loop(drive, jumps)
+        agree(r, k, path, spikes, 1e-3, 1e-10)
+        assert np.allclose(values(r, "p", "a", k), np.array(above) * 1e-3, rtol=1e-10, atol=1e-15)
+        assert len(spikes) > 1 or k == 0
+    intervals = np.diff(when(r, "p", 2))
+    assert np.all(np.diff(intervals) >= 0) and intervals[-1] > intervals[0], "a constant current is adapted to"
+
+
+@case("ALIF: each spike raises the threshold, which decays also while refractory; intervals grow.", 600, _alif,
+      subject="library")  # fmt: skip
+def alif_drives() -> ns.Network:
+    cell = ALIF(t_ref=1 * ms, receptors={"syn": DeltaCurrent})
+    net = driven(cell, [*_ALIF_DC, 0, 19] * mV, 150 * mV, [12 * mV, 14 * mV])
+    return record(net, ("p", "a"))
+
+
+_ESCAPE_DC = np.repeat([14.0, 20.0, 26.0, 40.0], 12)
+
+
+def _escape(r: Any) -> None:
+    """Count what a hazard of exp((v + 50)/4)/(19 ms) does to the uniform numbers of the neurons."""
+    v, held, count = np.full(48, -70.0), np.zeros(48, dtype=int), np.zeros(48, dtype=int)
+    for n in range(400):
+        free = held == 0
+        v = np.where(free, _ESCAPE_DC - 70 + (v - _ESCAPE_DC + 70) * math.exp(-0.1 / 20), v)
+        u = (oracles.words(11, "p/uniform0", 48, n) + 0.5) / 2**32
+        fired = free & (u < -np.expm1(-np.exp((v + 50) / 4) * 0.1 / 19))
+        v, held, count = np.where(fired, -60.0, v), np.where(fired, 20, np.maximum(held - 1, 0)), count + fired
+        spikes = r.spikes["p"]
+        assert spikes.ids[spikes.steps == n].tolist() == np.flatnonzero(fired).tolist(), f"step {n}"
+    assert np.all(np.diff(count.reshape(4, 12).sum(1)) > 0), "the stronger the input, the more spikes"
+
+
+@case("EscapeLIF: a spike where the neuron's uniform number is below 1 - exp(-hazard*dt), softly about the threshold.",
+      400, _escape, subject="library")  # fmt: skip
+def escape_lif_drives() -> ns.Network:
+    net = network()
+    net.stimulate(net.population("p", 48, EscapeLIF(t_ref=2 * ms)), DCInput(_ESCAPE_DC * mV))
+    return record(net, ("p", "spikes"))
+
+
+def _flat(r: Any) -> None:
+    """At a potential that stands still spikes are a Poisson process of the hazard at that potential."""
+    expected = 2000 * -math.expm1(-0.1 / 19) * 200
+    assert abs(len(r.spikes["p"].steps) - expected) < 4 * math.sqrt(expected)
+
+
+@case("EscapeLIF at its threshold spikes at rho_0, 1/(19 ms), to four standard deviations of a count.", 200, _flat,
+      subject="library")  # fmt: skip
+def escape_lif_rate() -> ns.Network:
+    net = network()
+    net.population("p", 2000, EscapeLIF(v_rest=-50 * mV, v_reset=-50 * mV))
+    return record(net, ("p", "spikes"))
+
+
 _NIR_INPUT = [60, 220, 270, 310, 320, 350, 370, 400, 410, *range(430, 540, 10), *range(670, 790, 10), 840, 850]
 """Input of the LIF list in ``paper/01_lif`` of github.com/neuromorphs/NIR at 7232ada (BSD-3), first column of its
 lif_*.csv. The spikes below are the third column, the same there for the exact solution, Norse, Nengo, snnTorch and
@@ -324,6 +407,47 @@ def _adex(r: Any) -> None:
 def adex_drives() -> ns.Network:
     cell = AdEx(receptors={"syn": ExpConductance(tau=3 * ms)})
     return driven(cell, [*_ADEX_DC, 0, 400] * pA, 2500 * pA, [30 * nS, 50 * nS])
+
+
+def _eif_loop(drive: Callable[[int], float], kicks: dict[int, float]) -> tuple[list[int], list[float]]:
+    """Step Fourcaud-Trocme's equation by Runge-Kutta, the current of the synapse with it."""
+
+    def slopes(y: np.ndarray, i: float) -> np.ndarray:
+        low = min(y[0], -30.0)
+        return np.array([(-65 - low + 3.48 * math.exp((low + 59.9) / 3.48) + i + y[1]) / 10, -y[1] / 5])
+
+    y, held, spikes, path = np.array([-65.0, 0.0]), 0, [], []
+    for n in range(800):
+        i, before = drive(n), y[0]
+        y = oracles.rk4(lambda z, i=i: slopes(z, i), y, 0.1)
+        y[1] += kicks.get(n, 0.0)
+        if held:
+            y[0], held = before, held - 1
+        elif y[0] >= -30:
+            y[0], held = -68.0, 17
+            spikes.append(n)
+        path.append(y[0])
+    return spikes, path
+
+
+_EIF_DC = np.array([1.5, 1.62, 4.0, 12.0])
+
+
+def _eif(r: Any) -> None:
+    kicks = oracles.arrivals(TRAINS, (15.0, 30.0), 2)
+    drives = [*((lambda n, a=a: a, {}) for a in _EIF_DC), (lambda n: 40.0 * on(n), {}), (lambda n: 1.0, kicks)]
+    for k, (drive, jumps) in enumerate(drives):
+        spikes, path = _eif_loop(drive, jumps)
+        agree(r, k, path, spikes, 1e-3, 1e-7)
+        assert bool(spikes) == (k > 1), "v_t - delta_t - e_l = 1.62 mV is the least current that is enough"
+    assert values(r, "p", "v", 0)[-1] < -59.9e-3
+
+
+@case("EIF: Runge-Kutta steps; silent up to v_t - delta_t - e_l = 1.62 mV and firing above; a step; currents.", 800,
+      _eif, subject="library")  # fmt: skip
+def eif_drives() -> ns.Network:
+    cell = EIF(receptors={"syn": ExpCurrent(tau=5 * ms)})
+    return driven(cell, [*_EIF_DC, 0, 1] * mV, 40 * mV, [15 * mV, 30 * mV])
 
 
 def _hh_rates(v: float) -> tuple[tuple[float, float], ...]:

@@ -13,6 +13,7 @@ from neurosim.conformance import oracles
 from neurosim.conformance.kit import DT, case, network, record, values
 from neurosim.models import (
     LIF,
+    NMDA,
     AlphaConductance,
     AlphaCurrent,
     ArrayCurrent,
@@ -27,7 +28,7 @@ from neurosim.models import (
     SpikeSource,
     WhiteNoise,
 )
-from neurosim.units import Hz, Mohm, ms, mV, nS
+from neurosim.units import Hz, Mohm, ms, mV, nS, uF
 
 AT = 9
 """The step in which the source spikes."""
@@ -166,6 +167,36 @@ def conductance_psp() -> ns.Network:
     source = net.population("source", 1, SpikeSource([[AT * DT] * ms]))
     for name, receptor in (("exp", ExpConductance), ("alpha", AlphaConductance(e_rev=-80 * mV))):
         cell = LIF(r_m=100 * Mohm, v_th=0 * mV, receptors={"syn": receptor(tau=2 * ms)})
+        target = net.population(name, 1, cell)
+        net.connect(source, target, weight=5 * nS, delay=DT * ms)
+        net.record(target, "syn.g")
+        net.record(target, "v")
+    return net
+
+
+def _nmda(r: Any) -> None:
+    """The conductance in closed form; at a clamped potential the block is Jahr and Stevens' number."""
+    for name, v in (("low", -70.0), ("high", -20.0)):
+        g = np.array(values(r, name, "syn.g"))
+        t = np.arange(len(g) - AT - 1) * DT
+        course = 5e-9 * (np.exp(-t / 50) - np.exp(-t / 2)) * 50 / 48
+        assert np.all(g[: AT + 1] == 0) and np.allclose(g[AT + 1 :], course, rtol=1e-6, atol=1e-24), name
+        open_ = 1 / (1 + math.exp(-0.062 * v) / 3.57)  # C. E. Jahr, C. F. Stevens (1990), eq. 4a at 1 mM
+        # v moves by the integral of the current, nothing leaks, and so little that it stands still
+        area = 5e-9 * 50 / 48 * (50 * -np.expm1(-t / 50) - 2 * -np.expm1(-t / 2)) * 1e-3
+        moved = np.array(values(r, name, "v"))[AT + 1 :] - v * 1e-3
+        assert np.allclose(moved[3:] / (area[3:] * -v * 1e-3 / 1e-6), open_, rtol=2e-4), name
+    assert abs(1 / (1 + math.exp(0.062 * 70) / 3.57) - 0.0445) < 1e-3 and abs(open_ - 0.508) < 1e-3
+
+
+@case("NMDA: the conductance in closed form; at -70 mV magnesium leaves 4 % of its current, at -20 mV half.", 300,
+      _nmda, subject="library")  # fmt: skip
+def nmda_block() -> ns.Network:
+    net = network()
+    source = net.population("source", 1, SpikeSource([[AT * DT] * ms]))
+    for name, v in (("low", -70.0), ("high", -20.0)):
+        cell = ns.Cell("dv/dt = i/c_m", init={"v": "e_l"}, receptors={"syn": NMDA(tau=50 * ms)}, c_m=1 * uF, e_l=v * mV,
+                       method="rk4", name="Membrane")  # fmt: skip
         target = net.population(name, 1, cell)
         net.connect(source, target, weight=5 * nS, delay=DT * ms)
         net.record(target, "syn.g")

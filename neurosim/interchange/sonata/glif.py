@@ -1,12 +1,4 @@
-"""The generalised leaky integrate-and-fire cells of the Allen Institute, GLIF 1 to 5, as declarations.
-
-The discrete system is that of NEST's ``glif_psc``: membrane, synaptic currents and threshold components are solved
-exactly over a step; after-spike currents enter with their mean over the step; everything but the synapses stands still
-while the neuron is refractory, and after-spike currents and the spike component of the threshold decay over that time
-at once, in the reset. Currents that are injected move the voltage component of the threshold, synaptic ones do not.
-
-Source: C. Teeter et al., Nat. Commun. 9 (2018), 709, eqs. 1-12 and table 1; NEST 3 reference, glif_psc.
-"""
+"""Parameters of NEST's ``glif_psc``, as Allen files give them, for the library's GLIF cells."""
 
 from __future__ import annotations
 
@@ -68,8 +60,9 @@ def plan(params: dict[str, Any], what: str) -> tuple[Structure, dict[str, float]
         if not lists["ASCurrents"]:
             lists["ASCurrents"] = [0.0] * len(asc)
         if len(lists["ASCurrents"]) != len(asc) or not all(k > 0 for k in asc):
-            raise ParameterError(f"{what}: 'ASCurrents' must have one value for each of asc_decay, all of them "
-                                 "positive")
+            raise ParameterError(
+                f"{what}: 'ASCurrents' must have one value for each of asc_decay, all of them positive"
+            )
     values = {key: float(params.get(key, default)) for key, (default, _) in SCALARS.items()}
     for key, row in lists.items():
         if key == "tau_syn" or level >= 3:
@@ -77,8 +70,9 @@ def plan(params: dict[str, Any], what: str) -> tuple[Structure, dict[str, float]
     if not values["g"] > 0 or not values["C_m"] > 0:
         raise ParameterError(f"{what}: g and C_m must be positive, got {values['g']:g} nS and {values['C_m']:g} pF")
     if not values["V_reset"] < values["V_th"]:
-        raise ParameterError(f"{what}: V_reset must lie below V_th, got {values['V_reset']:g} and {values['V_th']:g} "
-                             "mV")
+        raise ParameterError(
+            f"{what}: V_reset must lie below V_th, got {values['V_reset']:g} and {values['V_th']:g} mV"
+        )
     if not values["t_ref"] > 0 or not all(tau > 0 for tau in lists["tau_syn"]) or not lists["tau_syn"]:
         raise ParameterError(f"{what}: t_ref and every tau_syn must be positive")
     if level == 5 and abs(values["th_voltage_decay"] * values["C_m"] / values["g"] - 1.0) < 1e-9:
@@ -90,69 +84,28 @@ def plan(params: dict[str, Any], what: str) -> tuple[Structure, dict[str, float]
 def make(structure: Structure, values: dict[str, float | np.ndarray]) -> Cell:
     """Return the cell; a value is one number or one per neuron, in NEST's units."""
     level, n_asc, n_syn = structure
-    alpha = importlib.import_module("neurosim.models").AlphaCurrent
+    models = importlib.import_module("neurosim.models")
 
-    def unit(key: str) -> Quantity | None:
-        return SCALARS[key][1] if key in SCALARS else LISTS[key.rpartition("_")[0]][1]
+    def of(key: str) -> Any:
+        unit = SCALARS[key][1] if key in SCALARS else LISTS[key.rpartition("_")[0]][1]
+        return values[key] if unit is None else values[key] * unit
 
-    used = ["g", "E_L", "V_th", "C_m", "t_ref"]
-    equations, reset, init = [], [], {"v": "v_init"}
-    clamp, threshold = ["v"], "V_th"
-    spiking, adapting = level in (2, 4, 5), level == 5
-    terms = [f"asc_{a}*mean_{a}" for a in range(n_asc)]
-    total = " + ".join(["i_inj", *(["i_asc"] if terms else [])])
-    if terms:
-        equations += [f"mean_{a} = (1 - exp(-asc_decay_{a}*dt))/(asc_decay_{a}*dt)" for a in range(n_asc)]
-        equations.append("i_asc = " + " + ".join(terms))  # the mean over the step, of values from before it
-    equations.append(f"dv/dt = (g*(E_L - v) + i + {total})/C_m")
-    for a in range(n_asc):
-        equations.append(f"asc_{a}[n+1] = asc_{a}*exp(-asc_decay_{a}*dt)")
-        reset.append(f"asc_{a} = asc_amps_{a} + asc_{a}*asc_r_{a}*exp(-asc_decay_{a}*t_ref)")
-        init[f"asc_{a}"] = f"ASCurrents_{a}"
-        clamp.append(f"asc_{a}")
-        used += [f"{key}_{a}" for key in ("asc_decay", "asc_amps", "asc_r", "ASCurrents")]
-    if spiking:
-        equations += ["th_s[n+1] = th_s*exp(-th_spike_decay*dt)", "v_before[n+1] = v"]
-        reset += ["th_s = th_s*exp(-th_spike_decay*t_ref) + th_spike_add",
-                  "v = E_L + voltage_reset_fraction*(v_before - E_L) + voltage_reset_add"]  # fmt: skip
-        init |= {"th_s": "threshold_spike", "v_before": "v_init"}
-        clamp.append("th_s")
-        threshold += " + th_s"
-        used += ["th_spike_decay", "th_spike_add", "voltage_reset_fraction", "voltage_reset_add", "threshold_spike"]
+    used, init = ["g", "E_L", "V_th", "C_m", "t_ref"], {"v": of("V_m")}
+    if level in (2, 4, 5):
+        used += ["th_spike_decay", "th_spike_add", "voltage_reset_fraction", "voltage_reset_add"]
+        init |= {"th_s": of("threshold_spike"), "v_before": of("V_m")}
     else:
-        reset.append("v = V_reset")
         used.append("V_reset")
-    if adapting:
-        equations += [
-            f"beta = ({total})/g",
-            "ratio = th_voltage_index/th_voltage_decay",
-            "driven = th_voltage_index/(th_voltage_decay - g/C_m)*(v - E_L - beta)",
-            "th_v[n+1] = driven*exp(-g*dt/C_m) + exp(-th_voltage_decay*dt)*(th_v - driven - ratio*beta) + ratio*beta",
-        ]
-        init["th_v"] = "threshold_voltage"
-        clamp.append("th_v")
-        threshold += " + th_v"
-        used += ["th_voltage_index", "th_voltage_decay", "threshold_voltage"]
-    params = {key: _with_unit(values[key], unit(key)) for key in used}
-    return Cell(
-        "\n".join(equations),
-        threshold=f"v > {threshold}",
-        reset="\n".join(reset),
-        refractory="t_ref",
-        clamp=clamp,
-        ports=("i", "i_inj"),
-        receptors={f"syn{k + 1}": alpha(tau=_with_unit(values[f"tau_syn_{k}"], ms)) for k in range(n_syn)},
-        init=init,
-        v_init=_with_unit(values["V_m"], mV),
-        name=f"GLIF{level}",
-        doc="generalised leaky integrate-and-fire cell, as NEST's glif_psc",
-        source="C. Teeter et al., Nat. Commun. 9 (2018), 709",
-        **params,
-    )
-
-
-def _with_unit(value: float | np.ndarray, unit: Quantity | None) -> Any:
-    return value if unit is None else value * unit
+    if level == 5:
+        used += ["th_voltage_index", "th_voltage_decay"]
+        init["th_v"] = of("threshold_voltage")
+    params = {key.lower(): of(key) for key in used}
+    for a in range(n_asc):
+        init[f"asc_{a}"] = of(f"ASCurrents_{a}")
+        params |= {f"asc_decay_{a}": of(f"asc_decay_{a}"), f"asc_amp_{a}": of(f"asc_amps_{a}"),
+                   f"asc_r_{a}": of(f"asc_r_{a}")}  # fmt: skip
+    receptors = {f"syn{k + 1}": models.AlphaCurrent(tau=of(f"tau_syn_{k}")) for k in range(n_syn)}
+    return models.GLIF(level, n_asc, receptors=receptors, init=init, **params)
 
 
 def _list(value: Any, key: str, what: str) -> list[float]:

@@ -10,6 +10,7 @@ what the rates and the synapse counts in the table are for (`expected_hz`, and t
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -107,6 +108,25 @@ class DeltaNetwork(Network):
         return 1000.0 * self.eta * threshold_rate
 
 
+@dataclass(frozen=True)
+class PlasticNetwork(DeltaNetwork):
+    """Brunel's network whose excitatory synapses among excitatory neurons learn.
+
+    A spike of the target adds ``rate (w_max - w) x``, an arrival takes ``alpha rate w y``; x and y are traces of the
+    arrivals and of the target's spikes with one time constant. The weights begin in the middle, where both balance.
+    NEST's synapses have their delay on the dendrite: the work is the same, the weights differ.
+    """
+
+    stdp_rate: float = 0.01
+    stdp_alpha: float = 1.0
+    tau_stdp_ms: float = 20.0
+
+    @property
+    def weight_max_mv(self) -> float:
+        """Greatest weight."""
+        return 2.0 * self.weight_exc_mv
+
+
 CUBA = SparseNetwork(
     name="cuba",
     summary="Vogels-Abbott / Brette 2007, exponential currents, delay 0.1 ms, in-degree 80",
@@ -162,4 +182,10 @@ BRUNEL = DeltaNetwork(
     delay_ms=1.5,
 )
 
-NETWORKS: dict[str, Network] = {network.name: network for network in (CUBA, COBA, BRUNEL)}
+BRUNEL_STDP = PlasticNetwork(
+    **{f.name: getattr(BRUNEL, f.name) for f in dataclasses.fields(BRUNEL)}
+    | {"name": "brunel_stdp", "summary": "the same with STDP (multiplicative, all pairs) on the excitatory synapses of "
+       "excitatory cells", "sizes": (12_500,)},
+)  # fmt: skip
+
+NETWORKS: dict[str, Network] = {network.name: network for network in (CUBA, COBA, BRUNEL, BRUNEL_STDP)}

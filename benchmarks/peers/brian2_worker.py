@@ -23,7 +23,19 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from benchmarks.networks import BRUNEL, COBA, CUBA, DT_MS, NETWORKS, CobaNetwork, DeltaNetwork, Network, SparseNetwork
+from benchmarks.networks import (
+    BRUNEL,
+    BRUNEL_STDP,
+    COBA,
+    CUBA,
+    DT_MS,
+    NETWORKS,
+    CobaNetwork,
+    DeltaNetwork,
+    Network,
+    PlasticNetwork,
+    SparseNetwork,
+)
 from benchmarks.peers.worker import Measurement, Task, main, measurement
 
 CUBA_EQUATIONS = """
@@ -130,6 +142,32 @@ def coba(b2: ModuleType, task: Task, network: CobaNetwork = COBA) -> Built:
     return _sparse(b2, task, network, cells, 1.0)
 
 
+LEARNING_EQUATIONS = """
+w : volt
+dx/dt = -x/tau_stdp : 1 (event-driven)
+dy/dt = -y/tau_stdp : 1 (event-driven)
+"""
+
+
+def _learning(b2: ModuleType, network: Any, sources: Any, targets: Any) -> Any:
+    """Make the synapses that learn, as Brian2's own STDP example writes them."""
+    return b2.Synapses(
+        sources,
+        targets,
+        LEARNING_EQUATIONS,
+        on_pre={"pre": "v_post += w; x += 1; w = clip(w - alpha*rate*w*y, 0*volt, w_max)"},
+        on_post="y += 1; w = clip(w + rate*(w_max - w)*x, 0*volt, w_max)",
+        delay={"pre": network.delay_ms * b2.ms},
+        namespace={
+            "tau_stdp": network.tau_stdp_ms * b2.ms,
+            "w_max": network.weight_max_mv * b2.mV,
+            "rate": network.stdp_rate,
+            "alpha": network.stdp_alpha,
+        },
+        name="learning",
+    )
+
+
 def brunel(b2: ModuleType, task: Task, network: DeltaNetwork = BRUNEL) -> Built:
     """Delta-synapse network with fixed in-degrees and Poisson input."""
     import numpy as np
@@ -138,22 +176,33 @@ def brunel(b2: ModuleType, task: Task, network: DeltaNetwork = BRUNEL) -> Built:
     exc, inh = network.split(task.size)
     rng = np.random.default_rng(task.seed)
     synapses = []
-    for name, group, count, degree, weight in (
-        ("exc", cells[:exc], exc, network.in_degree_exc, network.weight_exc_mv),
-        ("inh", cells[exc:], inh, network.in_degree_inh, network.weight_inh_mv),
-    ):
-        sources = rng.integers(0, count, size=task.size * degree, dtype=np.uint16 if count <= 1 << 16 else np.uint32)
+    learns = isinstance(network, PlasticNetwork)
+    to_all: list[tuple[str, Any, int, int, float, Any]] = [
+        ("exc", cells[:exc], exc, network.in_degree_exc, network.weight_exc_mv, cells),
+        ("inh", cells[exc:], inh, network.in_degree_inh, network.weight_inh_mv, cells),
+    ]
+    if learns:
+        to_all[0] = ("exc", *to_all[0][1:5], cells[exc:])
+        to_all.append(("learning", *to_all[0][1:5], cells[:exc]))
+    for name, group, count, degree, weight, goal in to_all:
+        size = len(goal) * degree
+        sources = rng.integers(0, count, size=size, dtype=np.uint16 if count <= 1 << 16 else np.uint32)
         order = np.argsort(sources, kind="stable")  # so that the targets of one source lie together and ascend
         targets = (order // degree).astype(np.int32)
-        projection = b2.Synapses(
-            group,
-            cells,
-            on_pre="v += w",
-            delay=network.delay_ms * b2.ms,
-            namespace={"w": weight * b2.mV},
-            name=f"from_{name}",
-        )
+        if name == "learning":
+            projection = _learning(b2, network, group, goal)
+        else:
+            projection = b2.Synapses(
+                group,
+                goal,
+                on_pre="v += w",
+                delay=network.delay_ms * b2.ms,
+                namespace={"w": weight * b2.mV},
+                name=f"from_{name}",
+            )
         projection.connect(i=sources[order].astype(np.int32), j=targets)
+        if name == "learning":
+            projection.w = weight * b2.mV
         synapses.append(projection)
     drive = b2.PoissonInput(
         cells, "v", network.in_degree_exc, network.external_rate_hz * b2.Hz, weight=network.weight_exc_mv * b2.mV
@@ -161,7 +210,12 @@ def brunel(b2: ModuleType, task: Task, network: DeltaNetwork = BRUNEL) -> Built:
     return _finish(b2, cells, [drive], synapses)
 
 
-BUILDERS: dict[str, Callable[[ModuleType, Task], Built]] = {"cuba": cuba, "coba": coba, "brunel": brunel}
+BUILDERS: dict[str, Callable[[ModuleType, Task], Built]] = {
+    "cuba": cuba,
+    "coba": coba,
+    "brunel": brunel,
+    "brunel_stdp": lambda b2, task: brunel(b2, task, BRUNEL_STDP),
+}
 
 
 class Walls(NamedTuple):

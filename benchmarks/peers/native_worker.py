@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 
-from benchmarks.networks import NETWORKS
+from benchmarks.networks import NETWORKS, PlasticNetwork
 from benchmarks.peers.worker import Measurement, Task, main, measurement
 
 
@@ -16,7 +16,11 @@ def run(task: Task) -> Measurement:
     from neurosim.units import ms
 
     imported = time.perf_counter()
-    net = getattr(networks, task.network)(n=task.size, seed=task.seed)
+    network = NETWORKS[task.network]
+    more = {}
+    if isinstance(network, PlasticNetwork):
+        more = {"stdp_rate": network.stdp_rate, "stdp_alpha": network.stdp_alpha}
+    net = getattr(networks, task.network.removesuffix("_stdp"))(n=task.size, seed=task.seed, **more)
     described = time.perf_counter()
     result = net.run(task.duration_ms * ms, backend="native", threads=task.threads)
     walls = result.provenance

@@ -18,7 +18,17 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from benchmarks.networks import BRUNEL, COBA, CUBA, DT_MS, CobaNetwork, DeltaNetwork, SparseNetwork
+from benchmarks.networks import (
+    BRUNEL,
+    BRUNEL_STDP,
+    COBA,
+    CUBA,
+    DT_MS,
+    CobaNetwork,
+    DeltaNetwork,
+    PlasticNetwork,
+    SparseNetwork,
+)
 from benchmarks.peers.worker import Measurement, Task, main, measurement
 
 CAPACITANCE_PF = 200.0
@@ -101,12 +111,27 @@ def brunel(nest: ModuleType, task: Task, network: DeltaNetwork = BRUNEL) -> Buil
     nest.CopyModel("static_synapse_hom_w", "inh", {"weight": network.weight_inh_mv, "delay": network.delay_ms})
     rate = network.external_rate_hz * network.in_degree_exc
     nest.Connect(nest.Create("poisson_generator", params={"rate": rate}), everyone, syn_spec="exc")
-    nest.Connect(exc, everyone, {"rule": "fixed_indegree", "indegree": network.in_degree_exc}, "exc")
+    if isinstance(network, PlasticNetwork):
+        # mu_plus = mu_minus = 1 is the multiplicative rule; this synapse keeps its constants once for all of a kind
+        exc.tau_minus = network.tau_stdp_ms
+        rule = {"weight": network.weight_exc_mv, "delay": network.delay_ms, "Wmax": network.weight_max_mv,
+                "lambda": network.stdp_rate, "alpha": network.stdp_alpha, "tau_plus": network.tau_stdp_ms,
+                "mu_plus": 1.0, "mu_minus": 1.0}  # fmt: skip
+        nest.CopyModel("stdp_synapse_hom", "learning", rule)
+        nest.Connect(exc, exc, {"rule": "fixed_indegree", "indegree": network.in_degree_exc}, "learning")
+        nest.Connect(exc, inh, {"rule": "fixed_indegree", "indegree": network.in_degree_exc}, "exc")
+    else:
+        nest.Connect(exc, everyone, {"rule": "fixed_indegree", "indegree": network.in_degree_exc}, "exc")
     nest.Connect(inh, everyone, {"rule": "fixed_indegree", "indegree": network.in_degree_inh}, "inh")
     return Built(exc, inh, task.size * (network.in_degree_exc + network.in_degree_inh))
 
 
-BUILDERS: dict[str, Callable[[ModuleType, Task], Built]] = {"cuba": cuba, "coba": coba, "brunel": brunel}
+BUILDERS: dict[str, Callable[[ModuleType, Task], Built]] = {
+    "cuba": cuba,
+    "coba": coba,
+    "brunel": brunel,
+    "brunel_stdp": lambda nest, task: brunel(nest, task, BRUNEL_STDP),
+}
 
 
 def run(task: Task) -> Measurement:

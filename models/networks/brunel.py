@@ -7,6 +7,7 @@ from neurosim.ir.rules import FixedInDegree
 from neurosim.lang.network import Network
 from neurosim.models.cells.lif import LIF
 from neurosim.models.inputs.poisson import PoissonInput
+from neurosim.models.plasticity.pair import MultiplicativeSTDP
 from neurosim.models.synapses.delta import DeltaCurrent
 from neurosim.units import Quantity, ms, mV, second
 
@@ -29,6 +30,8 @@ def brunel(
     v_th: Quantity = 20 * mV,
     v_reset: Quantity = 0 * mV,
     t_ref: Quantity = 2 * ms,
+    stdp_rate: float = 0.0,
+    stdp_alpha: float = 1.0,
 ) -> Network:
     """Return the network: 4 excitatory neurons to 1 inhibitory, fixed in-degrees, one Poisson input per neuron.
 
@@ -57,6 +60,9 @@ def brunel(
         What an excitatory spike adds to the potential.
     dt, delay, tau_m, v_th, v_reset, t_ref : Quantity
         Of the simulation, the synapses and the cells; the resting potential is 0 mV.
+    stdp_rate, stdp_alpha : float
+        With a rate above 0 the synapses among excitatory neurons learn by ``MultiplicativeSTDP``, from J towards bounds
+        of 0 and 2 J; they are then a projection of their own, ``exc_exc``.
 
     References
     ----------
@@ -64,7 +70,7 @@ def brunel(
     """
     if regime not in REGIMES:
         raise ParameterError(f"no regime '{regime}'{suggest(regime, REGIMES)}; known: {', '.join(REGIMES)}", caller())
-    standard = g is None and eta is None and n == 12500 and epsilon is None and in_degree == 1000
+    standard = stdp_rate == 0 and g is None and eta is None and n == 12500 and epsilon is None and in_degree == 1000
     g = REGIMES[regime][0] if g is None else g
     eta = REGIMES[regime][1] if eta is None else eta
     n_exc = n * 4 // 5
@@ -76,7 +82,12 @@ def brunel(
     inh = net.population("inh", n - n_exc, cell)
     rate = eta * v_th / (J * in_degree * tau_m)
     net.stimulate([exc, inh], PoissonInput(rate, weight=J, n=in_degree), name="external")
-    net.connect(exc, exc + inh, rule=FixedInDegree(in_degree), weight=J, delay=delay, name="exc")
+    if stdp_rate > 0:
+        rule = MultiplicativeSTDP(w_max=2 * J, rate=stdp_rate, alpha=stdp_alpha)
+        net.connect(exc, exc, rule=FixedInDegree(in_degree), weight=J, delay=delay, plasticity=rule, name="exc_exc")
+        net.connect(exc, inh, rule=FixedInDegree(in_degree), weight=J, delay=delay, name="exc_inh")
+    else:
+        net.connect(exc, exc + inh, rule=FixedInDegree(in_degree), weight=J, delay=delay, name="exc")
     net.connect(inh, exc + inh, rule=FixedInDegree(in_degree // 4), weight=-g * J, delay=delay, name="inh")
     net.record([exc, inh], "spikes")
     net.default_duration = 1 * second

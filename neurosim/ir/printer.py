@@ -10,7 +10,18 @@ import numpy as np
 from neurosim.errors import NeurosimError
 from neurosim.ir.distributions import Draw
 from neurosim.ir.expr import render
-from neurosim.ir.graph import Graph, PopulationNode, ProbeNode, ProjectionNode, Schedule, Segment, System, Table, digest
+from neurosim.ir.graph import (
+    Graph,
+    PlasticityNode,
+    PopulationNode,
+    ProbeNode,
+    ProjectionNode,
+    Schedule,
+    Segment,
+    System,
+    Table,
+    digest,
+)
 from neurosim.ir.program import Program
 from neurosim.units import DIMENSIONLESS, Quantity, parse_quantity
 
@@ -87,6 +98,10 @@ def _equations(system: System) -> Iterator[str]:
         yield f"spike when {render(system.threshold)}{' becomes true' * system.edge}"
         for var, e in system.reset:
             yield f"reset {var} = {render(e)}"
+        for var, e in system.marks:
+            yield f"mark {var} = {render(e)}"
+    for var, e in system.snapshots:
+        yield f"keep {var} = {render(e)}, before reset and marks"
     if system.refractory is not None:
         held = f", holding {', '.join(system.clamp)}" if system.clamp else ""
         yield f"refractory for {render(system.refractory)}{held}"
@@ -104,6 +119,25 @@ def _projection(graph: Graph, proj: ProjectionNode) -> Iterator[str]:
     yield f"  weight   {_edge_value(proj.weight, proj.weight_unit)}{grid}"
     steps = "" if proj.delay_steps is None else f", {proj.delay_steps} {'step' if proj.delay_steps == 1 else 'steps'}"
     yield f"  delay    {_edge_value(proj.delay, 's')}{steps}"
+    if proj.plasticity is not None:
+        yield from _plasticity(proj.plasticity)
+
+
+def _plasticity(node: PlasticityNode) -> Iterator[str]:
+    for event, statements, program in (
+        ("on an arrival", node.on_pre, node.pre_program),
+        ("on a spike of the target", node.on_post, node.post_program),
+    ):
+        if statements or program is not None:
+            yield f"  {event}"
+        yield from (f"    {var} = {render(e)}" for var, e in statements)
+        if program is not None:
+            yield program.text("    ")
+    words = zip(("at least", "at most"), node.bounds, strict=True)
+    bounds = [f"{word} {render(b)}" for word, b in words if b is not None]
+    if bounds:
+        yield f"  weights are {' and '.join(bounds)}"
+    yield from _rows("parameters of learning", {k: _value(v) for k, v in node.params.items()})
 
 
 def _probe(graph: Graph, probe: ProbeNode) -> str:

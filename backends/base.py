@@ -159,10 +159,12 @@ def diverged(graph: Graph, population: str, variable: str, neuron: int, step: in
     )
 
 
-def weight_diverged(graph: Graph, projection: str, edge: int, step: int) -> DivergedError:
-    """Return the error for a plastic weight that left the finite numbers: the first of the first projection."""
+def weight_diverged(graph: Graph, projection: str, variable: str, edge: int, step: int) -> DivergedError:
+    """Return the error for a variable of an edge (``w``: its weight) that left the finite numbers: the first of the
+    first projection."""
+    what = "weight" if variable == "w" else f"variable '{variable}'"
     return DivergedError(
-        f"the weight of edge {edge} of projection '{projection}' is no finite number any more at t = "
+        f"the {what} of edge {edge} of projection '{projection}' is no finite number any more at t = "
         f"{step * graph.dt * 1e3:.6g} ms: give the learning rule bounds, or a smaller rate",
         graph.projection(projection).where,
     )

@@ -36,7 +36,7 @@ class NullEngine(Engine):
         empty = np.zeros(0, dtype=np.int64)
         samples: list[tuple[np.ndarray, np.ndarray] | None] = []
         for p in self.graph.probes:
-            if p.variable in ("spikes", "rate", "weight"):
+            if not p.sampled:
                 samples.append(None)
             else:
                 width = self.graph.population(p.target).size if p.ids is None else len(p.ids)

@@ -127,9 +127,10 @@ class ReferenceEngine(Engine):
             for k, probe in enumerate(self.graph.probes):
                 if (self.n + 1) % probe.every:
                     continue
-                if probe.variable == "weight" and probe.target in self.plastic:
-                    self.samples[k].append((self.n, self.plastic[probe.target].learned()))
-                elif probe.variable not in ("spikes", "rate", "weight"):
+                if probe.edge and probe.target in self.plastic:
+                    values = self.plastic[probe.target].sampled(probe.variable, self.n)
+                    self.samples[k].append((self.n, values))
+                elif probe.sampled:
                     values = self.states[probe.target][probe.variable]
                     self.samples[k].append(
                         (self.n, (values if probe.ids is None else values[probe.ids]).astype(np.float64))
@@ -198,9 +199,10 @@ class ReferenceEngine(Engine):
                 if len(bad):
                     raise diverged(self.graph, pop, var, int(bad[0]), self.n)
         for name, edges in self.plastic.items():
-            bad = np.flatnonzero(~np.isfinite(edges.weight))
-            if len(bad):
-                raise weight_diverged(self.graph, name, int(bad[0]), self.n)
+            for var in ("w", *edges.edge):
+                bad = np.flatnonzero(~np.isfinite(edges.variable(var)))
+                if len(bad):
+                    raise weight_diverged(self.graph, name, var, int(bad[0]), self.n)
 
     def drain(self) -> Drained:
         """Hand over spikes and samples."""
@@ -213,12 +215,10 @@ class ReferenceEngine(Engine):
             self.found[name] = []
         samples: list[tuple[np.ndarray, np.ndarray] | None] = []
         for k, probe in enumerate(self.graph.probes):
-            if probe.variable in ("spikes", "rate") or (
-                probe.variable == "weight" and probe.target not in self.plastic
-            ):
+            if not probe.sampled and not (probe.edge and probe.target in self.plastic):
                 samples.append(None)
                 continue
-            if probe.variable == "weight":
+            if probe.edge:
                 width = len(self.plastic[probe.target].weight)
             else:
                 width = self.graph.population(probe.target).size if probe.ids is None else len(probe.ids)
@@ -240,7 +240,8 @@ class ReferenceEngine(Engine):
 class PlasticEdges:
     """The edges of a plastic projection in the canonical order, looked through whole in every step.
 
-    ``weight`` is what they have learned, ``past`` what the rule reads of the sources, as far as the longest delay.
+    ``weight`` is what they have learned, ``edge`` their other variables, as of the steps in ``computed``, ``past`` what
+    the rule reads of the sources, as far as the longest delay.
     """
 
     def __init__(self, graph: Graph, projection: ProjectionNode, place: np.ndarray, dtype: Any) -> None:
@@ -255,6 +256,8 @@ class PlasticEdges:
         self.post = column([e.post for e in pieces], np.int64)
         self.delay = column([np.broadcast_to(e.delay, (len(e),)) for e in pieces], np.int64)
         self.weight = column([np.broadcast_to(e.weight, (len(e),)) for e in pieces], np.float64).astype(dtype)
+        self.edge = {var: np.zeros(len(self.pre), dtype) for var in self.node.edge}
+        self.computed = np.zeros(len(self.pre), dtype=np.int64)
         self.target = place[self.post]
         grid = grid_of(graph, projection)
         lookup = np.zeros(graph.size)
@@ -291,9 +294,11 @@ class PlasticEdges:
         now = {var: self._everywhere(self.targets, states, var) for var in self.node.reads("post")}
         fired = np.zeros(self.graph.size, dtype=bool)
         fired[spikes] = True
+        swept = self.node.every and (n + 1) % self.node.every == 0
         for program, at in (
             (self.node.pre_program, np.flatnonzero(self.due)),
             (self.node.post_program, np.flatnonzero(fired[self.post])),
+            (self.node.every_program, np.arange(len(self.pre) if swept else 0)),
         ):
             if program is not None and len(at):
                 self._change(program, at, n, now)
@@ -306,20 +311,38 @@ class PlasticEdges:
         """Return a copy of the weights."""
         return self.weight.astype(np.float64)
 
-    def _change(self, program: Program, at: np.ndarray, n: int, now: Mapping[str, np.ndarray]) -> None:
-        def leaf(ins: Instr, *_: Any) -> Any:
-            if ins.op == "load":
-                return self.weight[at]
-            if ins.op == "param":
-                return self.dtype(self.node.params[ins.attr])
-            if ins.op == "pre":
-                return self.past[ins.attr][(n - self.delay[at]) % self.slots, self.pre[at]]
-            assert ins.op == "post"
-            return now[ins.attr][self.post[at]]
+    def sampled(self, variable: str, n: int) -> np.ndarray:
+        """Return the weights, or another variable of the edges, as they stand at the end of step n."""
+        if variable == "weight":
+            return self.learned()
+        view = self.node.views[variable]
+        every = np.arange(len(self.pre))
+        values = evaluate(view, lambda ins, *_: self._leaf(ins, every, n, {}), self.dtype)
+        assert view.result is not None
+        return np.array(values[view.result], dtype=np.float64)
 
-        values = evaluate(program, leaf, self.dtype)
-        for k in program.stores().values():
-            self.weight[at] = values[k]
+    def _change(self, program: Program, at: np.ndarray, n: int, now: Mapping[str, np.ndarray]) -> None:
+        values = evaluate(program, lambda ins, *_: self._leaf(ins, at, n, now), self.dtype)
+        for var, k in program.stores().items():
+            self.variable(var)[at] = values[k]
+        if program.uses("since"):
+            self.computed[at] = n
+
+    def variable(self, var: str) -> np.ndarray:
+        """Return the weights (``w``) or another variable of the edges, as it was last computed."""
+        return self.weight if var == "w" else self.edge[var]
+
+    def _leaf(self, ins: Instr, at: np.ndarray, n: int, now: Mapping[str, np.ndarray]) -> Any:
+        if ins.op == "load":
+            return self.variable(ins.attr)[at]
+        if ins.op == "param":
+            return self.dtype(self.node.params[ins.attr])
+        if ins.op == "since":
+            return (n - self.computed[at]).astype(self.dtype)
+        if ins.op == "pre":
+            return self.past[ins.attr][(n - self.delay[at]) % self.slots, self.pre[at]]
+        assert ins.op == "post"
+        return now[ins.attr][self.post[at]]
 
 
 def table_row(table: Table, n: int) -> Any:

@@ -394,7 +394,7 @@ class _Sink:
                 self._count(k, probe, drained, done)
             elif drained.samples[k] is not None and len(drained.samples[k][0]):
                 steps, values = drained.samples[k]
-                if self.writer is not None and probe.variable != "weight":
+                if self.writer is not None and not probe.edge:
                     times = (steps + 1) * self.graph.dt
                     self.writer.trace(
                         probe.target, probe.variable, times, values, ids=self._ids(probe), unit=self._unit(probe)
@@ -436,12 +436,16 @@ class _Sink:
                 )
         traces = {}
         for k, probe in enumerate(self.graph.probes):
-            if probe.variable == "weight":
+            if probe.edge:
+                proj = self.graph.projection(probe.target)
                 values = weights(probe.target)
                 times = np.arange(1, steps // probe.every + 1) * probe.every * dt
-                parts = self.traces.get(k, []) if self.graph.projection(probe.target).plasticity is not None else None
-                traces[probe.target] = self.records.WeightTrace(
-                    self.graph.projection(probe.target).weight_unit,
+                parts = None if proj.plasticity is None else self.traces.get(k, [])
+                name, unit = probe.target, proj.weight_unit
+                if probe.variable != "weight" and proj.plasticity is not None:
+                    name, unit = f"{name}.{probe.variable}", proj.plasticity.units[probe.variable]
+                traces[name] = self.records.WeightTrace(
+                    unit,
                     np.arange(len(values)),
                     times,
                     np.broadcast_to(values, (len(times), len(values)))
@@ -469,7 +473,7 @@ class _Sink:
                     joined[0], joined[1], self.sizes[name], dt, steps, 0, self.wanted[name]
                 )
             for k, probe in enumerate(self.graph.probes):
-                if probe.variable in ("spikes", "rate", "weight"):
+                if not probe.sampled:
                     continue
                 nothing = (np.zeros(0, np.int64), np.zeros((0, len(self._ids(probe)))))
                 parts = self.traces.get(k) or [nothing]

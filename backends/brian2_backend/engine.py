@@ -9,6 +9,7 @@ import numpy as np
 
 from neurosim.backends.base import Drained, Engine, diverged, overflowed, recorded, weight_diverged
 from neurosim.backends.brian2_backend.layout import Layout, lay_out
+from neurosim.backends.brian2_backend.learning import Plastic
 from neurosim.backends.brian2_backend.network import build
 from neurosim.backends.brian2_backend.session import session
 from neurosim.errors import DivergedError
@@ -23,11 +24,6 @@ def find_divergence(graph: Graph, states: dict[str, dict[str, np.ndarray]], step
             if len(bad):
                 return diverged(graph, pop.name, variable, int(bad[0]), step)
     return None
-
-
-def is_sampled(variable: str) -> bool:
-    """Tell whether a probe's variable is one of the state."""
-    return variable not in ("spikes", "rate", "weight")
 
 
 class RuntimeEngine(Engine):
@@ -92,7 +88,8 @@ class RuntimeEngine(Engine):
         for plastic in self.built.plastic:
             plastic.show(self.n, self.arrays)
         for obj in self.learning:
-            obj.run()
+            if all(plastic.due(self.n, obj) for plastic in self.built.plastic):
+                obj.run()
         for plastic in self.built.plastic:
             plastic.keep(self.n, self.arrays)
         self._record()
@@ -103,9 +100,10 @@ class RuntimeEngine(Engine):
         if failure is not None:
             raise failure
         for plastic in self.built.plastic:
-            bad = np.flatnonzero(~np.isfinite(plastic.weights()))
-            if len(bad):
-                raise weight_diverged(self.graph, plastic.projection.name, int(bad[0]), self.n)
+            for variable in ("w", *plastic.node.edge):
+                bad = np.flatnonzero(~np.isfinite(plastic.values(variable)))
+                if len(bad):
+                    raise weight_diverged(self.graph, plastic.projection.name, variable, int(bad[0]), self.n)
 
     def _record(self) -> None:
         count = self.events[-1]
@@ -120,9 +118,10 @@ class RuntimeEngine(Engine):
         for k, probe in enumerate(self.graph.probes):
             if (self.n + 1) % probe.every:
                 continue
-            if probe.variable == "weight" and (weights := self.weights(probe.target)) is not None:
-                self.samples[k].append((self.n, weights))
-            elif is_sampled(probe.variable):
+            plastic = self._plastic(probe.target) if probe.edge else None
+            if plastic is not None:
+                self.samples[k].append((self.n, plastic.sampled(probe.variable, self.n)))
+            elif probe.sampled:
                 values = self.arrays[probe.target][probe.variable]
                 self.samples[k].append((self.n, values.copy() if probe.ids is None else values[probe.ids]))
 
@@ -136,8 +135,8 @@ class RuntimeEngine(Engine):
             self.found[name] = []
         samples: list[tuple[np.ndarray, np.ndarray] | None] = []
         for k, probe in enumerate(self.graph.probes):
-            learned = self.weights(probe.target) if probe.variable == "weight" else None
-            if not is_sampled(probe.variable) and learned is None:
+            learned = self.weights(probe.target) if probe.edge else None
+            if not probe.sampled and learned is None:
                 samples.append(None)
                 continue
             width = len(learned) if learned is not None else self._width(probe)
@@ -151,10 +150,13 @@ class RuntimeEngine(Engine):
     def _width(self, probe: ProbeNode) -> int:
         return self.graph.population(probe.target).size if probe.ids is None else len(probe.ids)
 
+    def _plastic(self, projection: str) -> Plastic | None:
+        return next((p for p in self.built.plastic if p.projection.name == projection), None)
+
     def weights(self, projection: str) -> np.ndarray | None:
         """Return the weights of a plastic projection."""
-        found = [p for p in self.built.plastic if p.projection.name == projection]
-        return found[0].weights() if found else None
+        found = self._plastic(projection)
+        return None if found is None else found.weights()
 
     def state(self, population: str) -> dict[str, np.ndarray]:
         """Return a copy of the state variables."""

@@ -1,7 +1,7 @@
 """Learning rules in Brian2: the edges of a plastic projection as synapses of their own.
 
 Three pathways lead along them: an arrival is delivered in the slot of all arrivals; at the end of the step, when the
-programs have run, it is learned from, and after it the spikes of the targets. What statements read of the neurons at
+programs have run, it is learned from, and after it the spikes of the targets; statements of an interval come last. What statements read of the neurons at
 both ends lies in two groups of its own, which the engine fills: of a source its past, one stretch for each delay; of a
 target what the programs have just stored.
 """
@@ -18,6 +18,8 @@ from neurosim.backends.brian2_backend.layout import Layout
 from neurosim.backends.brian2_backend.printer import edge_code
 from neurosim.ir.edges import grid_of, iter_edges
 from neurosim.ir.graph import Graph, ProjectionNode
+from neurosim.ir.interp import evaluate
+from neurosim.ir.program import Instr
 
 _EMPTY = (np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.int64))
 
@@ -53,6 +55,7 @@ class Plastic:
         self.targets, self.from_target = self._members(s.population for s in projection.post)
         self.rings: list[np.ndarray] = []
         self.objects: list[Any] = []
+        self.sweep: Any = None
 
     def _members(self, populations: Any) -> tuple[list[str], np.ndarray]:
         """Return the populations of one end, and for each global id its place among their neurons."""
@@ -78,9 +81,12 @@ class Plastic:
         node, e = self.node, self.edges
         if not len(e.pre):
             return []
-        code = {"learn": edge_code(node.pre_program, node), "fire": edge_code(node.post_program, node)}
-        constants = {**code["learn"].slots, **code["fire"].slots}
+        programs = {"learn": node.pre_program, "fire": node.post_program, "sweep": node.every_program}
+        code = {key: edge_code(program, node) for key, program in programs.items()}
+        constants = {name: value for each in code.values() for name, value in each.slots.items()}
         model = ["w : 1", "box : integer (constant)", "grid : 1 (constant)"]
+        model += [f"e{k} : 1" for k in range(len(node.edge))]
+        model += ["computed : 1", "now : 1 (shared)"] if node.decaying else []
         model += [f"{name} : 1 (shared, constant)" for name in constants]
         groups = {}
         for index, variables, size in (
@@ -123,6 +129,8 @@ class Plastic:
                 path.when, path.order = "end", k
         if code["learn"].text:
             synapses.learn.delay = e.delay.astype(np.float64) * second
+        if code["sweep"].text:
+            self.sweep = synapses.run_regularly(code["sweep"].text, when="end", order=2, name=f"{self.name}_sweep")
         self.synapses = synapses
         self.arrays = {
             index: [group.variables[f"x{k}"].get_value() for k in range(len(self._read(index)))]
@@ -146,6 +154,8 @@ class Plastic:
 
     def show(self, n: int, states: dict[str, dict[str, np.ndarray]]) -> None:
         """Copy what the statements of step n read, when the programs have run."""
+        if self.node.decaying and len(self.edges.pre):
+            self.synapses.variables["now"].get_value()[:] = n
         for k, variable in enumerate(self.node.reads("pre")):
             if len(self.rings) <= k:
                 start = [self.graph.population(p) for p in self.sources]
@@ -160,8 +170,33 @@ class Plastic:
         for ring, variable in zip(self.rings, self.node.reads("pre"), strict=True):
             ring[n % self.slots] = np.concatenate([states[p][variable] for p in self.sources])
 
+    def due(self, n: int, obj: Any) -> bool:
+        """Tell whether an object of this projection runs in step n: the statements of an interval at its end only."""
+        return obj is not self.sweep or (n + 1) % self.node.every == 0
+
     def weights(self) -> np.ndarray:
         """Return the weights, in the canonical order."""
+        return self.values("w")
+
+    def values(self, variable: str) -> np.ndarray:
+        """Return the weights (``w``) or another variable of the edges, as it was last computed."""
         if not len(self.edges.pre):
             return np.zeros(0)
-        return np.array(self.synapses.variables["w"].get_value())
+        name = "w" if variable == "w" else f"e{list(self.node.edge).index(variable)}"
+        return np.array(self.synapses.variables[name].get_value())
+
+    def sampled(self, variable: str, n: int) -> np.ndarray:
+        """Return the weights (``weight``) or another variable of the edges as it stands at the end of step n."""
+        if variable == "weight" or not len(self.edges.pre):
+            return self.weights()
+        view = self.node.views[variable]
+
+        def leaf(ins: Instr, *_: Any) -> Any:
+            if ins.op == "load":
+                return self.values(ins.attr)
+            if ins.op == "since":
+                return n - np.array(self.synapses.variables["computed"].get_value())
+            return np.float64(self.node.params[ins.attr])
+
+        assert view.result is not None
+        return np.array(evaluate(view, leaf)[view.result])

@@ -238,11 +238,13 @@ class EdgeCode:
 
 
 def edge_code(program: Program | None, node: PlasticityNode) -> EdgeCode:
-    """Print a program over edges: the weight is ``w``, variables of the ends are ``past_x0``, ``goal_x0`` …"""
+    """Print a program over edges: the weight is ``w``, the edge's other variables are ``e0`` …, those of the ends
+    ``past_x0``, ``goal_x0`` …; ``now`` is the step, ``computed`` that in which decaying variables were computed."""
     if program is None:
         return EdgeCode("", {})
     ends = {"pre": ("past", node.reads("pre")), "post": ("goal", node.reads("post"))}
     names = {key: f"p{k}" for k, key in enumerate(node.params)}
+    own = {"w": "w", **{key: f"e{k}" for k, key in enumerate(node.edge)}}
     texts: list[str] = []
     lines: list[str] = []
     for k, ins in enumerate(program.instrs):
@@ -251,17 +253,23 @@ def edge_code(program: Program | None, node: PlasticityNode) -> EdgeCode:
             texts.append(literal(float(ins.attr)))
         elif ins.op == "param":
             texts.append(names[ins.attr])
+        elif ins.op == "since":
+            texts.append("since")
+            lines.append("since = now - computed")
         elif ins.op == "load":
-            texts.append("w")
+            texts.append(f"v{k}")
+            lines.append(f"v{k} = {PREFIX}same({own[ins.attr]})")
         elif ins.op in ends:
             index, variables = ends[ins.op]
             texts.append(f"{index}_x{variables.index(ins.attr)}")
         elif ins.op == "store":
             texts.append(a[0])
-            lines.append(f"w = {PREFIX}same({a[0]})")
+            lines.append(f"{own[ins.attr]} = {PREFIX}same({a[0]})")
         else:
             texts.append(f"v{k}")
             lines.append(f"v{k} = {_edge_value(ins.op, ins.attr, a)}")
+    if program.uses("since"):
+        lines.append("computed = now")
     return EdgeCode("\n".join(lines), {names[key]: node.params[key] for key in program.uses("param")})
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from neurosim.backends.base import Drained, Engine, overflowed, recorded
-from neurosim.backends.brian2_backend.engine import find_divergence, is_sampled
+from neurosim.backends.brian2_backend.engine import find_divergence
 from neurosim.backends.brian2_backend.layout import Layout, lay_out
 from neurosim.backends.brian2_backend.network import Built, build
 from neurosim.backends.brian2_backend.printer import HORIZON, SEEN
@@ -100,7 +100,7 @@ class StandaloneEngine(Engine):
         clocks = {1: built.clock}
         out = {}
         for k, probe in enumerate(self.graph.probes):
-            if not is_sampled(probe.variable):
+            if not probe.sampled:
                 continue
             if probe.every not in clocks:
                 clocks[probe.every] = Clock(dt=probe.every * second, name=f"neurosim_clock_{probe.every}")
@@ -226,7 +226,7 @@ class StandaloneEngine(Engine):
                 spikes[name] = steps[mine], cells[mine] - lo
         samples: list[tuple[np.ndarray, np.ndarray] | None] = []
         for k, probe in enumerate(self.graph.probes):
-            if not is_sampled(probe.variable):
+            if not probe.sampled:
                 samples.append(None)
                 continue
             width = self.graph.population(probe.target).size if probe.ids is None else len(probe.ids)

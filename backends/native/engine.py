@@ -16,7 +16,9 @@ from neurosim.backends.native.cache import load
 from neurosim.backends.native.layout import deliveries, most_arrivals, share
 from neurosim.backends.native.learning import Learning, Past, columns_of, rules_of
 from neurosim.backends.native.printer import Shape, arguments, module_source, scalar_values, shape_of
-from neurosim.ir.graph import Graph, PopulationNode
+from neurosim.ir.graph import Graph, PlasticityNode, PopulationNode
+from neurosim.ir.interp import evaluate
+from neurosim.ir.program import Instr
 from neurosim.ir.random import stream_key
 
 SAMPLE_BYTES = 64 << 20
@@ -110,6 +112,11 @@ class NativeEngine(Engine):
         """Fill every thread's state, scalars, keys and time arrays."""
         self.parts = [_Part(self, k) for k in range(self.threads)]
         self.weight = [d.plastic.astype(self.dtype) for d in self.edge_tables]
+        nodes = [p.plasticity for p in self.graph.projections if p.plasticity is not None]
+        most = max((len(node.edge) for node in nodes), default=0)
+        decaying = any(node.decaying for node in nodes)
+        self.edge_values = [np.zeros((max(1, most), len(w) if most else 0), self.dtype) for w in self.weight]
+        self.computed = [np.zeros(len(w) if decaying else 0, np.int64) for w in self.weight]
         self.learning = [self._learning(k) for k in range(self.threads)]
         self.control = np.zeros(K.CONTROL_WORDS, dtype=np.int64)
 
@@ -129,14 +136,12 @@ class NativeEngine(Engine):
         self.segments = np.zeros((self.threads, self.history + self.stretch, columns), dtype=np.int64)
 
     def _probes(self) -> None:
-        self.state_probes = [
-            k for k, p in enumerate(self.graph.probes) if p.variable not in ("spikes", "rate", "weight")
-        ]
+        self.state_probes = [k for k, p in enumerate(self.graph.probes) if p.sampled]
         self.sample_bytes = sum(self._width(k) * 8 / self.graph.probes[k].every for k in self.state_probes)
         self.weight_probes = [
             k
             for k, p in enumerate(self.graph.probes)
-            if p.variable == "weight" and self.graph.projection(p.target).plasticity is not None
+            if p.edge and self.graph.projection(p.target).plasticity is not None
         ]
         self.samples: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {
             k: [] for k in (*self.state_probes, *self.weight_probes)
@@ -148,7 +153,7 @@ class NativeEngine(Engine):
 
     def _width(self, k: int) -> int:
         probe = self.graph.probes[k]
-        if probe.variable == "weight":
+        if probe.edge:
             weights = self.weights(probe.target)
             assert weights is not None
             return len(weights)
@@ -198,8 +203,8 @@ class NativeEngine(Engine):
                 self.samples[k].append((steps, values))
         for k in self.weight_probes:
             if self.n > first and self.n % self.graph.probes[k].every == 0:
-                weights = self.weights(self.graph.probes[k].target)
-                self.samples[k].append((np.array([self.n - 1]), np.array([weights])))
+                probe = self.graph.probes[k]
+                self.samples[k].append((np.array([self.n - 1]), np.array([self._edge(probe.target, probe.variable)])))
         self._collect(first)
         first_bad = [k for k in bad if reached[k] == self.n]
         # a step ends with its variables, and the next begins with its sums
@@ -272,6 +277,8 @@ class NativeEngine(Engine):
             learning.rows,
             learning.copies,
             self.weight[k],
+            self.edge_values[k],
+            self.computed[k],
             learning.params,
             learning.keys,
             self.past.values,
@@ -357,18 +364,42 @@ class NativeEngine(Engine):
 
     def weights(self, projection: str) -> np.ndarray | None:
         """Return the weights of a plastic projection, gathered from all threads."""
-        ids, values = [np.zeros(0, np.int64)], [np.zeros(0, self.dtype)]
-        for d, weight in zip(self.edge_tables, self.weight, strict=True):
+        if self.graph.projection(projection).plasticity is None:
+            return None
+        return self._gather(projection, self.weight).astype(np.float64)
+
+    def _edge(self, projection: str, variable: str) -> np.ndarray:
+        """Return the weights (``weight``) or another variable of the edges as it stands at the end of the last step."""
+        node = self.graph.projection(projection).plasticity
+        assert node is not None
+        if variable == "weight":
+            return self._gather(projection, self.weight).astype(np.float64)
+        view, kept = node.views[variable], self._gather(projection, self._edge_arrays(node, variable))
+
+        def leaf(ins: Instr, *_: Any) -> Any:
+            if ins.op == "since":
+                return (self.n - 1 - self._gather(projection, self.computed)).astype(self.dtype)
+            return kept if ins.op == "load" else self.dtype(node.params[ins.attr])
+
+        assert view.result is not None
+        return np.array(evaluate(view, leaf, self.dtype)[view.result], dtype=np.float64)
+
+    def _edge_arrays(self, node: PlasticityNode, variable: str) -> list[np.ndarray]:
+        """Return every thread's values of a variable of the edges, as they were last computed."""
+        return self.weight if variable == "w" else [v[list(node.edge).index(variable)] for v in self.edge_values]
+
+    def _gather(self, projection: str, arrays: list[np.ndarray]) -> np.ndarray:
+        """Bring what the threads hold of a plastic projection's edges into the canonical order."""
+        ids, values = [np.zeros(0, np.int64)], [np.zeros(0, arrays[0].dtype)]
+        for d, held in zip(self.edge_tables, arrays, strict=True):
             for row, block in zip(d.blocks, self.blocks, strict=True):
                 if block.plastic is not None and block.plastic.name == projection:
                     bounds = d.rows[row[K.B_ROW_AT]], d.rows[row[K.B_ROW_AT] + row[K.B_ROWS]]
                     run = slice(int(bounds[0] + row[K.B_WEIGHT_AT]), int(bounds[1] + row[K.B_WEIGHT_AT]))
                     ids.append(d.ids[run].astype(np.int64))
-                    values.append(weight[run])
-        if self.graph.projection(projection).plasticity is None:
-            return None
+                    values.append(held[run])
         order = np.concatenate(ids)
-        out = np.empty(len(order), dtype=np.float64)
+        out = np.empty(len(order), dtype=arrays[0].dtype)
         out[order] = np.concatenate(values)
         return out
 
@@ -392,10 +423,12 @@ class NativeEngine(Engine):
                     if len(bad):
                         raise diverged(self.graph, pop.name, var.name, int(part.pops[p, K.FIRST] + bad[0]), self.n)
         for proj in self.graph.projections if parts else ():
-            weights = self.weights(proj.name)
-            bad = np.zeros(0, np.int64) if weights is None else np.flatnonzero(~np.isfinite(weights))
-            if len(bad):
-                raise weight_diverged(self.graph, proj.name, int(bad[0]), self.n)
+            node = proj.plasticity
+            for variable in () if node is None else ("w", *node.edge):
+                values = self._gather(proj.name, self._edge_arrays(node, variable))
+                bad = np.flatnonzero(~np.isfinite(values))
+                if len(bad):
+                    raise weight_diverged(self.graph, proj.name, variable, int(bad[0]), self.n)
 
 
 class _Part:
@@ -508,7 +541,7 @@ class _Part:
         at = 0
         names = [p.name for p in graph.populations]
         for k, probe in enumerate(graph.probes):
-            if probe.variable in ("spikes", "rate", "weight"):
+            if not probe.sampled:
                 continue
             p = names.index(probe.target)
             pop, row = graph.populations[p], self.pops[p]

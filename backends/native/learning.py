@@ -2,7 +2,7 @@
 
 A block of plastic edges is delivered when due, like others, and has besides a column for every target neuron of the
 thread: the places of the edges that end in it, their sources and delays. An arrival changes a row, a spike of the
-target a column; both belong to one thread. What statements read of a source is its past: a ring of steps that every
+target a column, the end of an interval all; they belong to one thread. What statements read of a source is its past: a ring of steps that every
 thread fills for its own neurons and all read. A step that is read lies behind the last meeting, since the shortest
 delay is no shorter than the window.
 """
@@ -33,15 +33,17 @@ class Rule:
 
     pre_program: Program | None
     post_program: Program | None
+    every_program: Program | None
+    edge: tuple[str, ...]
 
     @staticmethod
     def of(node: PlasticityNode) -> Rule:
         """Read the rule off a projection."""
-        return Rule(node.pre_program, node.post_program)
+        return Rule(node.pre_program, node.post_program, node.every_program, tuple(node.edge))
 
     def programs(self) -> tuple[Program, ...]:
         """Return the programs that there are."""
-        return tuple(p for p in (self.pre_program, self.post_program) if p is not None)
+        return tuple(p for p in (self.pre_program, self.post_program, self.every_program) if p is not None)
 
     def reads(self, op: str) -> list[str]:
         """Return the variables of one end, or the parameters, in the order of the code's tables."""
@@ -61,51 +63,60 @@ def functions_of(rules: list[Rule]) -> set[str]:
 # -- printing ---------------------------------------------------------------------------------------------------------
 
 
-def _lines(rule: Rule, program: Program, dtype: str) -> tuple[list[str], str]:
-    """Return the assignments of one program, and the text of the new weight."""
+def _body(rule: Rule, program: Program, dtype: str, place: str) -> list[str]:
+    """Print what a program does at the edge that lies in ``place``."""
     texts: list[str] = []
     out: list[str] = []
     params, sources, targets = rule.reads("param"), rule.reads("pre"), rule.reads("post")
-    weight = ""
+    for var in program.uses("load"):
+        out.append(f"{_name(rule, var)} = {_array(rule, var)}[{place}]")
+    if program.uses("since"):
+        out.append(f"since = {FLOAT[dtype]}(n - computed[{place}])")
+    end: list[str] = []
     for k, ins in enumerate(program.instrs):
         if ins.op == "const":
             texts.append(literal(ins.attr, dtype))
         elif ins.op == "param":
             texts.append(f"p{params.index(ins.attr)}")
         elif ins.op == "load":
-            texts.append("w")
+            texts.append(_name(rule, ins.attr))
+        elif ins.op == "since":
+            texts.append("since")
         elif ins.op == "pre":
             texts.append(f"x{sources.index(ins.attr)}")
         elif ins.op == "post":
             texts.append(f"y{targets.index(ins.attr)}")
         elif ins.op == "store":
-            weight = texts[ins.args[0]]
-            texts.append(weight)
+            value = texts[ins.args[0]]
+            texts.append(value)
+            end.append(f"{_array(rule, ins.attr)}[{place}] = {value}")
+            end.append(f"bad |= not np.isfinite({FLOAT[dtype]}({value}))")
         else:
             out.append(f"v{k} = {expression(ins.op, [texts[a] for a in ins.args], ins.attr, dtype)}")
             texts.append(f"v{k}")
-    return out, weight
+    if program.uses("since"):
+        end.append(f"computed[{place}] = n")
+    return [*out, *end]
 
 
-def _store(weight: str, place: str, dtype: str) -> list[str]:
-    return [
-        f"edges[{place}] = {weight}",
-        f"bad |= not np.isfinite({FLOAT[dtype]}({weight}))",
-    ]
+def _name(rule: Rule, var: str) -> str:
+    return "w" if var == "w" else f"e{rule.edge.index(var)}"
+
+
+def _array(rule: Rule, var: str) -> str:
+    return "edges" if var == "w" else f"edge_values[{rule.edge.index(var)}]"
 
 
 def _params(rule: Rule) -> list[str]:
     return [f"    p{i} = lparams[row[L_PARAMS] + {i}]" for i in range(len(rule.reads("param")))]
 
 
-def _pre(number: int, rule: Rule, dtype: str) -> list[str]:
-    """Print the loop over a row: the spike of a source arrives."""
-    program = rule.pre_program
+def _row(name: str, program: Program | None, rule: Rule, dtype: str) -> list[str]:
+    """Print a loop over a row: the spike of a source arrives, or an interval ends."""
     name = f"""@njit(error_model="numpy")
-def arrive{number}(row, f, edges, target, lo, hi, shift, past, lparams, lkeys, lhist):"""
+def {name}(row, n, f, edges, edge_values, computed, target, lo, hi, shift, past, lparams, lkeys, lhist):"""
     if program is None:
         return [name, "    return False"]
-    body, weight = _lines(rule, program, dtype)
     out = [name, "    bad = False", *_params(rule)]
     used_pre, used_post = program.uses("pre"), program.uses("post")
     for i, v in enumerate(rule.reads("pre")):
@@ -118,7 +129,7 @@ def arrive{number}(row, f, edges, target, lo, hi, shift, past, lparams, lkeys, l
     out += ["    run = target[lo:hi]", "    for k in range(run.shape[0]):"]
     inner = ["j = np.int64(run[k])", f"at = state + (j // {TILE}) * height + j % {TILE}"] if used_post else []
     inner += [f"y{i} = f[at + row{i}]" for i, v in enumerate(rule.reads("post")) if v in used_post]
-    inner += ["w = edges[lo + k + shift]", *body, *_store(weight, "lo + k + shift", dtype)]
+    inner += ["e = lo + k + shift", *_body(rule, program, dtype, "e")]
     return [*out, *(f"        {line}" for line in inner), "    return bad"]
 
 
@@ -126,11 +137,10 @@ def _post(number: int, rule: Rule, dtype: str) -> list[str]:
     """Print the loop over a column: a target spikes."""
     program = rule.post_program
     head = f"""@njit(error_model="numpy")
-def fire{number}(row, f, edges, columns, a, b, at, n, hslots, lparams, lkeys, lhist, column_edge, column_pre,
-          column_delay):"""
+def fire{number}(row, f, edges, edge_values, computed, columns, a, b, at, n, hslots, lparams, lkeys, lhist, column_edge,
+          column_pre, column_delay):"""
     if program is None:
         return [head, "    return False"]
-    body, weight = _lines(rule, program, dtype)
     used_pre, used_post = program.uses("pre"), program.uses("post")
     out = [head, "    bad = False", *_params(rule)]
     out += [
@@ -147,12 +157,13 @@ def fire{number}(row, f, edges, columns, a, b, at, n, hslots, lparams, lkeys, lh
             "i = then + np.int64(column_pre[k])",
         ]
         inner += [f"x{i} = lhist[h{i} + i]" for i, v in enumerate(rule.reads("pre")) if v in used_pre]
-    inner += ["w = edges[e]", *body, *_store(weight, "e", dtype)]
+    inner += _body(rule, program, dtype, "e")
     return [*out, *(f"        {line}" for line in inner), "    return bad"]
 
 
 LEARNING = (
-    "learn, f, edges, target32, pops, lparams, lkeys, lhist, hslots, columns, column_edge, column_pre, column_delay"
+    "learn, f, edges, edge_values, computed, target32, pops, lparams, lkeys, lhist, hslots, columns, column_edge, "
+    "column_pre, column_delay"
 )
 """What the function that learns gets besides the arrays of delivery."""
 
@@ -161,21 +172,29 @@ def source(rules: list[Rule], dtype: str) -> list[str]:
     """Return the texts of all that learns: a loop over rows and one over columns for each rule, and who calls them."""
     parts = []
     for k, rule in enumerate(rules):
-        parts += ["\n".join(_pre(k, rule, dtype)), "\n".join(_post(k, rule, dtype))]
-    arrive, fire = [], []
+        parts.append("\n".join(_row(f"arrive{k}", rule.pre_program, rule, dtype)))
+        parts.append("\n".join(_post(k, rule, dtype)))
+        parts.append("\n".join(_row(f"sweep{k}", rule.every_program, rule, dtype)))
+    arrive, fire, sweep = [], [], []
     for k in range(len(rules)):
         word = "if" if k == 0 else "elif"
         arrive += [
             f"                        {word} row[L_KIND] == {k}:",
-            f"                            bad |= arrive{k}(row, f, edges, target32, lo, hi, shift,",
-            "                                             (m % hslots) * size + source, lparams, lkeys, lhist)",
+            f"                            bad |= arrive{k}(row, n, f, edges, edge_values, computed, target32, lo, hi,",
+            "                                             shift, (m % hslots) * size + source, lparams, lkeys, lhist)",
+        ]
+        sweep += [
+            f"                        {word} row[L_KIND] == {k}:",
+            f"                            bad |= sweep{k}(row, n, f, edges, edge_values, computed, target32, lo, hi,",
+            "                                            shift, (m % hslots) * size + source, lparams, lkeys, lhist)",
         ]
         fire += [
             f"            {word} row[L_KIND] == {k}:",
-            f"                bad |= fire{k}(row, f, edges, columns, a, b, at, n, hslots, lparams, lkeys, lhist,",
-            "                             column_edge, column_pre, column_delay)",
+            f"                bad |= fire{k}(row, f, edges, edge_values, computed, columns, start, end, at, n,",
+            "                             hslots, lparams, lkeys, lhist, column_edge, column_pre, column_delay)",
         ]
-    return [*parts, _LEARN.format(arrive="\n".join(arrive), fire="\n".join(fire), learning=LEARNING, tile=TILE)]
+    loops = {"arrive": "\n".join(arrive), "fire": "\n".join(fire), "sweep": "\n".join(sweep)}
+    return [*parts, _LEARN.format(**loops, learning=LEARNING, tile=TILE)]
 
 
 _LEARN = """@njit(error_model="numpy")
@@ -213,8 +232,16 @@ def learn_step(tid, threads, n, origin, blocks, rows, delays, logs, segments, {l
         for s in range(segments[tid, h, post], segments[tid, h, post + 1]):
             j = np.int64(mine[s]) - pops[post, NUMBER]
             at = row[L_STATE] + (j // {tile}) * row[L_HEIGHT] + j % {tile}
-            a, b = columns[row[L_COLUMN] + j], columns[row[L_COLUMN] + j + 1]
+            start, end = columns[row[L_COLUMN] + j], columns[row[L_COLUMN] + j + 1]
 {fire}
+        if row[L_EVERY] > 0 and (n + 1) % row[L_EVERY] == 0:
+            for d in range(nd):
+                m = n - delays[blocks[b, B_DELAY_AT] + d]
+                for source in range(blocks[b, B_ROWS] // nd):
+                    r = row_at + source * nd + d
+                    lo, hi = rows[r], rows[r + 1]
+                    if hi > lo:
+{sweep}
     return bad"""
 
 
@@ -318,6 +345,7 @@ class Learning:
             row[K.L_STATE], row[K.L_HEIGHT] = int(part.pops[block.post, K.STATE]), height * TILE
             row[K.L_COLUMN], row[K.L_EDGE] = entry["column"], entry["edge"]
             row[K.L_LAG], row[K.L_DELAY_AT], row[K.L_SIZE] = entry["lag"], entry["delay"], source.size
+            row[K.L_EVERY] = node.every
             row[K.L_PARAMS] = len(params)
             params += [node.params[v] for v in rule.reads("param")]
             row[K.L_PRE] = len(keys)

@@ -12,7 +12,6 @@ from neurosim.errors import ParameterError, UnsupportedError
 from neurosim.ir.graph import Graph, PopulationNode, ProbeNode
 from neurosim.ir.program import Program
 
-_UNSAMPLED = ("spikes", "rate", "weight")
 _YES, _NO = ("yes", "true", "1"), ("no", "false", "0")
 
 
@@ -107,7 +106,7 @@ def _unseen(probe: ProbeNode, pop: PopulationNode, cell: Cell) -> tuple[str, str
     assert pop.model is not None and isinstance(pop.program, Program)
     from neurosim.backends.nest_backend.normal import input_variables
 
-    if probe.target != pop.name or probe.variable in (*_UNSAMPLED, *cell.readings):
+    if probe.target != pop.name or not probe.sampled or probe.variable in cell.readings:
         return None
     if probe.variable in input_variables(pop.model.system):
         return None

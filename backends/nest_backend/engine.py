@@ -251,7 +251,7 @@ class NestEngine(Engine):
 
     def _sample(self, k: int) -> tuple[np.ndarray, np.ndarray] | None:
         probe = self.graph.probes[k]
-        if probe.variable in ("spikes", "rate", "weight"):
+        if not probe.sampled:
             return None
         pop = self.graph.population(probe.target)
         ids = np.arange(pop.size) if probe.ids is None else np.asarray(probe.ids)

@@ -243,10 +243,25 @@ def _learning() -> Network:
     )
     pairs = PairSTDP(w_max=20 * mV, rate=0.1)
     triplets = TripletSTDP(w_1=1 * mV, w_max=20 * mV)
-    for k, rule in enumerate((own, pairs, triplets)):
+    late = ns.Plasticity(
+        pre="dx/dt = -x/tau",
+        edge="dc/dt = -c/tau_c",
+        on_pre="x += 1",
+        on_post="c += x",
+        on_every="w += rate*mV*(c - 1)",
+        every=2 * ms,
+        lower=0,
+        upper="top",
+        tau=5 * ms,
+        tau_c=50 * ms,
+        rate=0.1,
+        top=20 * mV,
+    )
+    for k, rule in enumerate((own, pairs, triplets, late)):
         delay = 1 * ms if k else ns.uniform(0.2 * ms, 3 * ms)
         net.connect(net["p"], target, weight=ns.uniform(5 * mV, 15 * mV), delay=delay, plasticity=rule, name=f"r{k}")
         net.record(net.projections[f"r{k}"], "weight", every=1 * ms)
+    net.record(net.projections["r3"], "c", every=3 * ms)
     for variable in ("spikes", "v", "r2.o1"):
         net.record(target, variable)
     return net

@@ -201,28 +201,48 @@ class PlasticityNode:
     ----------
     params : dict
         Values of the parameters that the statements read.
-    on_pre, on_post : tuple of (str, Expr)
-        Statements on the arrival of a spike and on a spike of the target, until the pass ``discretise``; the names of
-        variables at the ends are ``pre:x`` and ``post:x``.
+    edge : dict
+        Variables of the edge besides the weight, which start at 0 -> the rate at which they change, in 1/s: 0 or
+        less. One that decays holds the value of the step in which it was last computed (see the operation ``since``).
+    units : dict
+        Variable of the edge -> its unit, for results.
+    every : int
+        Steps between the ends of which ``on_every`` runs; 0 where there is no such statement.
+    on_pre, on_post, on_every : tuple of (str, Expr)
+        Statements on the arrival of a spike, on a spike of the target, and in every step n with n + 1 a multiple of
+        ``every``, until the pass ``discretise``; the names of variables at the ends are ``pre:x`` and ``post:x``.
     bounds : (Expr or None, Expr or None)
         Least and greatest weight.
     largest : float or None
         The greatest magnitude that the bounds allow.
-    pre_program, post_program : Program or None
+    pre_program, post_program, every_program : Program or None
         What the statements became.
+    views : dict
+        Variable of the edge -> program whose result is its value in the present step.
     """
 
     params: Mapping[str, float]
+    edge: Mapping[str, float] = field(default_factory=dict)
+    units: Mapping[str, str] = field(default_factory=dict)
+    every: int = 0
     on_pre: tuple[tuple[str, Expr], ...] = ()
     on_post: tuple[tuple[str, Expr], ...] = ()
+    on_every: tuple[tuple[str, Expr], ...] = ()
     bounds: tuple[Expr | None, Expr | None] = (None, None)
     largest: float | None = None
     pre_program: Program | None = None
     post_program: Program | None = None
+    every_program: Program | None = None
+    views: Mapping[str, Program] = field(default_factory=dict)
 
     def programs(self) -> tuple[Program, ...]:
         """Return the programs that there are."""
-        return tuple(p for p in (self.pre_program, self.post_program) if p is not None)
+        return tuple(p for p in (self.pre_program, self.post_program, self.every_program) if p is not None)
+
+    @property
+    def decaying(self) -> tuple[str, ...]:
+        """The variables of the edge that decay: a program that computes one computes all."""
+        return tuple(var for var, rate in self.edge.items() if rate)
 
     def reads(self, op: str) -> list[str]:
         """Return the variables of the source (``op`` is ``pre``) or target (``post``) that any program reads."""
@@ -253,13 +273,20 @@ class ProjectionNode:
 
 @dataclass(frozen=True)
 class ProbeNode:
-    """What is recorded: ``spikes``, ``rate``, a state variable of a population, or ``weight`` of a projection."""
+    """What is recorded: ``spikes``, ``rate``, a state variable of a population; or, with ``edge``, ``weight`` or another
+    variable of a projection's edges."""
 
     target: str
     variable: str
     ids: Array | None
     every: int = 1
     where: str | None = None
+    edge: bool = False
+
+    @property
+    def sampled(self) -> bool:
+        """Whether it is a state variable of neurons."""
+        return not self.edge and self.variable not in ("spikes", "rate")
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,7 @@ index      0 i leaf      the neuron's index in its population
 scheduled  0 b leaf      whether the spike list in attr holds this neuron in this step
 pre        0 f leaf      over edges: a variable of the source, as left by the step whose spike arrives now
 post       0 f leaf      over edges: a variable of the target, as left by this step
+since      0 f leaf      over edges: steps since the decaying variables of the edge were last computed
 arg        0 f leaf      an argument of a function's body
 uniform    0 f random    (w + 1/2) / 2^32, in (0, 1); w: 32 random bits of the stream in attr, for this neuron and step
 normal     0 f random    ndtri of that uniform number: mean 0, variance 1
@@ -92,7 +93,7 @@ COMPARE = frozenset(n for n, o in OPS.items() if o.group == "compare")
 RANDOM = frozenset(n for n, o in OPS.items() if o.group == "random")
 EFFECTS = frozenset(("store", "emit"))
 EDGE_OPS = frozenset(
-    {"const", "param", "load", "pre", "post", "store"}
+    {"const", "param", "load", "pre", "post", "since", "store"}
     | {n for n, o in OPS.items() if o.group in ("float", "bits", "compare", "logic", "function")}
 )
 """What a program over edges may use."""

@@ -124,9 +124,12 @@ def _projection(graph: Graph, proj: ProjectionNode) -> Iterator[str]:
 
 
 def _plasticity(node: PlasticityNode) -> Iterator[str]:
+    for var, rate in node.edge.items():
+        yield f"  variable {var} of the edge{f', d{var}/dt = {rate:g}*{var}' if rate else ''}"
     for event, statements, program in (
         ("on an arrival", node.on_pre, node.pre_program),
         ("on a spike of the target", node.on_post, node.post_program),
+        (f"every {node.every} steps", node.on_every, node.every_program),
     ):
         if statements or program is not None:
             yield f"  {event}"
@@ -142,8 +145,8 @@ def _plasticity(node: PlasticityNode) -> Iterator[str]:
 
 def _probe(graph: Graph, probe: ProbeNode) -> str:
     every = "every step" if probe.every == 1 else f"every {probe.every} steps"
-    if probe.variable == "weight":
-        return f"probe weight of {probe.target}, {every}"
+    if probe.edge:
+        return f"probe {probe.variable} of {probe.target}, {every}"
     size = graph.population(probe.target).size
     who = "all neurons" if probe.ids is None else f"{len(probe.ids):,} of {size:,} neurons"
     return f"probe {probe.variable} of {probe.target}, {who}, {every}"

@@ -33,7 +33,7 @@ def _programs(pop: PopulationNode) -> Iterator[str]:
         phase = max(phase, ins.phase)
         if ins.op in ("load", "store") and ins.attr not in states:
             yield f"%{k}: {ins.op} of '{ins.attr}', which is no state variable"
-        if ins.op in ("pre", "post"):
+        if ins.op in ("pre", "post", "since"):
             yield f"%{k}: {ins.op} in a population's program"
         if ins.op == "param" and ins.attr not in pop.params:
             yield f"%{k}: parameter '{ins.attr}' has no value"
@@ -75,6 +75,8 @@ def _learning(graph: Graph, proj: ProjectionNode) -> Iterator[str]:
         "post": [graph.population(s.population) for s in proj.post],
     }
     for program in node.programs():
+        if program.uses("since") and not set(program.stores()) >= set(node.decaying):
+            yield "computes some of the decaying variables and not all"
         for k, ins in enumerate(program.instrs):
             if ins.op not in EDGE_OPS:
                 yield f"%{k}: {ins.op} in a program over edges"
@@ -83,7 +85,7 @@ def _learning(graph: Graph, proj: ProjectionNode) -> Iterator[str]:
                 yield f"%{k}: {ins.op} has arguments {ins.args}"
             if ins.phase != LEARN:
                 yield f"%{k}: phase {ins.phase} in a program over edges"
-            if ins.op in ("load", "store") and ins.attr != "w":
+            if ins.op in ("load", "store") and ins.attr not in ("w", *node.edge):
                 yield f"%{k}: {ins.op} of '{ins.attr}', which is no edge variable"
             if ins.op == "param" and not np.isfinite(node.params.get(ins.attr, np.nan)):
                 yield f"%{k}: parameter '{ins.attr}' has no finite value"

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from neurosim.errors import DimensionError, UnknownNameError, suggest
-from neurosim.ir.expr import Expr, render
+from neurosim.ir.expr import Expr, is_zero, render
 from neurosim.ir.ops import COMPARE, FUNCTIONS
 from neurosim.units import DIMENSIONLESS, FREQUENCY, TIME, Dimension, usual_unit
 
@@ -200,7 +200,9 @@ class Solver:
         return None if form.unknowns else form.known
 
     def assign(self, name: str, e: Expr, text: str, rate: bool = False) -> None:
-        """Demand that an expression fits a variable (or, with ``rate``, its derivative)."""
+        """Demand that an expression fits a variable (or, with ``rate``, its derivative); a derivative of 0 always does."""
+        if rate and is_zero(e):
+            return
         target = self.form(Expr("name", (), name), text)
         if rate:
             target = target.times(Form((), FREQUENCY))

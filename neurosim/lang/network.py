@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ class Probe:
     ids: np.ndarray | None
     every: float | None
     where: str | None
+    edge: bool = False
 
 
 class Network:
@@ -231,7 +232,8 @@ class Network:
     def record(
         self, target: Group | Connection | Iterable[Any], variable: str, *, every: Quantity | None = None
     ) -> None:
-        """Record ``"spikes"``, ``"rate"``, a state variable (``"v"``, ``"exc.x"``) or a projection's ``"weight"``.
+        """Record ``"spikes"``, ``"rate"``, a state variable (``"v"``, ``"exc.x"``) or a projection's ``"weight"``, or
+        another variable of its synapses.
 
         Parameters
         ----------
@@ -249,11 +251,14 @@ class Network:
             raise ParameterError(f"what is recorded is a name, such as 'spikes' or 'v'; got {variable!r}", where)
         seconds = None if every is None else scalar(every, TIME, "every", where)
         if isinstance(target, Connection):
-            if variable != "weight":
-                raise UnknownNameError(f"a projection has no variable '{variable}'; known: weight", where)
+            known = ["weight", *(() if target.plasticity is None else target.plasticity.edge)]
+            if variable not in known:
+                raise UnknownNameError(
+                    f"projection '{target.name}' has no variable '{variable}'; known: {', '.join(known)}", where
+                )
             if self.projections.get(target.name) is not target:
                 raise ParameterError(f"the projection '{target.name}' belongs to another network", where)
-            self._probe(Probe(target.name, variable, None, seconds, where))
+            self._probe(Probe(target.name, variable, None, seconds, where, True))
             return
         for pop, ids in target.parts:
             known = ["spikes", "rate", *_variables(pop)]
@@ -272,7 +277,7 @@ class Network:
     def _probe(self, new: Probe) -> None:
         """Keep a probe; a second one of the same variable adds its neurons to the first."""
         for k, old in enumerate(self.probes):
-            if (old.target, old.variable) != (new.target, new.variable):
+            if (old.target, old.variable, old.edge) != (new.target, new.variable, new.edge):
                 continue
             if old.every != new.every or (new.variable == "rate" and not _same_ids(old.ids, new.ids)):
                 raise ParameterError(
@@ -281,7 +286,7 @@ class Network:
                     new.where,
                 )
             both = None if old.ids is None or new.ids is None else np.unique(np.concatenate([old.ids, new.ids]))
-            self.probes[k] = Probe(old.target, old.variable, both, old.every, old.where)
+            self.probes[k] = replace(old, ids=both)
             return
         self.probes.append(new)
 

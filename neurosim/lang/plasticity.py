@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -15,13 +16,13 @@ from typing import Any
 import numpy as np
 
 from neurosim.errors import DimensionError, EquationError, ParameterError, UnknownNameError, suggest
-from neurosim.ir.expr import Expr, name, names, rename, walk
+from neurosim.ir.expr import Expr, const, is_zero, linear, name, names, rename, render, walk
 from neurosim.lang.component import Component
 from neurosim.lang.dimensions import Solver
 from neurosim.lang.groups import Group, Population
-from neurosim.lang.parser import Statement, parse_equations, parse_expression, parse_statements
+from neurosim.lang.parser import Equation, Statement, parse_equations, parse_expression, parse_statements
 from neurosim.lang.values import Random, TimedArray
-from neurosim.units import Dimension, Quantity
+from neurosim.units import DIMENSIONLESS, TIME, Dimension, Quantity, scalar
 
 BEFORE = "@before"
 """Ends the name of a trace's value before the jump of its own spike."""
@@ -47,12 +48,20 @@ class Plasticity(Component):
     pre, post : str
         Differential equations of traces, linear in them, one set for each source and each target neuron:
         ``"dx/dt = -x/tau_plus"``. They are integrated exactly.
+    edge : str
+        Variables of the synapse itself, from 0: ``"dc/dt = -c/tau_c"`` decays and is computed when somebody reads it,
+        ``"ds/dt = 0"`` keeps its value between the statements that change it.
     on_pre, on_post : str
         Statements carried out when a spike arrives at the synapse, and when the target neuron spikes. A statement that
         changes a trace happens at the neuron, on its own spikes: ``on_pre`` may change traces of ``pre``, ``on_post``
-        those of ``post``. One that changes ``w`` happens at the synapse; it may read ``w``, the traces of both sides,
-        the parameters, and state variables of the cells as ``v_pre`` and ``v_post``. Statements run in order: one that
-        stands after ``x += 1`` reads the trace with its jump.
+        those of ``post``. One that changes ``w`` or a variable of ``edge`` happens at the synapse; it may read these,
+        the traces of both sides, the parameters, and state variables of the cells as ``v_pre`` and ``v_post``.
+        Statements run in order: one that stands after ``x += 1`` reads the trace with its jump.
+    on_every : str
+        Statements carried out at every synapse at the end of every interval ``every``, a quantity or an expression of
+        parameters, a whole number of steps.
+    every : Quantity or str, optional
+        That interval.
     lower, upper : str or number, optional
         Bounds of the weight, made of parameters; every change ends within them.
     **params
@@ -61,7 +70,8 @@ class Plasticity(Component):
     Notes
     -----
     In a step, arrivals come before the spikes of the targets: an arriving spike sees the traces of the target without
-    the jump of this step, and a spike of the target sees those of the source with it. docs/semantics.md has the rest.
+    the jump of this step, and a spike of the target sees those of the source with it; statements of ``on_every`` come
+    last. docs/semantics.md has the rest.
     """
 
     kind = "plasticity"
@@ -73,6 +83,9 @@ class Plasticity(Component):
         post: str = "",
         on_pre: str = "",
         on_post: str = "",
+        edge: str = "",
+        on_every: str = "",
+        every: Quantity | str | None = None,
         lower: str | float | None = None,
         upper: str | float | None = None,
         name: str | None = None,
@@ -81,19 +94,22 @@ class Plasticity(Component):
         **params: Any,
     ) -> None:
         bounds = tuple(None if b is None else str(b) for b in (lower, upper))
-        super().__init__("", params, name, source, doc, (), (pre, post, on_pre, on_post, *bounds))
+        super().__init__("", params, name, source, doc, (), (pre, post, edge, on_pre, on_post, on_every, every, *bounds))
         self.sides = {
             side: parse_equations(text, (*self.params, WEIGHT), self.where)
-            for side, text in (("pre", pre), ("post", post))
+            for side, text in (("pre", pre), ("post", post), ("edge", edge))
         }
-        self.traces = {side: tuple(eq.var for eq in eqs) for side, eqs in self.sides.items()}
+        self.traces = {side: tuple(eq.var for eq in self.sides[side]) for side in ("pre", "post")}
+        self.edge = tuple(eq.var for eq in self.sides["edge"])
         self._distinct()
-        self.equations = (*self.sides["pre"], *self.sides["post"])
+        self.equations = tuple(eq for eqs in self.sides.values() for eq in eqs)
         known = (*self.own, WEIGHT)
         self.events = {
             side: parse_statements(text, known, self.where) if text.strip() else ()
-            for side, text in (("pre", on_pre), ("post", on_post))
+            for side, text in (("pre", on_pre), ("post", on_post), ("every", on_every))
         }
+        self.every = self._interval(every)
+        self.edge_dimensions: dict[str, Dimension] = {}
         if not any(st.var == WEIGHT for sts in self.events.values() for st in sts):
             raise EquationError(f"{self.name} never changes the weight: no statement of it assigns 'w'", self.where)
         self.bounds_text = bounds
@@ -104,34 +120,75 @@ class Plasticity(Component):
 
     def _distinct(self) -> None:
         seen: set[str] = set()
-        for eqs in self.sides.values():
+        for side, eqs in self.sides.items():
             for eq in eqs:
                 if eq.kind != "ode":
+                    what = "variable of the synapse" if side == "edge" else "trace"
                     raise EquationError(
-                        f"a trace is given by a differential equation, 'dx/dt = -x/tau'; {self.name} has '{eq.text}'",
+                        f"a {what} is given by a differential equation, 'dx/dt = -x/tau'; {self.name} has '{eq.text}'",
                         self.where,
                     )
                 if eq.var in seen or eq.var in self.params or eq.var == WEIGHT:
                     raise EquationError(
-                        f"'{eq.var}' names two things in {self.name}: traces of both sides, parameters and the weight "
-                        "'w' have names of their own",
+                        f"'{eq.var}' names two things in {self.name}: traces of both sides, variables of the synapse, "
+                        "parameters and the weight 'w' have names of their own",
                         self.where,
                     )
                 seen.add(eq.var)
+        for eq in self.sides["edge"]:
+            if self.decay(eq) is None:
+                raise EquationError(
+                    f"'{eq.text}' of {self.name} is no decay: a variable of the synapse decays at a rate made of "
+                    f"parameters, 'd{eq.var}/dt = -{eq.var}/tau', or keeps its value, 'd{eq.var}/dt = 0'; statements "
+                    "change it",
+                    self.where,
+                )
+
+    def decay(self, eq: Equation) -> Expr | None:
+        """Return the rate of change of a variable of the synapse, over its value; None if it is no such thing."""
+        split = linear(eq.expr, {eq.var})
+        if split is None or not is_zero(split[1]) or names(eq.expr) - {eq.var, *self.params}:
+            return None
+        return split[0].get(eq.var, const(0.0))
+
+    def _interval(self, every: Quantity | str | None) -> Quantity | Expr | None:
+        """Check the interval of ``on_every``."""
+        if every is None:
+            if self.events["every"]:
+                raise EquationError(
+                    f"{self.name} has statements on_every and no interval: give every=10*ms, or a parameter's name",
+                    self.where,
+                )
+            return None
+        if not self.events["every"]:
+            raise EquationError(f"{self.name} has an interval and no statements on_every to carry out", self.where)
+        if isinstance(every, str):
+            e = parse_expression(every, (*self.own, WEIGHT), self.where)
+            if foreign := sorted(names(e) - self.params.keys()):
+                raise UnknownNameError(
+                    f"the interval '{every}' of {self.name} is made of parameters; it has no parameter '{foreign[0]}'"
+                    f"{suggest(foreign[0], self.params)}",
+                    self.where,
+                )
+            return e
+        scalar(every, TIME, f"every of {self.name}", self.where)
+        return every
 
     def _allowed(self, side: str, st: Statement) -> None:
         """Check what a statement changes and reads."""
-        own, other = self.traces[side], self.traces["post" if side == "pre" else "pre"]
-        if st.var in other:
-            raise EquationError(
-                f"'{st.text}' of {self.name} changes a trace of the other side: the trace '{st.var}' jumps with the "
-                f"spikes of its own neuron, in on_{'post' if side == 'pre' else 'pre'}",
-                self.where,
-            )
-        if st.var != WEIGHT and st.var not in own:
+        own = self.traces.get(side, ())
+        for other in self.traces.keys() - {side}:
+            if st.var in self.traces[other]:
+                what = "a trace" if side == "every" else "a trace of the other side"
+                raise EquationError(
+                    f"'{st.text}' of {self.name} changes {what}: the trace '{st.var}' jumps with the spikes of its own "
+                    f"neuron, in on_{other}",
+                    self.where,
+                )
+        if st.var not in (WEIGHT, *self.edge, *own):
             raise UnknownNameError(
-                f"'{st.text}' of {self.name} changes '{st.var}', which is neither the weight 'w' nor a trace"
-                f"{suggest(st.var, [WEIGHT, *own])}",
+                f"'{st.text}' of {self.name} changes '{st.var}', which is neither the weight 'w' nor a trace or a "
+                f"variable of the synapse{suggest(st.var, [WEIGHT, *self.edge, *own])}",
                 self.where,
             )
         if any(x.op in ("uniform", "normal", "next") for x in walk(st.expr)):
@@ -151,6 +208,8 @@ class Plasticity(Component):
         return {
             "on_pre": "; ".join(st.text for st in self.events["pre"]),
             "on_post": "; ".join(st.text for st in self.events["post"]),
+            "on_every": "; ".join(st.text for st in self.events["every"]),
+            "every": "" if self.every is None else render(self.every) if isinstance(self.every, Expr) else str(self.every),
             "bounds": ", ".join(
                 f"{side} {b}" for side, b in zip(("lower", "upper"), self.bounds_text, strict=True) if b
             ),
@@ -160,19 +219,19 @@ class Plasticity(Component):
 
     def jumps(self, side: str) -> tuple[Statement, ...]:
         """Return what a spike changes at its own neuron."""
-        return tuple(st for st in self.events[side] if st.var != WEIGHT)
+        return tuple(st for st in self.events[side] if st.var in self.traces[side])
 
     def changes(self, side: str) -> Iterator[tuple[Statement, set[str]]]:
         """Yield the statements of an event that change the edge, each with the traces that have jumped before it."""
         jumped: set[str] = set()
         later = [st.var for st in self.events[side]]
         for k, st in enumerate(self.events[side]):
-            if st.var == WEIGHT:
+            if st.var == WEIGHT or st.var in self.edge:
                 between = jumped & set(later[k + 1 :]) & names(st.expr)
                 if between:
                     raise EquationError(
-                        f"'{st.text}' of {self.name} stands between two changes of '{min(between)}': a statement of "
-                        "the weight reads a trace before its jump or after all of it",
+                        f"'{st.text}' of {self.name} stands between two changes of '{min(between)}': a statement at "
+                        "the synapse reads a trace before its jump or after all of it",
                         self.where,
                     )
                 yield st, set(jumped)
@@ -190,10 +249,11 @@ class Plasticity(Component):
     def _place(self, side: str, jumped: set[str], text: str, label: str, pre: Group, post: Group, key: str) -> str:
         """Return the name, at the edge, of what a statement on the event of a side calls ``key``."""
         if key in self.traces["pre"]:
-            return f"pre:{label}.{key}{'' if side == 'post' or key in jumped else BEFORE}"
+            return f"pre:{label}.{key}{'' if side != 'pre' or key in jumped else BEFORE}"
         if key in self.traces["post"]:
-            return f"post:{label}.{key}{'' if side == 'post' and key in jumped else BEFORE}"
-        if key in self.params or key == WEIGHT:
+            left = side == "every" or (side == "post" and key in jumped)
+            return f"post:{label}.{key}{'' if left else BEFORE}"
+        if key in (*self.params, *self.edge, WEIGHT):
             return key
         return self._cell_variable(key, text, label, pre, post)
 
@@ -213,7 +273,7 @@ class Plasticity(Component):
     def snapshots(self, label: str, pre: Group, post: Group) -> dict[str, dict[str, Expr]]:
         """Return side -> name of a value that the statements read, other than a trace itself -> what it is."""
         out: dict[str, dict[str, Expr]] = {"pre": {}, "post": {}}
-        for event in ("pre", "post"):
+        for event in self.events:
             for st in self.statements(event, label, pre, post):
                 for key in sorted(names(st.expr)):
                     side, _, full = key.partition(":")
@@ -238,7 +298,8 @@ class Traces(Component):
 
 
 def attach(rule: Any, label: str, pre: Group, post: Group, weight: Dimension, where: str | None) -> Plasticity:
-    """Enter a rule's traces into the populations at both ends, and check its statements' dimensions."""
+    """Enter a rule's traces into the populations at both ends, check its statements' dimensions, and return the rule
+    with those of the synapse's variables."""
     if not isinstance(rule, Plasticity):
         raise ParameterError(f"plasticity must be a learning rule such as PairSTDP(…), got {rule!r}", where)
     for key in rule.params:
@@ -263,15 +324,19 @@ def attach(rule: Any, label: str, pre: Group, post: Group, weight: Dimension, wh
         for pop, on in sides.values():
             pop.scope.add_traces(label, Traces(rule, on))
             entered.append(pop)
-        _dimensions(rule, label, pre, post, weight)
+        attached = copy(rule)
+        attached.edge_dimensions = _dimensions(rule, label, pre, post, weight)
     except Exception:
         for pop in entered:
             pop.scope.parts.pop(label, None)
         raise
-    return rule
+    return attached
 
 
-def _dimensions(rule: Plasticity, label: str, pre: Group, post: Group, weight: Dimension) -> None:
+def _dimensions(
+    rule: Plasticity, label: str, pre: Group, post: Group, weight: Dimension
+) -> dict[str, Dimension]:
+    """Check the dimensions of all statements, and return those of the variables of the synapse."""
     known: dict[str, Dimension] = {WEIGHT: weight}
     for side, group in (("pre", pre), ("post", post)):
         scope = group.parts[0][0].scope
@@ -286,10 +351,16 @@ def _dimensions(rule: Plasticity, label: str, pre: Group, post: Group, weight: D
                 if len(found) > 1:
                     raise DimensionError(f"'{e.attr}' has different dimensions in '{group.name}'", rule.where)
                 known[f"{side}:{full}"] = found.pop()
-    solver = Solver(known, set(), rule.where)
-    for side in ("pre", "post"):
+    solver = Solver(known, set(rule.edge), rule.where)
+    for eq in rule.sides["edge"]:
+        solver.assign(eq.var, eq.expr, eq.text, rate=True)
+    for side in rule.events:
         for st in rule.statements(side, label, pre, post):
             solver.assign(st.var, st.expr, st.text)
+    if isinstance(rule.every, Expr) and (got := solver.resolve(rule.every, render(rule.every))) != TIME:
+        raise DimensionError(
+            f"the interval '{render(rule.every)}' of {rule.name} must be a {TIME}, and is {got}", rule.where
+        )
     for text, bound in zip(rule.bounds_text, rule.bounds, strict=True):
         if bound is None or (bound.op == "const" and bound.attr == 0.0):
             continue
@@ -305,3 +376,4 @@ def _dimensions(rule: Plasticity, label: str, pre: Group, post: Group, weight: D
                 f"the bound '{text}' of {rule.name} is {got}, and the weight of projection '{label}' is {weight}",
                 rule.where,
             )
+    return {var: solver.dimension(var) or DIMENSIONLESS for var in rule.edge}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from neurosim.ir.expr import Expr
+from neurosim.ir.expr import Expr, names
 from neurosim.ir.graph import PlasticityNode, ProjectionNode
 from neurosim.ir.lower import emit
 from neurosim.ir.ops import LEARN
@@ -16,21 +16,31 @@ from neurosim.passes.fold import fold
 WEIGHT = "w"
 
 
-def learning(projection: ProjectionNode, node: PlasticityNode) -> ProjectionNode:
+def exponent(var: str) -> str:
+    """Return the parameter that says what a variable of the edge changes by in a step: e to its power."""
+    return f"{var}.exponent"
+
+
+def learning(projection: ProjectionNode, node: PlasticityNode, dt: float) -> ProjectionNode:
     """Write the programs of a projection's rule, and fold what is constant."""
+    exponents = {exponent(var): node.edge[var] * dt for var in node.decaying}
+    node = replace(node, params={**node.params, **exponents})
     programs, params = [], {}
-    for tag, statements in (("pre", node.on_pre), ("post", node.on_post)):
+    for tag, statements in (("pre", node.on_pre), ("post", node.on_post), ("every", node.on_every)):
         program, used = _program(statements, node, tag)
         programs.append(program)
         params.update(used)
     done = replace(
         node,
-        params=params,
+        params={**params, **exponents},
         on_pre=(),
         on_post=(),
+        on_every=(),
         bounds=(None, None),
         pre_program=programs[0],
         post_program=programs[1],
+        every_program=programs[2],
+        views={var: _view(node, var) for var in node.edge},
     )
     return replace(projection, plasticity=done)
 
@@ -43,6 +53,10 @@ def _program(
     b = Builder()
     b.phase = LEARN
     env: dict[str, int] = {}
+    touched = {var for var, _ in statements}.union(*(names(e) for _, e in statements))
+    if touched & set(node.decaying):
+        for var in node.decaying:
+            env[var] = _decayed(b, var)
 
     def leaf(x: Expr) -> int:
         side, _, full = x.attr.partition(":")
@@ -54,7 +68,7 @@ def _program(
 
     for var, e in statements:
         env[var] = emit(b, e, leaf)
-    lower, upper = node.bounds
+    lower, upper = node.bounds if WEIGHT in env else (None, None)
     if lower is not None:
         env[WEIGHT] = b.emit("max", env[WEIGHT], emit(b, lower, leaf))
     if upper is not None:
@@ -62,3 +76,15 @@ def _program(
     for var, value in env.items():
         b.emit("store", value, attr=var)
     return fold(b.build(), node.params, f"{tag}c")
+
+
+def _view(node: PlasticityNode, var: str) -> Program:
+    b = Builder()
+    b.phase = LEARN
+    return b.build(_decayed(b, var) if var in node.decaying else b.emit("load", attr=var))
+
+
+def _decayed(b: Builder, var: str) -> int:
+    """Append what a variable of the edge has become since it was last computed."""
+    passed = b.emit("exp", b.emit("mul", b.emit("since"), b.emit("param", attr=exponent(var))))
+    return b.emit("flush", b.emit("mul", b.emit("load", attr=var), passed))

@@ -66,6 +66,7 @@ def units(network: Network) -> Graph:
                 p.ids,
                 1 if p.every is None else whole_steps(p.every, network.dt, "the interval of a probe", p.where, 1),
                 p.where,
+                p.edge,
             )
             for p in network.probes
         ),
@@ -92,12 +93,26 @@ def _plasticity(network: Network, c: Connection) -> PlasticityNode | None:
         )
     events = {
         side: tuple((st.var, _bare(st.expr)) for st in rule.statements(side, c.name, c.pre, c.post))
-        for side in ("pre", "post")
+        for side in rule.events
     }
+    decays = {eq.var: _bare(rule.decay(eq)) for eq in rule.sides["edge"]}
+    rates = {var: float(_constant(e, params)) for var, e in decays.items()}
+    for var, rate in rates.items():
+        if not rate <= 0:
+            raise ParameterError(
+                f"the variable '{var}' of the synapses of projection '{c.name}' grows, at {rate:g} Hz: it has to decay",
+                rule.where,
+            )
+    every = rule.every
+    seconds = float(_constant(_bare(every), params)) if isinstance(every, Expr) else every and float(every.value)
     return PlasticityNode(
         params=params,
+        edge=rates,
+        units={var: dim.symbol for var, dim in rule.edge_dimensions.items()},
+        every=0 if seconds is None else whole_steps(seconds, network.dt, f"every of {rule.name}", rule.where, 1),
         on_pre=events["pre"],
         on_post=events["post"],
+        on_every=events["every"],
         bounds=(bounds[0], bounds[1]),
         largest=None if lower is None or upper is None else max(abs(lower), abs(upper)),
     )

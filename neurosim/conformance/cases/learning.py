@@ -237,6 +237,73 @@ def traces_are_exact() -> ns.Network:
     return record(net, ("a", "ab.x"), ("b", "ab.y"))
 
 
+TAU_C = 7.0
+
+TAGGED = Plasticity(
+    pre="dx/dt = -x/tau",
+    post="dy/dt = -y/tau",
+    edge="dc/dt = -c/tau_c; dk/dt = 0",
+    on_pre="c += 1; k += 1; w += c; x += 1",
+    on_post="k = 3*k; w += k; y += 1",
+    tau=20 * ms,
+    tau_c=TAU_C * ms,
+    name="Tagged",
+)
+
+
+def _kept(r: Any) -> None:
+    steps = np.arange(1, 301)
+    arrivals, targets = np.array([31, 32, 140]), [100]
+    tag = sum(np.where(steps - 1 >= a, np.exp(-(steps - 1 - a) * DT / TAU_C), 0.0) for a in arrivals)
+    assert np.allclose(r.weight_traces["ab.c"].values[:, 0], tag, rtol=1e-13, atol=0)
+    count = (steps > 31) * 1.0 + (steps > 32) + (steps > 100) * 4 + (steps > 140)
+    assert r.weight_traces["ab.k"].values[:, 0].tolist() == count.tolist()
+    # an arrival reads the tag with what it has just added, a spike of the target its own change of k
+    last = 1 + 1 + math.exp(-DT / TAU_C) + tag[140] + 6.0 * len(targets)
+    assert abs(_weights(r)[-1, 0] - last) < 1e-13 * last
+
+
+@case(
+    "A variable of the synapse starts at 0 and decays by exp(-s/tau) over a time s, or not at all; it is computed when "
+    "a statement or a probe reads it, and changes by the statements of its synapse only.",
+    300,
+    _kept,
+)
+def synapses_have_variables() -> ns.Network:
+    net = _pairs(TAGGED, [[30, 31, 139]], [[100]], weight=0.0)
+    for variable in ("c", "k"):
+        net.record(net.projections["ab"], variable, every=DT * ms)
+    return net
+
+
+def _swept(r: Any) -> None:
+    # the arrival of step 9 and the spike of the target in step 19 count in these steps
+    steps = [9] * 10 + [19] * 10 + [29] * 10
+    added = {9: 1 + 10000.0, 19: 1 + 100 + 20000.0, 29: 1 + 100 + 20000.0}
+    want = np.cumsum([added[n] if k == n else 0.0 for k, n in enumerate(steps)])
+    assert _weights(r)[:, 0].tolist() == want.tolist()
+
+
+@case(
+    "Statements of an interval run in every step n with n + 1 a multiple of it, at every synapse, after the changes by "
+    "arrivals and by spikes of targets; they read the traces with the jumps of the step.",
+    30,
+    _swept,
+)
+def intervals_come_last() -> ns.Network:
+    rule = Plasticity(
+        pre="dx/dt = 0",
+        post="dy/dt = 0",
+        edge="dm/dt = 0",
+        on_pre="x += 1; m += 1",
+        on_post="y += 1; m += 1",
+        on_every="w += x + 100*y + 10000*m",
+        every=10 * DT * ms,
+        name="Swept",
+    )
+    return _pairs(rule, [[8]], [[19]], weight=0.0)
+
+
 # -- the library ---------------------------------------------------------------------------------------------------
 
 _STEPS, _PAIRS = 1500, 40

@@ -291,7 +291,26 @@ def own_rule(d: Dice, one: Any) -> Plasticity:
     )
 
 
-RULES = (pair_rule, nearest_rule, power_rule, triplet_rule, own_rule)
+def synapse_rule(d: Dice, one: Any) -> Plasticity:
+    """A rule with variables of the synapse, one that decays and one that does not, and an interval."""
+    return Plasticity(
+        pre="dx/dt = -x/tau",
+        post="dy/dt = -y/tau; dz/dt = 0",
+        edge="dc/dt = -c/tau_c; ds/dt = 0",
+        on_pre="c -= y; x += 1",
+        on_post="c += x; s += rate*c; y += 1; z += 1",
+        on_every="s = s/2 + rate*(c + x*y); w += s + rate*(z - 3)/100",
+        every=d.pick((1, 3, 20)) * 0.1 * ms,
+        lower="-top",
+        upper="top",
+        tau=d.number(1, 40) * ms,
+        tau_c=d.number(0.5, 400) * ms,
+        rate=d.number(-0.2, 0.2) * one,
+        top=d.number(0.1, 5) * one,
+    )
+
+
+RULES = (pair_rule, nearest_rule, power_rule, triplet_rule, own_rule, synapse_rule)
 
 FAMILIES = (
     Family((poisson_source, lif, lif)),
@@ -334,10 +353,12 @@ PLASTIC = (
     Family((poisson_source, lif), rules=(pair_rule, own_rule)),
     Family((spike_source, lif_delta, adex), "double", 24, rules=(triplet_rule, nearest_rule)),
     Family((pattern, izhikevich, lif), "single", 24, rules=(power_rule, own_rule)),
+    Family((poisson_source_varied, lif, adex), rules=(synapse_rule, pair_rule)),
+    Family((spike_source, lif_delta), "single", 24, rules=(synapse_rule,)),
 )
 """Families of the sample whose projections learn."""
 
-ALL_PLASTIC = 15
+ALL_PLASTIC = 20
 """Number of those in the full tier."""
 
 

@@ -198,7 +198,8 @@ class _Writer:
         d = self.d
         for projection in self.net.projections.values():
             if projection.plasticity is not None and d.flag():
-                self.net.record(projection, "weight", every=d.pick((1, 7, 50)) * self.dt)
+                for variable in ("weight", *projection.plasticity.edge):
+                    self.net.record(projection, variable, every=d.pick((1, 7, 50)) * self.dt)
         for name, made in self.made.items():
             pop = self.net[name]
             if d.integer(0, 9):

@@ -1,4 +1,4 @@
-"""Comparing backends on a network that learns: what arrives is what was learned, and the first wrong weight is named."""
+"""Comparing backends on a network that learns: what arrives is learned weights, and the first wrong one is named."""
 
 from __future__ import annotations
 

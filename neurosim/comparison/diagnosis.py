@@ -227,8 +227,8 @@ def _weight_differences(runs: list[Any], learning: list[str], end: int) -> list[
         rows = np.flatnonzero((a != b).any(axis=1))
         if len(rows):
             edge = int(np.flatnonzero(a[rows[0]] != b[rows[0]])[0])
-            out.append(f"weights of '{name}' differ from step {rows[0]} on: edge {edge} has {a[rows[0], edge]:.17g} and "
-                       f"{b[rows[0], edge]:.17g} {runs[0].weight_traces[name].unit}")  # fmt: skip
+            out.append(f"weights of '{name}' differ from step {rows[0]} on: edge {edge} has {a[rows[0], edge]:.17g} "
+                       f"and {b[rows[0], edge]:.17g} {runs[0].weight_traces[name].unit}")  # fmt: skip
     return out
 
 

@@ -420,12 +420,15 @@ def test_the_reference_follows_the_program_in_every_step(name: str) -> None:
     graph = compile_network(net, **options)
     net.probes = [Probe(p.name, v, None, None, None) for p in graph.populations
                   for v in ("spikes", *(s.name for s in p.states if not s.name.startswith("_")))]  # fmt: skip
+    learning = [p.name for p in graph.projections if p.plasticity is not None]
+    net.probes += [Probe(name, "weight", None, None, None) for name in learning]
     run = net.run(20 * ms, backend="reference", **options)
     assert sum(map(len, run.spikes.values())) > 0
     for pop in graph.populations:
         side = diagnoses._records(graph, run, {pop.name})[pop.name]
         neurons = sorted({0, pop.size // 2, pop.size - 1})
-        replay = Replay(graph, pop.name, neurons, run.spikes, run.provenance.n_steps)
+        weights = {name: run.weight_traces[name].values for name in learning}
+        replay = Replay(graph, pop.name, neurons, run.spikes, run.provenance.n_steps, weights)
         lanes = [x.ravel() for x in np.meshgrid(neurons, np.arange(run.provenance.n_steps), indexing="ij")]
         out = replay.run(side, lanes[0], lanes[1])
         assert np.array_equal(out.condition, out.spiked)

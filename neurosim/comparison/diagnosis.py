@@ -161,7 +161,8 @@ def diagnose(graph: Graph, difference: Difference, names: tuple[str, str], first
     end = min(difference.step + 1 + AFTER, firsts[0].provenance.n_steps)
     wanted, notes = _probes(graph, difference, end)
     wanted = _recordable(graph, wanted, names, checks, notes)
-    spikes = [(p.name, "spikes", None) for p in graph.populations]
+    learning = _learning(graph, {p for p, *_ in wanted} | {difference.population}, end, notes)
+    spikes = [(p.name, "spikes", None) for p in graph.populations] + [(name, "weight", None) for name in learning]
     runs = []
     for side in (0, 1):
         try:
@@ -171,6 +172,7 @@ def diagnose(graph: Graph, difference: Difference, names: tuple[str, str], first
                              notes=tuple(notes))  # fmt: skip
     repeats = tuple(_repeats(first, second, end) for first, second in zip(firsts, runs, strict=True))
     sides = [_records(graph, run, {p for p, *_ in wanted} | {difference.population}) for run in runs]
+    notes += _weight_differences(runs, learning, difference.step)
     return _Case(graph, difference, names, firsts, runs, sides, repeats, notes).diagnosis()  # type: ignore[arg-type]
 
 
@@ -200,6 +202,34 @@ def _probes(graph: Graph, difference: Difference, steps: int) -> tuple[list[Any]
                 notes.append(f"states of {len(ids):,} of the {pop.size:,} neurons of '{pop.name}' were compared")
         wanted += [(pop.name, var, ids) for var in _variables(pop)]
     return wanted, notes
+
+
+def _learning(graph: Graph, populations: set[str], steps: int, notes: list[str]) -> list[str]:
+    """Return the projections onto these populations whose weights change, and are few enough to be recorded."""
+    out = []
+    for proj in graph.projections:
+        if proj.plasticity is None or not populations & {s.population for s in proj.post}:
+            continue
+        edges = proj.rule.expected(sum(s.size for s in proj.pre), sum(s.size for s in proj.post))
+        if edges * steps <= MOST_VALUES:
+            out.append(proj.name)
+        else:
+            notes.append(f"the weights of '{proj.name}' change, and are too many to be followed: what arrives by them "
+                         "is not known")  # fmt: skip
+    return out
+
+
+def _weight_differences(runs: list[Any], learning: list[str], end: int) -> list[str]:
+    """Say which weight of each projection differs first, before step ``end``."""
+    out = []
+    for name in learning:
+        a, b = (run.weight_traces[name].values[:end] for run in runs)
+        rows = np.flatnonzero((a != b).any(axis=1))
+        if len(rows):
+            edge = int(np.flatnonzero(a[rows[0]] != b[rows[0]])[0])
+            out.append(f"weights of '{name}' differ from step {rows[0]} on: edge {edge} has {a[rows[0], edge]:.17g} "
+                       f"and {b[rows[0], edge]:.17g} {runs[0].weight_traces[name].unit}")  # fmt: skip
+    return out
 
 
 def _variables(pop: PopulationNode) -> list[str]:
@@ -338,6 +368,8 @@ class _Case:
         if not _variables(pop) or set(_variables(pop)) != set(self.scales.get(population, ())):
             return None, None
         replay = self._replay(population, neuron)
+        if replay.unknown:
+            return None, None
         out = [Test(replay, self.sides[k][population], self.scales[population], self.tolerance, self.at.step, step)
                .finding() for k in (0, 1)]  # fmt: skip
         return out[0], out[1]
@@ -346,8 +378,9 @@ class _Case:
         """Return the program for a neuron, and for the one whose spikes differ; its edges are gone through once."""
         neurons = frozenset({neuron} | ({self.at.neuron} if population == self.at.population else set()))
         if (population, neurons) not in self.replays:
+            weights = {name: trace.values for name, trace in self.runs[0].weight_traces.items()}
             self.replays[population, neurons] = Replay(self.graph, population, sorted(neurons), self.firsts[0].spikes,
-                                                       self.at.step + 1)  # fmt: skip
+                                                       self.at.step + 1, weights)  # fmt: skip
         return self.replays[population, neurons]
 
     def _before(self) -> dict[str, tuple[float, float, str]]:
@@ -388,7 +421,7 @@ class _Case:
         for (_, receptor), box in replay.arrivals.items():
             row = int(np.searchsorted(replay.neurons, j))
             arrived[receptor] = arrived.get(receptor, 0.0) + float(box[row, n])
-        if set(_variables(self.pop)) != set(self.scales[self.at.population]):
+        if replay.unknown or set(_variables(self.pop)) != set(self.scales[self.at.population]):
             return None, [], arrived
         lane = np.array([j]), np.array([n])
         outcomes = []

@@ -95,14 +95,20 @@ class Replay:
         Of all populations; those before ``end`` are what arrives.
     end : int
         Lanes lie in the steps before ``end``, and no spike of step ``end - 1`` or later matters to them.
+    weights : mapping of str to array
+        Projection that learns -> its weights [T, edges] after steps 0 … T-1; those that are missing are in ``unknown``.
     """
 
-    def __init__(self, graph: Graph, population: str, neurons: Any, spikes: Mapping[str, Any], end: int) -> None:
+    def __init__(self, graph: Graph, population: str, neurons: Any, spikes: Mapping[str, Any], end: int,
+                 weights: Mapping[str, np.ndarray] | None = None) -> None:  # fmt: skip
         self.graph, self.pop, self.end = graph, graph.population(population), end
         self.neurons = np.unique(np.asarray(neurons, dtype=np.int64))
         self.dtype: Any = np.float64 if graph.precision == "double" else np.float32
         self.leaves = importlib.import_module(BACKENDS["reference"].target.partition(":")[0])
-        self.arrivals = self._arrivals(spikes)
+        self.weights = weights or {}
+        into = [p for p in graph.projections if any(s.population == population for s in p.post)]
+        self.unknown = [p.name for p in into if p.plasticity is not None and p.name not in self.weights]
+        self.arrivals = {} if self.unknown else self._arrivals(spikes)
 
     # -- what arrives -------------------------------------------------------------------------------------------
 
@@ -115,6 +121,7 @@ class Replay:
             if all(s.population != self.pop.name for s in proj.post):
                 continue
             box = np.zeros((len(self.neurons), self.end))
+            learned, first, grid = self.weights.get(proj.name), 0, self.pop.grids[proj.receptor]
             for e in iter_edges(self.graph, proj):
                 local = np.asarray(e.post, dtype=np.int64) - offset
                 at = np.minimum(np.searchsorted(self.neurons, local), len(self.neurons) - 1)
@@ -127,7 +134,11 @@ class Replay:
                 spike = np.arange(len(edge)) - np.repeat(np.cumsum(counts) - counts, counts) + row[pre][edge]
                 due = pre_steps[spike] + delay[edge]
                 soon = due < self.end
-                np.add.at(box, (at[mine][edge[soon]], due[soon]), weight[edge[soon]])
+                arriving = weight[edge[soon]]
+                if learned is not None:
+                    arriving = np.rint(learned[due[soon] - 1, first + mine[edge[soon]]] / grid) * grid
+                np.add.at(box, (at[mine][edge[soon]], due[soon]), arriving)
+                first += len(local)
             out[proj.name, proj.receptor] = box
         return out
 

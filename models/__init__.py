@@ -11,10 +11,13 @@ from neurosim.models.cells import (
     LIF,
     AdEx,
     CubaLIF,
+    ErrorUnit,
     EscapeLIF,
     HodgkinHuxley,
     Izhikevich,
     PoissonSource,
+    Prediction,
+    RateUnit,
     SpikeSource,
 )
 from neurosim.models.inputs import ArrayCurrent, DCInput, OUNoise, PoissonInput, SineCurrent, StepCurrent, WhiteNoise
@@ -25,6 +28,8 @@ from neurosim.models.plasticity import (
     NearestSTDP,
     PairSTDP,
     PowerLawSTDP,
+    RewardSTDP,
+    Surprise,
     TripletSTDP,
 )
 from neurosim.models.synapses import (
@@ -34,13 +39,14 @@ from neurosim.models.synapses import (
     DeltaCurrent,
     ExpConductance,
     ExpCurrent,
+    Modulator,
     PulseCurrent,
 )
 
 __all__ = [
     "ALIF", "AdEx", "AlphaConductance", "AlphaCurrent", "ArrayCurrent", "CubaLIF", "DCInput", "DeltaCurrent", "EIF",
-    "EscapeLIF", "ExpConductance", "ExpCurrent", "GLIF", "GuetigSTDP", "HodgkinHuxley", "IF", "InhibitorySTDP",
-    "Izhikevich", "LIF", "MultiplicativeSTDP", "NMDA", "NearestSTDP", "OUNoise", "PairSTDP", "PoissonInput",
-    "PoissonSource", "PowerLawSTDP", "PulseCurrent", "SineCurrent", "SpikeSource", "StepCurrent", "TripletSTDP",
-    "WhiteNoise",
+    "ErrorUnit", "EscapeLIF", "ExpConductance", "ExpCurrent", "GLIF", "GuetigSTDP", "HodgkinHuxley", "IF",
+    "InhibitorySTDP", "Izhikevich", "LIF", "Modulator", "MultiplicativeSTDP", "NMDA", "NearestSTDP", "OUNoise",
+    "PairSTDP", "PoissonInput", "PoissonSource", "PowerLawSTDP", "Prediction", "PulseCurrent", "RateUnit",
+    "RewardSTDP", "SineCurrent", "SpikeSource", "StepCurrent", "Surprise", "TripletSTDP", "WhiteNoise",
 ]  # fmt: skip

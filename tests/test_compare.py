@@ -421,7 +421,7 @@ def test_the_reference_follows_the_program_in_every_step(name: str) -> None:
     net.probes = [Probe(p.name, v, None, None, None) for p in graph.populations
                   for v in ("spikes", *(s.name for s in p.states if not s.name.startswith("_")))]  # fmt: skip
     learning = [p.name for p in graph.projections if p.plasticity is not None]
-    net.probes += [Probe(name, "weight", None, None, None) for name in learning]
+    net.probes += [Probe(name, "weight", None, None, None, True) for name in learning]
     run = net.run(20 * ms, backend="reference", **options)
     assert sum(map(len, run.spikes.values())) > 0
     for pop in graph.populations:

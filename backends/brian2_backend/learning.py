@@ -1,9 +1,9 @@
 """Learning rules in Brian2: the edges of a plastic projection as synapses of their own.
 
 Three pathways lead along them: an arrival is delivered in the slot of all arrivals; at the end of the step, when the
-programs have run, it is learned from, and after it the spikes of the targets; statements of an interval come last. What statements read of the neurons at
-both ends lies in two groups of its own, which the engine fills: of a source its past, one stretch for each delay; of a
-target what the programs have just stored.
+programs have run, it is learned from, and after it the spikes of the targets; statements of an interval come last.
+What statements read of the neurons at both ends lies in two groups of its own, which the engine fills: of a source its
+past, one stretch for each delay; of a target what the programs have just stored.
 """
 
 from __future__ import annotations

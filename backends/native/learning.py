@@ -2,9 +2,9 @@
 
 A block of plastic edges is delivered when due, like others, and has besides a column for every target neuron of the
 thread: the places of the edges that end in it, their sources and delays. An arrival changes a row, a spike of the
-target a column, the end of an interval all; they belong to one thread. What statements read of a source is its past: a ring of steps that every
-thread fills for its own neurons and all read. A step that is read lies behind the last meeting, since the shortest
-delay is no shorter than the window.
+target a column, the end of an interval all; they belong to one thread. What statements read of a source is its past: a
+ring of steps that every thread fills for its own neurons and all read. A step that is read lies behind the last
+meeting, since the shortest delay is no shorter than the window.
 """
 
 from __future__ import annotations

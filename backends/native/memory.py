@@ -73,7 +73,8 @@ def estimate(graph: Graph, threads: int) -> int:
         weight = 0 if isinstance(p.weight, float) else 8 if graph.weight_bits > 24 else 4
         if p.plasticity is not None:
             own = 8 * len(p.plasticity.edge) + (8 if p.plasticity.decaying else 0)
-            stored += edges * (LEARNING + own) + RING_VALUE * len(p.plasticity.reads("pre")) * (high + window(low) + 1) * n_pre
+            past = RING_VALUE * len(p.plasticity.reads("pre")) * (high + window(low) + 1) * n_pre
+            stored += edges * (LEARNING + own) + past
             ring = False
         else:
             stored += edges * (weight + (2 if narrow else 6 if ring else 4))

@@ -426,8 +426,8 @@ def arguments(precision: str, plastic: bool) -> tuple[str, ...]:
         weight64 f8:1, shared f8:1, logs i4:2, segments i8:3, records i8:2, where i8:2, out {f}:1, spike u1:1,
         words u4:1, counts i4:1"""
     if plastic:
-        text += f""", learn i8:2, copies i8:2, edges {f}:1, edge_values {f}:2, computed i8:1, lparams {f}:1, lkeys i8:1, lhist {f}:1, hslots i,
-        columns i8:1, column_edge u4:1, column_pre u4:1, column_delay u2:1"""
+        text += f""", learn i8:2, copies i8:2, edges {f}:1, edge_values {f}:2, computed i8:1, lparams {f}:1,
+        lkeys i8:1, lhist {f}:1, hslots i, columns i8:1, column_edge u4:1, column_pre u4:1, column_delay u2:1"""
     return tuple(" ".join(a.split()) for a in text.split(","))
 
 

@@ -43,7 +43,8 @@ PLASTIC: delivered when due, weights that change."""
 # columns of the table of learning, one row per block of plastic edges and thread: the block, its rule, the target's
 # population, where its state begins, values in a tile of it, where its columns start, where the block's weights start,
 # the delay (-1: they differ, and lie where the columns' delays start, less where the columns' edges do), neurons of the
-# source population, where parameters, rings of the past and the target's rows are listed, steps between sweeps (0: none)
+# source population, where parameters, rings of the past and the target's rows are listed, steps between sweeps (0:
+# none)
 L_BLOCK, L_KIND, L_POST, L_STATE, L_HEIGHT, L_COLUMN, L_EDGE, L_LAG, L_DELAY_AT, L_SIZE = range(10)
 L_PARAMS, L_PRE, L_POST_ROWS, L_EVERY, L_COLUMNS = range(10, 15)
 

@@ -4,6 +4,7 @@ from neurosim.models.cells.adex import AdEx
 from neurosim.models.cells.alif import ALIF
 from neurosim.models.cells.cuba_lif import CubaLIF
 from neurosim.models.cells.eif import EIF
+from neurosim.models.cells.error_unit import ErrorUnit, Prediction, RateUnit
 from neurosim.models.cells.escape_lif import EscapeLIF
 from neurosim.models.cells.glif import GLIF
 from neurosim.models.cells.hodgkin_huxley import HodgkinHuxley
@@ -14,6 +15,6 @@ from neurosim.models.cells.poisson_source import PoissonSource
 from neurosim.models.cells.spike_source import SpikeSource
 
 __all__ = [
-    "ALIF", "AdEx", "CubaLIF", "EIF", "EscapeLIF", "GLIF", "HodgkinHuxley", "IF", "Izhikevich", "LIF", "PoissonSource",
-    "SpikeSource",
+    "ALIF", "AdEx", "CubaLIF", "EIF", "ErrorUnit", "EscapeLIF", "GLIF", "HodgkinHuxley", "IF", "Izhikevich", "LIF",
+    "PoissonSource", "Prediction", "RateUnit", "SpikeSource",
 ]  # fmt: skip

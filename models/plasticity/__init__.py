@@ -2,8 +2,11 @@
 
 from neurosim.models.plasticity.inhibitory import InhibitorySTDP
 from neurosim.models.plasticity.pair import GuetigSTDP, MultiplicativeSTDP, NearestSTDP, PairSTDP, PowerLawSTDP
+from neurosim.models.plasticity.reward import RewardSTDP
+from neurosim.models.plasticity.surprise import Surprise
 from neurosim.models.plasticity.triplet import TripletSTDP
 
 __all__ = [
-    "GuetigSTDP", "InhibitorySTDP", "MultiplicativeSTDP", "NearestSTDP", "PairSTDP", "PowerLawSTDP", "TripletSTDP",
+    "GuetigSTDP", "InhibitorySTDP", "MultiplicativeSTDP", "NearestSTDP", "PairSTDP", "PowerLawSTDP", "RewardSTDP",
+    "Surprise", "TripletSTDP",
 ]  # fmt: skip

@@ -34,8 +34,9 @@ MOST_VALUES = 1 << 24
 
 _SIGNS = {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="}
 
-Rerun = Callable[[int, Sequence[tuple[str, str, np.ndarray | None]], int], Any]
-"""``rerun(side, probes, steps)`` runs a side again, recording (population, variable, neurons); RunResult."""
+Rerun = Callable[[int, Sequence[Any], int], Any]
+"""``rerun(side, probes, steps)`` runs a side again, recording (population, variable, neurons), and (projection,
+variable, None, True); RunResult."""
 
 
 @dataclass(frozen=True)
@@ -162,7 +163,7 @@ def diagnose(graph: Graph, difference: Difference, names: tuple[str, str], first
     wanted, notes = _probes(graph, difference, end)
     wanted = _recordable(graph, wanted, names, checks, notes)
     learning = _learning(graph, {p for p, *_ in wanted} | {difference.population}, end, notes)
-    spikes = [(p.name, "spikes", None) for p in graph.populations] + [(name, "weight", None) for name in learning]
+    spikes = [(p.name, "spikes", None) for p in graph.populations] + [(name, "weight", None, True) for name in learning]
     runs = []
     for side in (0, 1):
         try:

@@ -93,6 +93,7 @@ class TraceRow(NamedTuple):
     size: float
     index: int
     time: float
+    edge: bool = False
 
 
 @dataclass(eq=False)
@@ -362,10 +363,10 @@ def _pair(graph: Graph, network: Network, a: Side, b: Side, common: Mapping[str,
         pair.distance_missing = distances.missing()
         pair.unlike = agree_statistically(x, y)
 
-        def rerun(side: int, probes: Sequence[tuple[str, str, np.ndarray | None]], steps: int) -> Any:
+        def rerun(side: int, probes: Sequence[Any], steps: int) -> Any:
             chosen = (a, b)[side]
             again = copy.copy(network)
-            again.probes = [Probe(p, v, ids, None, network.where) for p, v, ids in probes]
+            again.probes = [Probe(p, v, ids, None, network.where, *edge) for p, v, ids, *edge in probes]
             duration = Quantity(steps * graph.dt, TIME)
             result = simulate(again, duration, backend=chosen.backend, **common, **chosen.options)
             if result.provenance.status == "interrupted":
@@ -399,7 +400,8 @@ def _traces(x: Any, y: Any) -> list[TraceRow]:
     for name, trace in x.weight_traces.items():
         other = y.weight_traces.get(name)
         if other is not None and trace.values.shape == other.values.shape and trace.values.size:
-            out.append(_trace_row(name, "weight", trace, other, trace.edges))
+            target, _, variable = name.partition(".")
+            out.append(_trace_row(target, variable or "weight", trace, other, trace.edges)._replace(edge=True))
     return out
 
 

@@ -110,7 +110,7 @@ def measures(pair: Any) -> list[str]:
         out.append(f"distance: van Rossum, {TAU * 1e3:g} ms, mean of up to {most} neurons a population")
     for t in pair.traces:
         unit = "" if t.unit in ("1", "dimensionless") else f" {t.unit}"
-        what = "edge" if t.variable == "weight" else "neuron"
+        what = "edge" if t.edge else "neuron"
         if t.largest == 0:
             out.append(f"{t.variable} of '{t.target}': the same bits" if pair.identical else
                        f"{t.variable} of '{t.target}': the same")  # fmt: skip

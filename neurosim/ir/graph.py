@@ -273,8 +273,8 @@ class ProjectionNode:
 
 @dataclass(frozen=True)
 class ProbeNode:
-    """What is recorded: ``spikes``, ``rate``, a state variable of a population; or, with ``edge``, ``weight`` or another
-    variable of a projection's edges."""
+    """What is recorded: ``spikes``, ``rate``, a state variable of a population; or, with ``edge``, ``weight`` or
+    another variable of a projection's edges."""
 
     target: str
     variable: str

@@ -200,7 +200,7 @@ class Solver:
         return None if form.unknowns else form.known
 
     def assign(self, name: str, e: Expr, text: str, rate: bool = False) -> None:
-        """Demand that an expression fits a variable (or, with ``rate``, its derivative); a derivative of 0 always does."""
+        """Demand that an expression fits a variable (or, with ``rate``, its derivative, which may be a plain 0)."""
         if rate and is_zero(e):
             return
         target = self.form(Expr("name", (), name), text)

@@ -18,6 +18,7 @@ import numpy as np
 from neurosim.errors import DimensionError, EquationError, ParameterError, UnknownNameError, suggest
 from neurosim.ir.expr import Expr, const, is_zero, linear, name, names, rename, render, walk
 from neurosim.lang.component import Component
+from neurosim.lang.components import Receptor
 from neurosim.lang.dimensions import Solver
 from neurosim.lang.groups import Group, Population
 from neurosim.lang.parser import Equation, Statement, parse_equations, parse_expression, parse_statements
@@ -55,7 +56,8 @@ class Plasticity(Component):
         Statements carried out when a spike arrives at the synapse, and when the target neuron spikes. A statement that
         changes a trace happens at the neuron, on its own spikes: ``on_pre`` may change traces of ``pre``, ``on_post``
         those of ``post``. One that changes ``w`` or a variable of ``edge`` happens at the synapse; it may read these,
-        the traces of both sides, the parameters, and state variables of the cells as ``v_pre`` and ``v_post``.
+        the traces of both sides, the parameters, and state variables of the cells as ``v_pre`` and ``v_post``; a
+        receptor that has one variable stands for it, ``dopamine_post``: so comes a third factor.
         Statements run in order: one that stands after ``x += 1`` reads the trace with its jump.
     on_every : str
         Statements carried out at every synapse at the end of every interval ``every``, a quantity or an expression of
@@ -64,6 +66,8 @@ class Plasticity(Component):
         That interval.
     lower, upper : str or number, optional
         Bounds of the weight, made of parameters; every change ends within them.
+    require : str, optional
+        What must hold of the parameters, such as ``"rate*key < 2"``; a projection that breaks it is refused.
     **params
         Parameters: one value each, or a :class:`~neurosim.params.Param`.
 
@@ -88,13 +92,15 @@ class Plasticity(Component):
         every: Quantity | str | None = None,
         lower: str | float | None = None,
         upper: str | float | None = None,
+        require: str | None = None,
         name: str | None = None,
         source: str = "",
         doc: str = "",
         **params: Any,
     ) -> None:
         bounds = tuple(None if b is None else str(b) for b in (lower, upper))
-        super().__init__("", params, name, source, doc, (), (pre, post, edge, on_pre, on_post, on_every, every, *bounds))
+        texts = (pre, post, edge, on_pre, on_post, on_every, every, require, *bounds)
+        super().__init__("", params, name, source, doc, (), texts)
         self.sides = {
             side: parse_equations(text, (*self.params, WEIGHT), self.where)
             for side, text in (("pre", pre), ("post", post), ("edge", edge))
@@ -109,6 +115,7 @@ class Plasticity(Component):
             for side, text in (("pre", on_pre), ("post", on_post), ("every", on_every))
         }
         self.every = self._interval(every)
+        self.require = None if require is None else self._requirement(require)
         self.edge_dimensions: dict[str, Dimension] = {}
         if not any(st.var == WEIGHT for sts in self.events.values() for st in sts):
             raise EquationError(f"{self.name} never changes the weight: no statement of it assigns 'w'", self.where)
@@ -150,6 +157,16 @@ class Plasticity(Component):
         if split is None or not is_zero(split[1]) or names(eq.expr) - {eq.var, *self.params}:
             return None
         return split[0].get(eq.var, const(0.0))
+
+    def _requirement(self, text: str) -> Expr:
+        e = parse_expression(text, (*self.own, WEIGHT), self.where, condition=True)
+        if foreign := sorted(names(e) - self.params.keys()):
+            raise UnknownNameError(
+                f"the requirement '{text}' of {self.name} is made of parameters; it has no parameter '{foreign[0]}'"
+                f"{suggest(foreign[0], self.params)}",
+                self.where,
+            )
+        return e
 
     def _interval(self, every: Quantity | str | None) -> Quantity | Expr | None:
         """Check the interval of ``on_every``."""
@@ -209,7 +226,8 @@ class Plasticity(Component):
             "on_pre": "; ".join(st.text for st in self.events["pre"]),
             "on_post": "; ".join(st.text for st in self.events["post"]),
             "on_every": "; ".join(st.text for st in self.events["every"]),
-            "every": "" if self.every is None else render(self.every) if isinstance(self.every, Expr) else str(self.every),
+            "every": render(self.every) if isinstance(self.every, Expr) else str(self.every or ""),
+            "require": "" if self.require is None else render(self.require),
             "bounds": ", ".join(
                 f"{side} {b}" for side, b in zip(("lower", "upper"), self.bounds_text, strict=True) if b
             ),
@@ -261,8 +279,7 @@ class Plasticity(Component):
         found = re.fullmatch(r"(\w+)_(pre|post)", key)
         known: list[str] = [*self.own, WEIGHT]
         for side, group in (("pre", pre), ("post", post)):
-            shared = set.intersection(*(set(pop.cell.variables) for pop, _ in group.parts))
-            known += [f"{v}_{side}" for v in sorted(shared)]
+            known += [f"{v}_{side}" for v in sorted(readable(group))]
         if found is None or key not in known:
             raise UnknownNameError(
                 f"unknown name '{key}' in '{text}' of {self.name}{suggest(key, known)}",
@@ -280,8 +297,20 @@ class Plasticity(Component):
                     if full.endswith(BEFORE):
                         out[side][full] = name(full.removesuffix(BEFORE))
                     elif full and full.removeprefix(f"{label}.") not in self.traces[side]:
-                        out[side][full] = name(full.removeprefix(f"{label}.").rsplit("_", 1)[0])
+                        variable = full.removeprefix(f"{label}.").rsplit("_", 1)[0]
+                        out[side][full] = name(readable(pre if side == "pre" else post)[variable])
         return out
+
+
+def readable(group: Group) -> dict[str, str]:
+    """Return what statements may read of the neurons of a group -> the variable: the state variables of the cell, and,
+    by its name, a receptor that has one variable."""
+    found = []
+    for pop, _ in group.parts:
+        receptors = {key: part.variables for key, part in pop.scope.parts.items() if isinstance(part, Receptor)}
+        single = {key: f"{key}.{variables[0]}" for key, variables in receptors.items() if len(variables) == 1}
+        found.append({**single, **{v: v for v in pop.cell.variables}})
+    return {key: full for key, full in found[0].items() if all(other.get(key) == full for other in found[1:])}
 
 
 class Traces(Component):
@@ -357,6 +386,8 @@ def _dimensions(
     for side in rule.events:
         for st in rule.statements(side, label, pre, post):
             solver.assign(st.var, st.expr, st.text)
+    if rule.require is not None:
+        solver.resolve(rule.require, render(rule.require))
     if isinstance(rule.every, Expr) and (got := solver.resolve(rule.every, render(rule.every))) != TIME:
         raise DimensionError(
             f"the interval '{render(rule.every)}' of {rule.name} must be a {TIME}, and is {got}", rule.where

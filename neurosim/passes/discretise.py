@@ -43,7 +43,9 @@ def discretise(graph: Graph) -> Graph:
     return with_(
         graph,
         populations=tuple(_Step(graph, p).run() for p in graph.populations),
-        projections=tuple(p if p.plasticity is None else learning(p, p.plasticity, graph.dt) for p in graph.projections),
+        projections=tuple(
+            p if p.plasticity is None else learning(p, p.plasticity, graph.dt) for p in graph.projections
+        ),
         stage="discretise",
     )
 

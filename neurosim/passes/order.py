@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from neurosim.errors import ParameterError
 from neurosim.ir.distributions import bound
 from neurosim.ir.edges import iter_edges, on_grid
 from neurosim.ir.graph import Graph, PopulationNode
@@ -35,6 +36,15 @@ def order(graph: Graph) -> Graph:
     for pop in graph.populations:
         for receptor, weight in pop.drive_weights.values():
             see(pop.name, receptor, abs(weight))
+
+    for p in graph.projections:
+        unknown = p.plasticity is not None and p.plasticity.largest is None
+        if unknown and any(largest[s.population, p.receptor] == 0.0 for s in p.post):
+            raise ParameterError(
+                f"the weights of projection '{p.name}' start at 0 and may become anything, so no grid fits them: give "
+                "its learning rule a lower and an upper bound",
+                p.where,
+            )
 
     def one(pop: PopulationNode) -> PopulationNode:
         grids = {r: grid(largest.get((pop.name, r), 0.0), graph.weight_bits) for r in pop.receptors}

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from neurosim.errors import ConnectivityError, EquationError, ParameterError, UnknownNameError, suggest
-from neurosim.ir.expr import Expr, mul, name, names, replace, walk
+from neurosim.ir.expr import Expr, mul, name, names, render, replace, walk
 from neurosim.ir.graph import (
     Drive,
     EquationNode,
@@ -83,6 +83,11 @@ def _plasticity(network: Network, c: Connection) -> PlasticityNode | None:
         return None
     values = Values(network, c.post.parts[0][0])
     params = {key: float(values.param(c.name, key)) for key in rule.params}
+    if rule.require is not None and not bool(_constant(_bare(rule.require), params)):
+        read = ", ".join(f"{key} = {rule.value(key)}" for key in rule.params if key in names(rule.require))
+        raise ParameterError(
+            f"{rule.name} of projection '{c.name}' needs {render(rule.require)}; it has {read}", rule.where
+        )
     bounds = [None if b is None else _bare(b) for b in rule.bounds]
     found = [None if b is None else float(_constant(b, params)) for b in bounds]
     lower, upper = found

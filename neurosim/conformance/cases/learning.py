@@ -30,6 +30,8 @@ COUNT = Plasticity(
     post="dy/dt = -y/tau",
     on_pre="w += 1 + 100*y; x += 1",
     on_post="w += 10000*(1 + 100*x); y += 1",
+    lower=-1e9,
+    upper=1e9,
     tau=1e30 * ms,
     name="Count",
 )
@@ -144,6 +146,8 @@ def statements_in_order() -> ns.Network:
         post="dy/dt = -y/tau",
         on_pre="w += x; x += 1; w += 10*x",
         on_post="w += 100*y; y += 1; w += 1000*y",
+        lower=-1e9,
+        upper=1e9,
         tau=1e30 * ms,
     )
     return _pairs(rule, [[2, 3]], [[5, 6]], weight=0.0)
@@ -191,7 +195,7 @@ def rules_read_cells() -> ns.Network:
     pre = net.population("a", 1, clock(3))
     counting = Cell("v[n+1] = v + 1", threshold="v >= 3", reset="v = 0", receptors={"e": FLASH})
     post = net.population("b", 1, counting)
-    rule = Plasticity(on_pre="w += 100*v_post", on_post="w += v_post")
+    rule = Plasticity(on_pre="w += 100*v_post", on_post="w += v_post", lower=0, upper=1e9)
     net.connect(pre, post, weight=0.0, plasticity=rule, name="ab")
     net.record(net.projections["ab"], "weight", every=DT * ms)
     return net
@@ -231,7 +235,13 @@ def traces_are_exact() -> ns.Network:
     )
     b = net.population("b", 1, resting, init={"v": 1.0})
     rule = Plasticity(
-        pre="dx/dt = -x/tau", post="dy/dt = -y/tau", on_pre="w += 0*x; x += 1", on_post="w += y; y += 1", tau=3 * ms
+        pre="dx/dt = -x/tau",
+        post="dy/dt = -y/tau",
+        on_pre="w += 0*x; x += 1",
+        on_post="w += y; y += 1",
+        lower=0,
+        upper=1e9,
+        tau=3 * ms,
     )
     net.connect(a, b, weight=0.0, plasticity=rule, name="ab")
     return record(net, ("a", "ab.x"), ("b", "ab.y"))
@@ -245,6 +255,8 @@ TAGGED = Plasticity(
     edge="dc/dt = -c/tau_c; dk/dt = 0",
     on_pre="c += 1; k += 1; w += c; x += 1",
     on_post="k = 3*k; w += k; y += 1",
+    lower=-1e9,
+    upper=1e9,
     tau=20 * ms,
     tau_c=TAU_C * ms,
     name="Tagged",
@@ -299,6 +311,8 @@ def intervals_come_last() -> ns.Network:
         on_post="y += 1; m += 1",
         on_every="w += x + 100*y + 10000*m",
         every=10 * DT * ms,
+        lower=-1e9,
+        upper=1e9,
         name="Swept",
     )
     return _pairs(rule, [[8]], [[19]], weight=0.0)

@@ -300,7 +300,7 @@ def synapse_rule(d: Dice, one: Any) -> Plasticity:
         on_pre="c -= y; x += 1",
         on_post="c += x; s += rate*c; y += 1; z += 1",
         on_every="s = s/2 + rate*(c + x*y); w += s + rate*(z - 3)/100",
-        every=d.pick((1, 3, 20)) * 0.1 * ms,
+        every=d.pick((1, 2, 5)) * ms,
         lower="-top",
         upper="top",
         tau=d.number(1, 40) * ms,

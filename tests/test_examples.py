@@ -32,7 +32,7 @@ def main(number: str, **arguments: Any) -> Any:
 
 
 def test_numbers_run_from_one_and_each_is_tested() -> None:
-    assert list(SCRIPTS) == [f"{k + 1:02}" for k in range(len(SCRIPTS))] and len(SCRIPTS) == 10
+    assert list(SCRIPTS) == [f"{k + 1:02}" for k in range(len(SCRIPTS))] and len(SCRIPTS) == 11
     for path in SCRIPTS.values():
         text = path.read_text(encoding="utf-8")
         assert "def main(" in text and len(text.splitlines()) <= 80, path.name
@@ -140,3 +140,9 @@ def test_twenty_behaviours() -> None:
     assert between("inhibition-induced spiking", 262, 350) == 0
     assert between("inhibition-induced bursting", 0, 50) == 0 and min(bursts("inhibition-induced bursting")) >= 5
     assert between("inhibition-induced bursting", 290, 350) == 0
+
+
+def test_a_spiking_memory_learns_what_surprises_it() -> None:
+    found = main("11", steps=(8, 16, 32, 64))
+    assert -1.2 < found["slope"] < -0.8 and found["errors"][64] < 0.03
+    assert found["novel"] > 2 * found["known"]

@@ -53,13 +53,13 @@ def join(rule: Any, **more: Any) -> ns.Network:
          {"pre": "dx/dt = -x/tau", "on_pre": "x += 1", "tau": 20 * ms}),
         (EquationError, "a trace is given by a differential equation, 'dx/dt = -x/tau'; Plasticity has 'x[n+1] = x/2'",
          {"pre": "x[n+1] = x/2", "on_pre": "w += x; x += 1"}),
-        (EquationError, "'x' names two things in Plasticity: traces of both sides, parameters and the weight 'w' have "
-         "names of their own",
+        (EquationError, "'x' names two things in Plasticity: traces of both sides, variables of the synapse, "
+         "parameters and the weight 'w' have names of their own",
          {"pre": "dx/dt = -x/tau", "post": "dx/dt = -x/tau", "on_pre": "w += x", "tau": 20 * ms}),
         (EquationError, "'y += 1' of Plasticity changes a trace of the other side: the trace 'y' jumps with the "
          "spikes of its own neuron, in on_post", {**TRACE, "on_pre": "w += x; y += 1"}),
-        (UnknownNameError, "'u += 1' of Plasticity changes 'u', which is neither the weight 'w' nor a trace; known: "
-         "w, x",
+        (UnknownNameError, "'u += 1' of Plasticity changes 'u', which is neither the weight 'w' nor a trace or a "
+         "variable of the synapse; known: w, x",
          {**TRACE, "on_pre": "w += x; u += 1"}),
         (EquationError, "a statement of a learning rule is not random and reads no new value ([n+1]): "
          "'w += x*uniform()'", {**TRACE, "on_pre": "w += x*uniform()"}),
@@ -89,7 +89,7 @@ def test_rules_that_mean_nothing(error: type[Exception], message: str, texts: di
          lambda: Plasticity(on_pre="w += u_post")),
         (ParameterError, "rate of Plasticity must be one value for the whole projection; got",
          lambda: Plasticity(on_pre="w *= rate", rate=ns.uniform(0.1, 0.2))),
-        (EquationError, "'w += mV*x' of Plasticity stands between two changes of 'x': a statement of the weight reads "
+        (EquationError, "'w += mV*x' of Plasticity stands between two changes of 'x': a statement at the synapse reads "
          "a trace before its jump or after all of it",
          lambda: Plasticity(**TRACE, on_pre="x += 1; w += mV*x; x += 1")),
     ],

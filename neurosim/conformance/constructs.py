@@ -227,7 +227,7 @@ def _recording() -> Network:
     return net
 
 
-@construct("learning rules: traces, pairs, triplets, bounds, rules of one's own")
+@construct("learning rules: traces, variables of synapses, intervals, bounds, rules of one's own")
 def _learning() -> Network:
     net = _net(PoissonSource(200 * Hz))
     target = net.population("q", 10, LIF(t_ref=1 * ms, receptors={"e": ExpCurrent(tau=3 * ms)}))

@@ -49,6 +49,7 @@ NETWORKS: dict[str, str] = {
     "coba": "neurosim.models.networks.coba:coba",
     "brunel": "neurosim.models.networks.brunel:brunel",
     "potjans_diesmann": "neurosim.models.networks.potjans_diesmann:potjans_diesmann",
+    "song": "neurosim.models.networks.song:song",
 }
 
 

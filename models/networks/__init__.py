@@ -8,5 +8,6 @@ from neurosim.models.networks.brunel import brunel
 from neurosim.models.networks.coba import coba
 from neurosim.models.networks.cuba import cuba
 from neurosim.models.networks.potjans_diesmann import potjans_diesmann
+from neurosim.models.networks.song import song
 
-__all__ = ["brunel", "coba", "cuba", "potjans_diesmann"]
+__all__ = ["brunel", "coba", "cuba", "potjans_diesmann", "song"]

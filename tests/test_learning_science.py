@@ -1,0 +1,112 @@
+"""Learning rules against what was published of them, at sizes that take seconds; more in scripts/evidence learning."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+import neurosim as ns
+from neurosim.models import LIF, ExpConductance, InhibitorySTDP, Modulator, PoissonSource, SpikeSource, TripletSTDP
+from neurosim.models.networks import song
+from neurosim.units import Hz, ms, mV, second
+
+# -- triplets: the pairing protocol of Sjöström, Turrigiano and Nelson (2001), as in Pfister and Gerstner (2006) ------
+
+PAIRS = 60
+TAU_PLUS, TAU_X, TAU_MINUS, TAU_Y = 16.8, 101.0, 33.7, 125.0
+A2_PLUS, A3_PLUS, A2_MINUS, A3_MINUS = 5e-10, 6.2e-3, 7e-3, 2.3e-4
+
+
+def _protocol(rates: list[float], lag: float) -> np.ndarray:
+    """The change of the weight by 60 pairs at each rate, the target ``lag`` ms after the arrival."""
+    trains: tuple[list[Any], list[Any]] = ([], [])
+    for rate in rates:
+        at = 20.0 + np.arange(PAIRS) * round(1e3 / rate, 1)
+        trains[0].append(np.round(at - 0.1, 1) * ms)  # an axon of 0.1 ms
+        trains[1].append(np.round(at + lag, 1) * ms)
+    net = ns.Network("pairing", dt=0.1 * ms, seed=1)
+    a = net.population("a", len(rates), SpikeSource(trains[0]))
+    b = net.population("b", len(rates), SpikeSource(trains[1])(receptors={"e": Modulator()}))
+    net.connect(a, b, rule="one_to_one", weight=1.0, delay=0.1 * ms, plasticity=TripletSTDP(w_max=10.0), name="ab")
+    last = max(float(t.value.max()) for t in trains[1])
+    return net.run(math.ceil(last * 1e3 + 50) * ms).weights("ab") - 1.0
+
+
+def _triplets(rate: float, lag: float) -> float:
+    """The same by summing the rule over all spikes of the two trains (their eqs. 2-4)."""
+    period = round(1e3 / rate, 1)
+    events = sorted([(k * period, 0) for k in range(PAIRS)] + [(k * period + lag, 1) for k in range(PAIRS)])
+    r1 = r2 = o1 = o2 = change = 0.0
+    now = events[0][0]
+    for t, post in events:
+        s, now = t - now, t
+        r1, r2 = r1 * math.exp(-s / TAU_PLUS), r2 * math.exp(-s / TAU_X)
+        o1, o2 = o1 * math.exp(-s / TAU_MINUS), o2 * math.exp(-s / TAU_Y)
+        if post:
+            change += r1 * (A2_PLUS + A3_PLUS * o2)
+            o1, o2 = o1 + 1, o2 + 1
+        else:
+            change -= o1 * (A2_MINUS + A3_MINUS * r2)
+            r1, r2 = r1 + 1, r2 + 1
+    return change
+
+
+RATES = [1.0, 10.0, 20.0, 40.0, 50.0]
+
+
+@pytest.mark.parametrize("lag", [10.0, -10.0])
+def test_triplets_of_the_pairing_protocol(lag: float) -> None:
+    assert np.allclose(_protocol(RATES, lag), [_triplets(r, lag) for r in RATES], rtol=1e-9, atol=1e-12)
+
+
+def test_potentiation_grows_with_the_rate_of_pairing() -> None:
+    """Their figure 2: at +10 ms no change at low rates, then ever more potentiation; at -10 ms depression, which turns
+    into potentiation between 20 and 50 Hz. Pairs alone cannot do that."""
+    after, before = _protocol(RATES, 10.0), _protocol(RATES, -10.0)
+    assert abs(after[0]) < 0.02 and np.all(np.diff(after) > 0) and after[-1] > 0.4
+    assert np.all(before[:3] < -0.1) and before[-1] > 0.2
+
+
+# -- inhibition that balances ---------------------------------------------------------------------------------------
+
+
+def test_inhibition_learns_to_hold_the_target_at_its_rate() -> None:
+    """Vogels et al. (2011): whatever the excitation, inhibitory plasticity brings the target to rho, and its intervals
+    become irregular."""
+    rho, rates = 5.0, []
+    for drive in (1.0, 1.6):
+        net = ns.Network("balance", dt=0.1 * ms, seed=3)
+        cell = LIF(tau_m=20 * ms, v_rest=-60 * mV, v_th=-50 * mV, v_reset=-60 * mV, t_ref=5 * ms, receptors={
+            "exc": ExpConductance(tau=5 * ms, e_rev=0 * mV), "inh": ExpConductance(tau=10 * ms, e_rev=-80 * mV)})  # fmt: skip
+        exc = net.population("exc", 800, PoissonSource(5 * drive * Hz))
+        inh = net.population("inh", 200, PoissonSource(10 * Hz))
+        out = net.population("out", 4, cell)
+        net.connect(exc, out, receptor="exc", weight=0.014, delay=0.1 * ms)
+        rule = InhibitorySTDP(rho=rho * Hz, rate=2e-3, w_max=1.0)
+        net.connect(inh, out, receptor="inh", weight=0.0, delay=0.1 * ms, plasticity=rule, name="learning")
+        net.record(out, "spikes")
+        result = net.run(20 * second)
+        spikes = result.spikes["out"]
+        early = np.count_nonzero(spikes.steps < 10_000) / 4
+        late = np.count_nonzero(spikes.steps >= 100_000) / 4 / 10
+        rates.append((early, late))
+        assert np.mean(ns.analysis.cv_isi(spikes, start=10 * second)) > 0.6
+    for early, late in rates:
+        assert early > 3 * rho and abs(late / rho - 1) < 0.15, rates
+    assert rates[1][0] > 1.2 * rates[0][0]
+
+
+# -- competition ----------------------------------------------------------------------------------------------------
+
+
+def test_synapses_compete() -> None:
+    """Song, Miller and Abbott (2000), the trend of the first 30 s: both ends fill, the middle empties."""
+    result = song(every=10 * second).run(30 * second)
+    weights = np.concatenate([np.array([np.linspace(0, 1, 1000)]), result.weight_traces["synapses"].values / 0.01])
+    ends = [((w < 0.1).mean(), (w > 0.9).mean()) for w in weights]
+    assert ends[-1][0] > 0.15 and ends[-1][1] > 0.13 and ends[1][0] < ends[-1][0]
+    rates = result.population_rates["neuron"].values
+    assert 10 < rates.mean() < 40

@@ -80,7 +80,8 @@ def test_inhibition_learns_to_hold_the_target_at_its_rate() -> None:
     for drive in (1.0, 1.6):
         net = ns.Network("balance", dt=0.1 * ms, seed=3)
         cell = LIF(tau_m=20 * ms, v_rest=-60 * mV, v_th=-50 * mV, v_reset=-60 * mV, t_ref=5 * ms, receptors={
-            "exc": ExpConductance(tau=5 * ms, e_rev=0 * mV), "inh": ExpConductance(tau=10 * ms, e_rev=-80 * mV)})  # fmt: skip
+            "exc": ExpConductance(tau=5 * ms, e_rev=0 * mV),
+            "inh": ExpConductance(tau=10 * ms, e_rev=-80 * mV)})  # fmt: skip
         exc = net.population("exc", 800, PoissonSource(5 * drive * Hz))
         inh = net.population("inh", 200, PoissonSource(10 * Hz))
         out = net.population("out", 4, cell)

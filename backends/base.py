@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from neurosim.errors import DivergedError, UnsupportedError
+from neurosim.errors import DivergedError, ParameterError, UnsupportedError
 from neurosim.ir.graph import Graph
 from neurosim.ir.ops import OPS
 
@@ -51,11 +51,12 @@ class Engine(ABC):
     """A network that has been built. Steps are counted from 0; state is never reset.
 
     ``at_once`` says that the engine takes the steps of a whole run in one :meth:`advance`: no progress is shown then,
-    and Ctrl-C ends the run with nothing kept.
+    and Ctrl-C ends the run with nothing kept. ``layout`` names the way in which :meth:`snapshot` lays out its arrays.
     """
 
     threads: int = 1
     at_once: bool = False
+    layout: str = ""
     timings: dict[str, float]
 
     @abstractmethod
@@ -74,6 +75,14 @@ class Engine(ABC):
         """Return the weights of a plastic projection as they stand (SI), in canonical order; None if none change."""
         return None
 
+    def snapshot(self) -> dict[str, np.ndarray]:
+        """Return everything that an engine newly built of the same graph, on as many threads, needs to go on."""
+        raise UnsupportedError("this engine keeps no checkpoints")
+
+    def restore(self, arrays: Mapping[str, np.ndarray], steps: int) -> None:
+        """Go to where :meth:`snapshot` was, after so many steps; nothing has been simulated yet."""
+        raise UnsupportedError("this engine keeps no checkpoints")
+
     def edges(self) -> int:
         """Return the number of edges built."""
         return 0
@@ -90,6 +99,7 @@ class Backend(ABC):
     precisions: tuple[str, ...] = ("double",)
     threads: bool = False
     plasticity: bool = False
+    checkpoints: bool = False
     options: tuple[str, ...] = ()
     summary: str = ""
 
@@ -136,6 +146,21 @@ class Backend(ABC):
 def recorded(graph: Graph, population: str) -> bool:
     """Tell whether a population's spikes are asked for."""
     return any(p.target == population and p.variable in ("spikes", "rate") for p in graph.probes)
+
+
+def put_back(arrays: Mapping[str, np.ndarray], places: Mapping[str, np.ndarray]) -> None:
+    """Copy arrays of a snapshot to where an engine has them.
+
+    Raises
+    ------
+    ParameterError
+        If one is missing or has another shape or type: the snapshot is of another engine.
+    """
+    for key, place in places.items():
+        found = arrays.get(key)
+        if found is None or found.shape != place.shape or found.dtype != place.dtype:
+            raise ParameterError(f"the checkpoint does not fit this engine: '{key}' differs")
+        place[...] = found
 
 
 def diverged(graph: Graph, population: str, variable: str, neuron: int, step: int) -> DivergedError:

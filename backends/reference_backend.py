@@ -8,7 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from neurosim.backends.base import Backend, Drained, Engine, Options, diverged, overflowed, recorded, weight_diverged
+from neurosim.backends.base import (
+    Backend,
+    Drained,
+    Engine,
+    Options,
+    diverged,
+    overflowed,
+    put_back,
+    recorded,
+    weight_diverged,
+)
 from neurosim.ir.edges import grid_of, iter_edges
 from neurosim.ir.graph import Graph, PopulationNode, ProjectionNode, Schedule, Table
 from neurosim.ir.interp import call, evaluate
@@ -22,6 +32,7 @@ class ReferenceBackend(Backend):
     name = "reference"
     precisions = ("double", "single")
     plasticity = True
+    checkpoints = True
     summary = "plain NumPy, step by step: the definition that the others are tested against"
 
     def build(self, graph: Graph, options: Options) -> Engine:
@@ -203,6 +214,27 @@ class ReferenceEngine(Engine):
                 bad = np.flatnonzero(~np.isfinite(edges.variable(var)))
                 if len(bad):
                     raise weight_diverged(self.graph, name, var, int(bad[0]), self.n)
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        """Return everything that changes from step to step."""
+        out = {"ring": self.ring}
+        for k, state in enumerate(self.states.values()):
+            out.update({f"state/{k}/{i}": values for i, values in enumerate(state.values())})
+        for k, edges in enumerate(self.plastic.values()):
+            own = {"weight": edges.weight, "computed": edges.computed, "spiked": edges.spiked}
+            own |= {f"edge/{i}": values for i, values in enumerate(edges.edge.values())}
+            own |= {f"past/{i}": values for i, values in enumerate(edges.past.values())}
+            out.update({f"learning/{k}/{key}": values for key, values in own.items()})
+        return out
+
+    def snapshot(self) -> dict[str, np.ndarray]:
+        """Return copies of everything that changes from step to step."""
+        return {key: values.copy() for key, values in self._arrays().items()}
+
+    def restore(self, arrays: Mapping[str, np.ndarray], steps: int) -> None:
+        """Go to where a snapshot was."""
+        put_back(arrays, self._arrays())
+        self.n = steps
 
     def drain(self) -> Drained:
         """Hand over spikes and samples."""

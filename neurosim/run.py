@@ -58,6 +58,9 @@ def simulate(
     load: bool | None = None,
     progress: Progress | bool | None = None,
     overrides: Mapping[str, str] | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint_every: Quantity | None = None,
+    resume: bool = False,
     **extra: Any,
 ) -> Any:
     """Simulate a network.
@@ -86,6 +89,13 @@ def simulate(
         Told how far the run is; True prints a bar.
     overrides : mapping, optional
         Kept in the provenance (what ``--set`` changed).
+    checkpoint : path, optional
+        A folder in which the run keeps where it is: at the end, after Ctrl-C, and every ``checkpoint_every``.
+    checkpoint_every : Quantity, optional
+        Biological time between two states in it.
+    resume : bool
+        Go on from the last state in it, up to ``duration``, with the spikes of a run that was never interrupted; the
+        result holds what was recorded before, too. Nothing is there yet: start at 0.
     **extra
         Options of the backend.
 
@@ -111,6 +121,9 @@ def simulate(
                 load=load,
                 progress=bar,
                 overrides=overrides,
+                checkpoint=checkpoint,
+                checkpoint_every=checkpoint_every,
+                resume=resume,
                 **extra,
             )
     seconds = scalar(duration, TIME, "duration", where)
@@ -126,6 +139,11 @@ def simulate(
             raise ParameterError(f"backend '{backend}' has no option '{key}'{suggest(key, known)}", where)
     if threads not in (None, 1) and not engine_class.threads:
         raise UnsupportedError(f"backend '{backend}' runs on one thread: leave threads out", where)
+    interval = _interval(network, checkpoint, checkpoint_every, resume, where)
+    if checkpoint is not None and not engine_class.checkpoints:
+        raise UnsupportedError(
+            f"backend '{backend}' keeps no checkpoints: leave it out, or run with backend='native'", where
+        )
     started = datetime.now(UTC).isoformat(timespec="seconds")
     begin = time.perf_counter()
     graph = compile_network(network, precision=precision, weight_bits=weight_bits)
@@ -133,8 +151,12 @@ def simulate(
     fits(engine_class, graph, threads)
     report: Progress = progress or (lambda stage, done, total, wall: None)
     report("build", 0, steps, 0.0)
+    kept = None
+    if checkpoint is not None:
+        kept = importlib.import_module("neurosim.recording.checkpoint").Checkpoints(checkpoint, resume)
+        threads = kept.threads or threads
     options = importlib.import_module("neurosim.backends.base").Options(threads=threads, extra=extra)
-    with _blamed(backend):
+    with _held(kept), _blamed(backend):
         engine = engine_class.build(graph, options)
     compiled = getattr(engine, "timings", {}).get("compile", 0.0)
     built = time.perf_counter() - begin - compiled
@@ -157,19 +179,27 @@ def simulate(
         wall_compile_s=compiled,
         overrides=dict(overrides or {}),
     )
-    sink = _Sink(graph, provenance, output)
     done, status, failure = 0, "finished", None
+    with _held(kept):
+        sink = _Sink(graph, provenance, output)
+        if kept is not None:
+            done = _resume(kept, engine, sink, provenance, steps)
     start = time.perf_counter()
     try:
         with _interrupts() as stop:
             stretch = max(1, steps if engine.at_once else min(steps, 20))
             while done < steps:
-                now = min(stretch, steps - done)
+                now = min(stretch, steps - done, steps if interval is None else interval - done % interval)
                 before = time.perf_counter()
                 with _blamed(backend):
                     engine.advance(now)
                 done += now
-                sink.take(drained(engine, graph, backend), done)
+                found = drained(engine, graph, backend)
+                sink.take(found, done)
+                if kept is not None:
+                    kept.take(found)
+                    if done == steps or stop.is_set() or (interval is not None and done % interval == 0):
+                        kept.save(done, engine.threads, engine.snapshot())
                 wall = time.perf_counter() - before
                 report("simulate", done, steps, time.perf_counter() - start)
                 stretch = int(np.clip(now * _TICK / max(wall, 1e-6), max(1, now // 4), now * 4))
@@ -188,6 +218,8 @@ def simulate(
         edges = engine.edges()
         learned = {p.name: engine.weights(p.name) for p in graph.projections if p.plasticity is not None}
         engine.close()
+        if kept is not None:
+            kept.close()
     provenance = provenance.replace(n_steps=done, wall_simulate_s=wall, status=status)
     result = sink.finish(
         provenance, load, lambda name: learned[name] if name in learned else projection_weights(graph, name)
@@ -197,6 +229,54 @@ def simulate(
         failure.result = result  # type: ignore[attr-defined]
         raise failure
     return result
+
+
+def _interval(network: Network, checkpoint: Any, every: Quantity | None, resume: bool, where: str | None) -> int | None:
+    """Return the steps between two checkpoints, None where only the end is kept."""
+    if checkpoint is None:
+        if every is not None or resume:
+            raise ParameterError(
+                f"{'resume' if resume else 'checkpoint_every'} needs checkpoint, the folder of the states", where
+            )
+        return None
+    if every is None:
+        return None
+    return whole_steps(scalar(every, TIME, "checkpoint_every", where), network.dt, "checkpoint_every", where, 1)
+
+
+def _resume(kept: Any, engine: Any, sink: _Sink, provenance: Any, steps: int) -> int:
+    """Go to where a checkpoint is, with what was recorded until then; return the steps done."""
+    try:
+        kept.check({
+            "network": provenance.network_hash, "backend": provenance.backend,
+            "backend_version": provenance.backend_version, "precision": provenance.precision, "layout": engine.layout,
+        })  # fmt: skip
+        if kept.steps > steps:
+            raise ParameterError(
+                f"the checkpoint '{kept.shown}' is at {kept.steps * provenance.dt:.6g} s, beyond the duration of "
+                f"{steps * provenance.dt:.6g} s: give a longer one",
+                caller(),
+            )
+        if kept.steps:
+            for recorded, done in kept.recorded():
+                sink.take(recorded, done)
+            engine.restore(kept.arrays, kept.steps)
+            kept.arrays = {}
+    except BaseException:
+        sink.abort()
+        raise
+    return kept.steps
+
+
+@contextmanager
+def _held(kept: Any) -> Iterator[None]:
+    """Give the folder of the checkpoints back where a run does not come about."""
+    try:
+        yield
+    except BaseException:
+        if kept is not None:
+            kept.close()
+        raise
 
 
 def drained(engine: Any, graph: Graph, backend: str) -> Any:

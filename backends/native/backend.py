@@ -18,6 +18,7 @@ class NativeBackend(Backend):
     precisions = ("double", "single")
     threads = True
     plasticity = True
+    checkpoints = True
     summary = "compiled loops (numba), multi-threaded; the default"
 
     def estimate(self, graph: Graph, threads: int | None = None) -> int:

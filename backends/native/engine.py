@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 
-from neurosim.backends.base import Drained, Engine, Options, diverged, overflowed, recorded, weight_diverged
+from neurosim.backends.base import Drained, Engine, Options, diverged, overflowed, put_back, recorded, weight_diverged
 from neurosim.backends.native import memory
 from neurosim.backends.native import tables as K
 from neurosim.backends.native.cache import load
@@ -55,11 +57,9 @@ class NativeEngine(Engine):
         classes = frozenset(int(row[K.B_CLASS]) for d in self.edge_tables for row in d.blocks)
         compile_start = time.perf_counter()
         self.rules = rules_of(graph) if K.PLASTIC in classes else []
-        self.kernel: Any = load(
-            module_source(self.shapes, self.rules, graph.precision, classes),
-            "run",
-            arguments(graph.precision, bool(self.rules)),
-        )
+        source = module_source(self.shapes, self.rules, graph.precision, classes)
+        self.layout = hashlib.sha256(source.encode()).hexdigest()
+        self.kernel: Any = load(source, "run", arguments(graph.precision, bool(self.rules)))
         self.compile_wall = time.perf_counter() - compile_start
         self._delays()
         self._parts()
@@ -354,6 +354,30 @@ class NativeEngine(Engine):
             self.samples[k] = []
         counts, self.counts = self.counts, dict.fromkeys(self.counts, 0)
         return Drained(spikes, samples, counts)  # type: ignore[arg-type]
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        """Return everything that changes from step to step, but for the logs of spikes; between two calls of _run."""
+        out = {"past": self.past.values}
+        for k, part in enumerate(self.parts):
+            out.update({f"{k}/f": part.f, f"{k}/inbox": part.inbox, f"{k}/status": part.status,
+                        f"{k}/segments": self.segments[k, : self.history], f"{k}/weight": self.weight[k],
+                        f"{k}/edge": self.edge_values[k], f"{k}/computed": self.computed[k]})  # fmt: skip
+        return out
+
+    def snapshot(self) -> dict[str, np.ndarray]:
+        """Return copies of everything that changes from step to step; of the logs, what later steps still read."""
+        out = {key: values.copy() for key, values in self._arrays().items()}
+        for k in range(self.threads):
+            out[f"{k}/log"] = self.logs[k, : self.segments[k, self.history - 1, -1]].copy()
+        return out
+
+    def restore(self, arrays: Mapping[str, np.ndarray], steps: int) -> None:
+        """Go to where a snapshot was, taken on as many threads."""
+        put_back(arrays, self._arrays())
+        for k in range(self.threads):
+            length = int(self.segments[k, self.history - 1, -1])
+            put_back(arrays, {f"{k}/log": self.logs[k, :length]})
+        self.n = steps
 
     def state(self, population: str) -> dict[str, np.ndarray]:
         """Return a copy of the state variables."""

@@ -115,6 +115,9 @@ def cli() -> None:
 @click.option("--threads", type=int, metavar="N", help="Threads; the spikes do not depend on it.")
 @_options("precision", "weight_bits")
 @click.option("-o", "--output", metavar="FILE.h5", help="Write what is recorded to this file (HDF5, SONATA).")
+@click.option("--checkpoint-every", metavar="TIME", help="Keep where the run is, such as every 10s of biological time.")
+@click.option("--checkpoint", metavar="FOLDER", help="Where it is kept.  [default: FILE.h5.checkpoint]")
+@click.option("--resume", is_flag=True, help="Go on from the last checkpoint in FOLDER.")
 @click.option("--plot", metavar="FILE.png", help="Draw raster and rates to this file (png, svg or pdf).")
 @click.option("--raster/--no-raster", default=None, help="Draw a raster in the terminal.  [default: if it is one]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
@@ -127,7 +130,8 @@ def run(ctx: click.Context, **options: Any) -> None:
     NET.py is a Python file that defines 'network' (a Network, or a function that returns one), or simply builds one
     Network; if it runs the network itself, it is read up to there. NAME is a network of the library.
 
-    Ctrl-C stops the run and keeps what was recorded.
+    Ctrl-C stops the run and keeps what was recorded. With --checkpoint-every the same command, with --resume, goes on
+    after Ctrl-C, a crash or a kill, and gives the spikes of a run that was never interrupted.
     """
     from neurosim.cli.running import run_command
 

@@ -38,6 +38,9 @@ def run_command(
     precision: str | None,
     weight_bits: str | None,
     output: str | None,
+    checkpoint_every: str | None,
+    checkpoint: str | None,
+    resume: bool,
     plot: str | None,
     raster: bool | None,
     as_json: bool,
@@ -64,6 +67,7 @@ def run_command(
         notes.append("the network records no spikes, so those of all populations were recorded")
     options = _options(loaded, backend, threads, precision, weight_bits)
     options.update(engine_options(extra, options.get("backend", "native")))
+    options.update(_checkpoint(checkpoint_every, checkpoint, resume, output, net.name))
     if not silent:
         _say_memory(net, options)
     failure: NeurosimError | None = None
@@ -99,6 +103,8 @@ def run_command(
         raise failure
     if result.provenance.status == "interrupted":
         _say(_interrupted(result.provenance, output))
+        if "checkpoint" in options:
+            _say(f"the run is kept in {options['checkpoint']}: the same command with --resume goes on")
         return 130
     return 0
 
@@ -120,6 +126,19 @@ def _options(loaded: Loaded, backend: str | None, threads: int | None, precision
     given = {"backend": backend, "threads": threads, "precision": precision,
              "weight_bits": None if weight_bits is None else int(weight_bits)}  # fmt: skip
     return {**loaded.options, **{k: v for k, v in given.items() if v is not None}}
+
+
+def _checkpoint(every: str | None, folder: str | None, resume: bool, output: str | None,
+                name: str) -> dict[str, Any]:  # fmt: skip
+    """Return the options of a run that is kept, none where it is not."""
+    if every is None and folder is None and not resume:
+        return {}
+    chosen = folder or f"{output or name}.checkpoint"
+    if resume and not os.path.isdir(chosen):
+        raise ParameterError(f"there is no checkpoint '{chosen}' to resume from: leave --resume out, or name the "
+                             "folder with --checkpoint")  # fmt: skip
+    seconds = None if every is None else parse_duration(every)
+    return {"checkpoint": chosen, "checkpoint_every": seconds, "resume": resume}
 
 
 def engine_options(pairs: Iterable[str], backend: str) -> dict[str, str]:

@@ -27,6 +27,7 @@ import numpy as np
 
 from neurosim.errors import ParameterError, ResultFileError
 from neurosim.recording.atomic import begin, commit, discard, refusal, write_bytes
+from neurosim.recording.checkpoint import lock
 from neurosim.recording.result import RunResult
 from neurosim.sweep.points import Point
 
@@ -97,7 +98,7 @@ class Store:
         except OSError as e:
             raise refusal(str(self.folder), e) from None
         try:
-            if not _lock(descriptor):
+            if not lock(descriptor):
                 raise ResultFileError(
                     f"another sweep is writing '{self.output}': wait for it, or choose another output"
                 )
@@ -156,25 +157,6 @@ class Store:
         commit(part, target)
         if not failures:
             shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def _lock(descriptor: int) -> bool:
-    """Lock an open file until it is closed, or its process ends; return whether it was free."""
-    if os.name == "nt":  # pragma: no cover - untested there
-        import msvcrt
-
-        try:
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-        except OSError:
-            return False
-        return True
-    import fcntl
-
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _copy(path: str, into: Any) -> None:

@@ -1,0 +1,251 @@
+"""A folder in which a run keeps where it is, so that it can go on after it has been killed.
+
+What an engine needs to go on lies in ``state-<steps>.h5``, of which the last two are kept; what was recorded since the
+state before lies in ``recorded-<number>.h5``, one file for each state. Every file is whole or not there, and carries
+the SHA-256 of all it holds. Nothing in it is code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from neurosim.errors import ParameterError, ResultFileError, caller
+from neurosim.recording.atomic import begin, commit, discard, refusal
+
+FORMAT = "neurosim checkpoint 1"
+KEPT = 2
+"""States that are kept; should the last one be damaged, the one before can be gone on from."""
+
+_STATE = re.compile(r"state-(\d{12})\.h5")
+_WORDS = {
+    "network": "another network, other parameters, another seed or other things recorded",
+    "backend": "another backend",
+    "backend_version": "another version of the backend",
+    "precision": "another precision",
+    "layout": "another version of the engine's code",
+}
+
+
+@dataclass
+class Recorded:
+    """What was recorded between two states: as an engine hands it over."""
+
+    spikes: dict[str, tuple[np.ndarray, np.ndarray]]
+    samples: list[tuple[np.ndarray, np.ndarray] | None]
+    counts: dict[str, int]
+
+
+class Checkpoints:
+    """The folder of one run.
+
+    Parameters
+    ----------
+    folder : path
+        Made if it is not there. It is locked until :meth:`close`.
+    resume : bool
+        Go on from the last state in it; without it, a folder that holds a state is refused.
+
+    Attributes
+    ----------
+    steps : int
+        Steps done in the last state; 0 if there is none.
+
+    Raises
+    ------
+    ParameterError
+        If there is a state and ``resume`` is not set, or another process uses the folder.
+    ResultFileError
+        If the folder cannot be written.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], resume: bool) -> None:
+        self.folder = os.path.realpath(os.fspath(folder))
+        self.shown = os.fspath(folder)
+        try:
+            os.makedirs(self.folder, exist_ok=True)
+            self._lock = open(os.path.join(self.folder, "lock"), "ab")
+        except OSError as error:
+            raise refusal(self.shown, error) from None
+        if not lock(self._lock.fileno()):
+            self._lock.close()
+            raise ParameterError(
+                f"another run uses the checkpoint '{self.shown}': give this one a folder of its own", caller()
+            )
+        self.pending: list[Recorded] = []
+        states = self._states()
+        self.steps = states[-1] if states else 0
+        if states and not resume:
+            self.close()
+            raise ParameterError(
+                f"'{self.shown}' holds a checkpoint at step {self.steps:,}: resume from it, or remove the folder",
+                caller(),
+            )
+        self.attrs: dict[str, Any] = {}
+        self.arrays: dict[str, np.ndarray] = {}
+        try:
+            if states:
+                self.attrs, self.arrays = self._read(self._state_name(self.steps), "state")
+        except BaseException:
+            self.close()
+            raise
+        self.chunks = int(self.attrs.get("chunks", 0))
+        self.threads: int | None = self.attrs.get("threads")
+
+    def check(self, identity: Mapping[str, str]) -> None:
+        """Refuse to go on with something else than what was run; the first state decides."""
+        self.identity = dict(identity)
+        kept = self.attrs.get("identity")
+        for key, word in _WORDS.items() if kept is not None else ():
+            if kept.get(key) != self.identity[key]:
+                raise ParameterError(f"the checkpoint '{self.shown}' is of {word}: it cannot be gone on from", caller())
+
+    def recorded(self) -> Iterator[tuple[Recorded, int]]:
+        """Yield what was recorded up to the state, and the steps done then."""
+        for k in range(1, self.chunks + 1):
+            attrs, arrays = self._read(self._chunk_name(k), "recording")
+            spikes = {name: (arrays[f"steps/{i}"], arrays[f"ids/{i}"]) for i, name in enumerate(attrs["spikes"])}
+            samples = [
+                (arrays[f"at/{i}"], arrays[f"values/{i}"]) if there else None
+                for i, there in enumerate(attrs["samples"])
+            ]
+            yield Recorded(spikes, samples, attrs["counts"]), int(attrs["steps"])
+
+    def take(self, drained: Any) -> None:
+        """Keep what an engine has handed over until the next state is saved."""
+        self.pending.append(Recorded(drained.spikes, drained.samples, drained.counts))
+
+    def save(self, steps: int, threads: int, arrays: Mapping[str, np.ndarray]) -> None:
+        """Save what was recorded since the last state, and then the state after so many steps."""
+        self.chunks += 1
+        self._write_chunk(steps)
+        attrs = {"identity": self.identity, "steps": steps, "threads": threads, "chunks": self.chunks}
+        self._write(self._state_name(steps), "state", attrs, arrays)
+        self.steps, self.pending = steps, []
+        for old in self._states()[:-KEPT]:
+            discard(os.path.join(self.folder, self._state_name(old)))
+
+    def close(self) -> None:
+        """Give the folder back."""
+        self._lock.close()
+
+    # -- files --------------------------------------------------------------------------------------------------
+
+    def _states(self) -> list[int]:
+        return sorted(int(found[1]) for name in os.listdir(self.folder) if (found := _STATE.fullmatch(name)))
+
+    @staticmethod
+    def _state_name(steps: int) -> str:
+        return f"state-{steps:012d}.h5"
+
+    @staticmethod
+    def _chunk_name(k: int) -> str:
+        return f"recorded-{k:08d}.h5"
+
+    def _write_chunk(self, steps: int) -> None:
+        arrays: dict[str, np.ndarray] = {}
+        names = list(self.pending[0].spikes) if self.pending else []
+        counts = {name: sum(p.counts[name] for p in self.pending) for name in (self.pending[0].counts if self.pending
+                                                                               else ())}  # fmt: skip
+        for i, name in enumerate(names):
+            arrays[f"steps/{i}"] = np.concatenate([p.spikes[name][0] for p in self.pending])
+            arrays[f"ids/{i}"] = np.concatenate([p.spikes[name][1] for p in self.pending])
+        there = [sample is not None for sample in (self.pending[0].samples if self.pending else ())]
+        for i in np.flatnonzero(there):
+            pieces = [sample for p in self.pending if (sample := p.samples[i]) is not None]
+            arrays[f"at/{i}"] = np.concatenate([at for at, _ in pieces])
+            arrays[f"values/{i}"] = np.concatenate([values for _, values in pieces])
+        attrs = {"spikes": names, "samples": there, "counts": counts, "steps": steps}
+        self._write(self._chunk_name(self.chunks), "recording", attrs, arrays)
+
+    def _write(self, name: str, kind: str, attrs: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+        import h5py
+
+        path = os.path.join(self.folder, name)
+        descriptor, part, target = begin(path)
+        os.close(descriptor)
+        text = json.dumps({"format": FORMAT, "kind": kind, **attrs}, sort_keys=True)
+        try:
+            with h5py.File(part, "w") as file:
+                file.attrs["about"], file.attrs["sha256"] = text, _digest(text, arrays)
+                for key, array in arrays.items():
+                    file.create_dataset(key, data=array)
+        except OSError as error:
+            discard(part)
+            raise refusal(os.path.join(self.shown, name), error) from None
+        except BaseException:
+            discard(part)
+            raise
+        commit(part, target)
+
+    def _read(self, name: str, kind: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """Read a file, and see that it holds what was written."""
+        import h5py
+
+        path, shown = os.path.join(self.folder, name), os.path.join(self.shown, name)
+        arrays: dict[str, np.ndarray] = {}
+        try:
+            with h5py.File(path, "r") as file:
+                text, digest = str(file.attrs["about"]), str(file.attrs["sha256"])
+
+                def take(key: str, item: Any) -> None:
+                    if isinstance(item, h5py.Dataset):
+                        if item.dtype.kind not in "fiub" or item.external is not None or item.is_virtual:
+                            raise ValueError(f"{key} is no array of numbers")
+                        arrays[key] = item[()]
+
+                file.visititems(take)
+            attrs = json.loads(text)
+            whole = digest == _digest(text, arrays) and attrs["format"] == FORMAT and attrs["kind"] == kind
+        except FileNotFoundError:
+            raise ResultFileError(f"the checkpoint lacks '{shown}': it cannot be gone on from") from None
+        except MemoryError:
+            raise ResultFileError(f"'{shown}' holds more than fits into memory") from None
+        except Exception as error:  # whatever HDF5 stumbles over: OSError, RuntimeError, KeyError, ValueError ...
+            raise ResultFileError(f"'{shown}' is damaged, or no checkpoint of neurosim{self._cure(name)} "
+                                  f"({type(error).__name__})") from None  # fmt: skip
+        if not whole:
+            raise ResultFileError(f"'{shown}' is damaged: it does not hold what was written{self._cure(name)}")
+        return attrs, arrays
+
+    def _cure(self, name: str) -> str:
+        """Say what can still be done."""
+        older = [steps for steps in self._states() if self._state_name(steps) != name]
+        if not _STATE.fullmatch(name) or not older:
+            return ""
+        return f"; remove it to go on from '{self._state_name(older[-1])}', the state before"
+
+
+def _digest(text: str, arrays: Mapping[str, np.ndarray]) -> str:
+    hasher = hashlib.sha256(text.encode())
+    for key in sorted(arrays):
+        array = np.ascontiguousarray(arrays[key])
+        hasher.update(f"<{key}{array.dtype.str}{array.shape}".encode())
+        hasher.update(array.tobytes())
+    return hasher.hexdigest()
+
+
+def lock(descriptor: int) -> bool:
+    """Lock an open file until it is closed, or its process ends; return whether it was free."""
+    if os.name == "nt":  # pragma: no cover - untested there
+        import msvcrt
+
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+        except OSError:
+            return False
+        return True
+    import fcntl
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -448,7 +448,9 @@ class NativeEngine(Engine):
                         raise diverged(self.graph, pop.name, var.name, int(part.pops[p, K.FIRST] + bad[0]), self.n)
         for proj in self.graph.projections if parts else ():
             node = proj.plasticity
-            for variable in () if node is None else ("w", *node.edge):
+            if node is None:
+                continue
+            for variable in ("w", *node.edge):
                 values = self._gather(proj.name, self._edge_arrays(node, variable))
                 bad = np.flatnonzero(~np.isfinite(values))
                 if len(bad):

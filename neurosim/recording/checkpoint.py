@@ -102,8 +102,8 @@ class Checkpoints:
     def check(self, identity: Mapping[str, str]) -> None:
         """Refuse to go on with something else than what was run; the first state decides."""
         self.identity = dict(identity)
-        kept = self.attrs.get("identity")
-        for key, word in _WORDS.items() if kept is not None else ():
+        kept = self.attrs.get("identity", self.identity)
+        for key, word in _WORDS.items():
             if kept.get(key) != self.identity[key]:
                 raise ParameterError(f"the checkpoint '{self.shown}' is of {word}: it cannot be gone on from", caller())
 

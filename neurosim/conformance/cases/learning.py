@@ -266,7 +266,7 @@ TAGGED = Plasticity(
 def _kept(r: Any) -> None:
     steps = np.arange(1, 301)
     arrivals, targets = np.array([31, 32, 140]), [100]
-    tag = sum(np.where(steps - 1 >= a, np.exp(-(steps - 1 - a) * DT / TAU_C), 0.0) for a in arrivals)
+    tag = np.sum([np.where(steps - 1 >= a, np.exp(-(steps - 1 - a) * DT / TAU_C), 0.0) for a in arrivals], axis=0)
     assert np.allclose(r.weight_traces["ab.c"].values[:, 0], tag, rtol=1e-13, atol=0)
     count = (steps > 31) * 1.0 + (steps > 32) + (steps > 100) * 4 + (steps > 140)
     assert r.weight_traces["ab.k"].values[:, 0].tolist() == count.tolist()

@@ -79,6 +79,9 @@ class Checkpoints:
             raise ParameterError(
                 f"another run uses the checkpoint '{self.shown}': give this one a folder of its own", caller()
             )
+        for name in os.listdir(self.folder):  # what a run that was killed had not finished
+            if name.endswith(".part"):
+                discard(os.path.join(self.folder, name))
         self.pending: list[Recorded] = []
         states = self._states()
         self.steps = states[-1] if states else 0

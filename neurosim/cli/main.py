@@ -119,6 +119,7 @@ def cli() -> None:
 @click.option("--checkpoint", metavar="FOLDER", help="Where it is kept.  [default: FILE.h5.checkpoint]")
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint in FOLDER.")
 @click.option("--plot", metavar="FILE.png", help="Draw raster and rates to this file (png, svg or pdf).")
+@click.option("--report", metavar="FILE.html", help="Write one page with activity, statistics and network.")
 @click.option("--raster/--no-raster", default=None, help="Draw a raster in the terminal.  [default: if it is one]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
@@ -136,6 +137,20 @@ def run(ctx: click.Context, **options: Any) -> None:
     from neurosim.cli.running import run_command
 
     ctx.exit(run_command(**options))
+
+
+@cli.command(short_help="Make a page of a results file.")
+@click.argument("file", metavar="FILE.h5")
+@click.option("-o", "--output", metavar="FILE.html", help="The page.  [default: FILE.html]")
+@_options("debug")
+def report(file: str, output: str | None) -> None:
+    """Make one offline HTML page of a run: spikes, rates and states to zoom into, statistics, weights, provenance.
+
+    'neurosim run --report FILE.html' makes it together with the run, and with the picture of the network.
+    """
+    from neurosim.cli.running import report_command
+
+    click.echo(report_command(file, output))
 
 
 @cli.command(short_help="Run a network many times: all values of some settings, several trials.")

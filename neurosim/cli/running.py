@@ -42,6 +42,7 @@ def run_command(
     checkpoint: str | None,
     resume: bool,
     plot: str | None,
+    report: str | None,
     raster: bool | None,
     as_json: bool,
     quiet: bool,
@@ -53,6 +54,7 @@ def run_command(
     if plot is not None and os.path.splitext(plot)[1].lower() not in _PICTURES:
         raise ParameterError(f"cannot draw a '{os.path.splitext(plot)[1]}' file; png, svg and pdf are known")
     _can_write(plot)
+    _can_write(report)
     asked = None if duration is None else parse_duration(duration)
     if backend is not None:
         load_backend(backend)  # a name that is wrong is said before the user's script runs
@@ -95,6 +97,12 @@ def run_command(
             files["plot"] = plot
         elif failure is None:
             failure = lost
+    if report is not None:
+        lost = _page(result, report, net, options, output)
+        if lost is None:
+            files["report"] = report
+        elif failure is None:
+            failure = lost
     if as_json:
         show.as_json(result, net.published, whole, files, None if failure is None else sentence(failure))
     elif not quiet:
@@ -107,6 +115,33 @@ def run_command(
             _say(f"the run is kept in {options['checkpoint']}: the same command with --resume goes on")
         return 130
     return 0
+
+
+def report_command(file: str, output: str | None) -> str:
+    """Write the page of a results file; return what to say."""
+    from neurosim.recording import RunResult
+    from neurosim.report import run as page
+
+    path = output or os.path.splitext(file)[0] + ".html"
+    _can_write(path)
+    page.write(RunResult.load(file), path)
+    return f"wrote {path} ({os.path.getsize(path) / 1e3:,.0f} kB)"
+
+
+def _page(result: Any, path: str, net: Network, options: dict[str, Any], output: str | None) -> NeurosimError | None:
+    """Write the page of a run; return what went wrong, which must not cost the user the numbers."""
+    from neurosim.report import run as page
+
+    try:
+        if not result.spikes and output is not None:
+            return ResultFileError(f"'{path}' was not written: the recording is too large for the memory that is free")
+        graph = compile_network(net, precision=options.get("precision", "double"),
+                                weight_bits=options.get("weight_bits"))  # fmt: skip
+        cells = {p.label: p.cell.describe() for p in net.populations.values()}
+        page.write(result, path, graph, cells, net.published)
+    except NeurosimError as e:
+        return e
+    return None
 
 
 def ir_command(network: str, after: str, settings: tuple[str, ...], seed: int | None, precision: str | None,

@@ -116,7 +116,7 @@ def test_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "<h2>Network</h2>" in (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "<h2>Network</h2>" not in (tmp_path / "out.html").read_text(encoding="utf-8")
     missing = CliRunner().invoke(cli, ["report", "none.h5"])
-    assert missing.exit_code == 3 and "cannot read 'none.h5'" in missing.stderr
+    assert missing.exit_code == 3 and "there is no file 'none.h5'" in missing.stderr
 
 
 @pytest.mark.skipif(not BROWSER, reason="no Chromium here")

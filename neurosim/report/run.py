@@ -20,6 +20,9 @@ from neurosim.report.page import render, write_page
 from neurosim.units import second
 
 MOST_SPIKES, MOST_BINS, MOST_SAMPLES, MOST_TRACES, MOST_WEIGHTS = 400_000, 400, 250_000, 5, 60
+MOST_NODES = 24
+"""Populations up to which the network is drawn; a table is shown of any number."""
+
 COLOURS = ("#3b82f6", "#e5730b", "#2da44e", "#a371f7", "#d6409f", "#0e9aa7", "#b58900", "#8c9198")
 
 
@@ -201,7 +204,8 @@ def _network(graph: Any, colours: Mapping[str, str]) -> dict[str, Any]:
         for p in graph.populations
     ]  # fmt: skip
     size = {n["name"]: n["r"] for n in nodes}
-    rows, arrows = [], {}
+    rows = []
+    arrows: dict[tuple[str, str, bool, bool], float] = {}
     for proj in graph.projections:
         edges = proj.rule.expected(sum(s.size for s in proj.pre), sum(s.size for s in proj.post))
         rows.append({"name": proj.name, "pre": " + ".join(s.population for s in proj.pre),
@@ -214,8 +218,10 @@ def _network(graph: Any, colours: Mapping[str, str]) -> dict[str, Any]:
             for b in dict.fromkeys(s.population for s in proj.post):
                 key = (a, b, inhibitory, proj.plasticity is not None)
                 arrows[key] = arrows.get(key, 0.0) + edges
-    drawn = [_arrow(place, size, *key, edges) for key, edges in arrows.items()] if len(names) <= 24 else []
-    return {"nodes": nodes if len(names) <= 24 else [], "arrows": drawn, "rows": rows}
+    if len(names) > MOST_NODES:
+        return {"nodes": [], "arrows": [], "rows": rows}
+    drawn = [_arrow(place, size, a, b, below, learns, edges) for (a, b, below, learns), edges in arrows.items()]
+    return {"nodes": nodes, "arrows": drawn, "rows": rows}
 
 
 def _mean(value: Any) -> float | None:

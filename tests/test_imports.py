@@ -51,6 +51,8 @@ LATE = ENGINES | {"matplotlib", "h5py", "click", "rich"}
 AT_IMPORT = {
     "neurosim.backends.native": {"numba", "llvmlite"},
     "neurosim.models.kernels": {"torch"},
+    "neurosim.models.layers": {"torch"},
+    "neurosim.models.titans": {"torch"},
 }
 
 

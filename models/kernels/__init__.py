@@ -1,5 +1,9 @@
 """Kernels that several learning modules share, in PyTorch."""
 
+from neurosim.models.kernels.deep_chunk import DeepRecall, DeepState, deep_chunk, perceptron
 from neurosim.models.kernels.gated_chunk import MemoryState, Recall, decay_matrix, gated_chunk, gated_loop
 
-__all__ = ["MemoryState", "Recall", "decay_matrix", "gated_chunk", "gated_loop"]
+__all__ = [
+    "DeepRecall", "DeepState", "MemoryState", "Recall", "decay_matrix", "deep_chunk", "gated_chunk", "gated_loop",
+    "perceptron",
+]  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,6 +18,15 @@ if importlib.util.find_spec("torch"):
 
 pytestmark = pytest.mark.engine("torch")
 MODES = [(error, read) for error in ("exact", "chunk_start", "none") for read in ("post", "pre")]
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """These tensors are small: threads would only wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def tokens(T: int = 300, d: int = 6, d_v: int = 5, lead: tuple[int, ...] = (2,), seed: int = 0) -> list[Any]:

@@ -50,8 +50,11 @@ LATE = ENGINES | {"matplotlib", "h5py", "click", "rich"}
 # Themselves loaded late, so they may load their engine at once.
 AT_IMPORT = {
     "neurosim.backends.native": {"numba", "llvmlite"},
+    "neurosim.models.jepa": {"torch"},
     "neurosim.models.kernels": {"torch"},
+    "neurosim.models.kernels.scan_numba": {"numba", "llvmlite"},
     "neurosim.models.layers": {"torch"},
+    "neurosim.models.mamba": {"torch"},
     "neurosim.models.titans": {"torch"},
 }
 

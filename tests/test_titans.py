@@ -25,10 +25,13 @@ pytestmark = pytest.mark.engine("torch")
 
 @pytest.fixture(autouse=True)
 def _double() -> Any:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # these tensors are small
     torch.set_default_dtype(torch.float64)
     torch.manual_seed(0)
     yield
     torch.set_default_dtype(torch.float32)
+    torch.set_num_threads(threads)
 
 
 def deep(N: int = 3, T: int = 32, d: int = 5) -> tuple[list[Any], Any]:
@@ -145,8 +148,8 @@ def test_memory_in_two_pieces_equals_one(options: dict[str, Any]) -> None:
 def test_surprise_is_the_norm_of_the_gradient() -> None:
     memory, x = NeuralMemory(6, loss_scale=1.0), torch.randn(1, 9, 6)
     found = memory(x)
-    before = memory(x[:, :8]).state.memory[0, 0].detach().requires_grad_()
-    k, v = (t[0, 0, 8] for t in memory.keys_values(x))
+    before = memory(x[:, :8]).state.weights.memory[0, 0].detach().requires_grad_()
+    k, v = (t[0, 0, 8] for t in memory.projections(x, memory.initial_state(1).inputs)[1:3])
     (slope,) = torch.autograd.grad((k @ before - v).square().sum(), before)
     assert found.surprise[0, 0, 8].item() == pytest.approx(slope.norm().item(), rel=1e-10)
 
@@ -156,7 +159,7 @@ def test_rates_stay_within_the_bound_of_stability() -> None:
     memory = NeuralMemory(6, rate=1.0, loss_scale=1.0)
     x = 100 * torch.randn(4, 50, 6)
     alpha, eta, theta = memory.rates(x)
-    k, _ = memory.keys_values(x)
+    k = memory.projections(x, memory.initial_state(4).inputs)[1]
     assert bool((2 * theta * k.square().sum(-1) <= (1 + eta) * (2 - alpha) * (1 + 1e-12)).all())
     with torch.no_grad():
         memory.to_gates.weight.zero_()
@@ -176,8 +179,8 @@ def test_gates_learn_with_the_outer_loss() -> None:
 def test_recall_does_not_write() -> None:
     memory, x = NeuralMemory(6), torch.randn(2, 20, 6)
     state = memory(x).state.detach()
-    kept = state.memory.clone()
-    assert torch.equal(memory.recall(x, state), memory.recall(x, state)) and torch.equal(state.memory, kept)
+    kept = state.weights.memory.clone()
+    assert torch.equal(memory.recall(x, state), memory.recall(x, state)) and torch.equal(state.weights.memory, kept)
     assert not memory.recall(x).any()  # an empty memory
 
 

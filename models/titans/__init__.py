@@ -2,10 +2,10 @@
 
 from neurosim.models.titans.blocks import MemoryAsContext, MemoryAsGate, MemoryAsLayer, TitansBlock
 from neurosim.models.titans.language import BrainMimeticLM, LMOut, LMState
-from neurosim.models.titans.memory import NeuralMemory, Remembered
+from neurosim.models.titans.memory import NeuralMemory, NeuralState, Remembered
 from neurosim.models.titans.page import surprise_page
 
 __all__ = [
     "BrainMimeticLM", "LMOut", "LMState", "MemoryAsContext", "MemoryAsGate", "MemoryAsLayer", "NeuralMemory",
-    "Remembered", "TitansBlock", "surprise_page",
+    "NeuralState", "Remembered", "TitansBlock", "surprise_page",
 ]  # fmt: skip

@@ -27,9 +27,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from neurosim.models.kernels import DeepState, MemoryState
 from neurosim.models.layers.attention import Attention
-from neurosim.models.titans.memory import NeuralMemory
+from neurosim.models.titans.memory import NeuralMemory, NeuralState
 
 
 class Mixed(NamedTuple):
@@ -43,7 +42,7 @@ class Mixed(NamedTuple):
 class WindowState(NamedTuple):
     """State of a block with window attention: its memory, and the tokens that are still in the window."""
 
-    memory: MemoryState | DeepState
+    memory: NeuralState
     window: Tensor
 
 
@@ -70,7 +69,7 @@ class MemoryAsContext(nn.Module):
         near = torch.zeros(T, len(self.persistent), dtype=apart.dtype, device=device)
         return torch.cat([near, apart, apart], 1), torch.cat([near >= 0, apart >= 0, apart >= 0], 1)
 
-    def forward(self, x: Tensor, state: MemoryState | DeepState | None = None) -> Mixed:
+    def forward(self, x: Tensor, state: NeuralState | None = None) -> Mixed:
         """x (B, T, dim) begins with a segment; the state returned is that of the last whole one."""
         empty = self.memory.initial_state(len(x))
         state = empty if state is None else state

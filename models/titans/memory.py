@@ -1,6 +1,7 @@
 """NeuralMemory: a memory that learns at inference, by the surprise of what it reads.
 
-With keys, values and queries k = x W_K, v = x W_V, q = x W_Q (SiLU; k and q of length one), and the loss
+With keys, values and queries k = x W_K, v = x W_V, q = x W_Q (each behind a causal depthwise convolution and a SiLU; k
+and q of length one), and the loss
 l(M; x) = loss_scale |M(k) - v|^2,
 
     S_t = eta_t S_{t-1} - theta_t grad l(M_{t-1}; x_t)      surprise, with momentum
@@ -16,8 +17,7 @@ For one key that comes again and again the linear memory is stable if and only i
 keeps it there. n is 1 where errors are exact, and else the size of the chunk, whose tokens all push at once. A memory
 of several layers is not linear, and no rate is safe for all of its weights.
 
-Source: A. Behrouz, P. Zhong, V. Mirrokni, arXiv 2501.00663, section 3. Not in here: the paper's convolutions over keys,
-values and queries.
+Source: A. Behrouz, P. Zhong, V. Mirrokni, arXiv 2501.00663, section 3.
 """
 
 from __future__ import annotations
@@ -32,13 +32,25 @@ from torch.nn import functional as F
 from neurosim.errors import ParameterError
 from neurosim.models.kernels import DeepState, MemoryState, deep_chunk, gated_chunk, perceptron
 from neurosim.models.kernels.deep_chunk import GATES
+from neurosim.models.layers.convolution import causal_convolution
+
+
+class NeuralState(NamedTuple):
+    """What the memory has learned, and the last inputs of its convolution (B, conv - 1, 3 inner)."""
+
+    weights: MemoryState | DeepState
+    inputs: Tensor
+
+    def detach(self) -> NeuralState:
+        """Return the same values, cut from the graph."""
+        return NeuralState(self.weights.detach(), self.inputs.detach())
 
 
 class Remembered(NamedTuple):
     """Reads (B, T, dim), the state after the last token, and the surprise |grad l| of each token and head (B, H, T)."""
 
     out: Tensor
-    state: MemoryState | DeepState
+    state: NeuralState
     surprise: Tensor
 
 
@@ -57,6 +69,8 @@ class NeuralMemory(nn.Module):
         Layers of the memory: 1 is a matrix, more a perceptron.
     expansion : int
         Width of the inner layers of a deep memory, in units of ``head_dim``.
+    conv : int
+        Tokens that a key, value or query is made of.
     chunk : int
         Tokens at once: of no effect on the values with ``error="exact"``, else the tokens that share a gradient.
     error : str
@@ -81,6 +95,7 @@ class NeuralMemory(nn.Module):
         *,
         depth: int = 1,
         expansion: int = 2,
+        conv: int = 4,
         chunk: int = 64,
         error: str | None = None,
         read: str | None = None,
@@ -105,7 +120,8 @@ class NeuralMemory(nn.Module):
         self.read_at = read or ("pre" if deep else "post")
         self.loss_scale, self.rate, self.activation = loss_scale, rate, activation
         inner = self.heads * self.head_dim
-        self.to_query, self.to_key, self.to_value = (nn.Linear(dim, inner, bias=False) for _ in range(3))
+        self.project = nn.Linear(dim, 3 * inner, bias=False)
+        self.conv = nn.Conv1d(3 * inner, 3 * inner, conv, groups=3 * inner, bias=False)
         self.to_gates = nn.Linear(dim, 3 * heads)
         self.to_out = nn.Linear(inner, dim, bias=False)
         widths = [self.head_dim, *[expansion * self.head_dim] * (depth - 1), self.head_dim]
@@ -113,31 +129,27 @@ class NeuralMemory(nn.Module):
             torch.randn(heads, a, b) / math.sqrt(a) if deep else torch.zeros(heads, a, b)
             for a, b in zip(widths[:-1], widths[1:], strict=True)
         )
-        with torch.no_grad():  # forget little, some momentum, half the greatest rate
+        with torch.no_grad():  # forget little, some momentum, half the greatest rate; convolve little
             self.to_gates.weight.mul_(0.1)
             self.to_gates.bias.view(3, heads).copy_(torch.tensor([-5.0, -1.0, 0.0])[:, None])
+            self.conv.weight.mul_(0.5)[..., -1] += 1.0
 
-    def initial_state(self, batch: int) -> MemoryState | DeepState:
+    def initial_state(self, batch: int) -> NeuralState:
         """Return the memory before the first token, which is learned in training."""
         weights = tuple(w.expand(batch, *w.shape).flatten(0, 1) for w in self.initial)
         zeros = tuple(torch.zeros_like(w) for w in weights)
+        inputs = weights[0].new_zeros(batch, self.conv.kernel_size[0] - 1, self.conv.in_channels)
         if self.deep:
-            return DeepState(weights, zeros)
-        return MemoryState(*(x[0].unflatten(0, (batch, self.heads)) for x in (weights, zeros)))
+            return NeuralState(DeepState(weights, zeros), inputs)
+        memory, momentum = (x[0].unflatten(0, (batch, self.heads)) for x in (weights, zeros))
+        return NeuralState(MemoryState(memory, momentum), inputs)
 
-    def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.heads, self.head_dim)).transpose(1, 2)
-
-    def _merge(self, y: Tensor) -> Tensor:
-        return self.to_out(y.transpose(1, 2).flatten(2))
-
-    def queries(self, x: Tensor) -> Tensor:
-        """Return unit queries (B, H, T, head_dim)."""
-        return F.normalize(self._split(F.silu(self.to_query(x))), dim=-1)
-
-    def keys_values(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return unit keys and values, (B, H, T, head_dim) each."""
-        return F.normalize(self._split(F.silu(self.to_key(x))), dim=-1), self._split(F.silu(self.to_value(x)))
+    def projections(self, x: Tensor, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return q, k, v (B, H, T, head_dim) and the inputs that the next call needs."""
+        seen = torch.cat([inputs, self.project(x)], 1)
+        made = F.silu(causal_convolution(seen, self.conv.weight))
+        q, k, v = made.unflatten(-1, (3, self.heads, self.head_dim)).movedim((2, 3), (0, 2)).unbind(0)
+        return F.normalize(q, dim=-1), F.normalize(k, dim=-1), v, seen[:, x.shape[1] :]
 
     def rates(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return alpha, eta, theta, (B, H, T) each."""
@@ -150,28 +162,31 @@ class NeuralMemory(nn.Module):
         together = 1 if self.error == "exact" else self.chunk
         return alpha, eta, self.rate * (1 + eta) * (2 - alpha) * share / (2 * self.loss_scale * together)
 
-    def recall(self, x: Tensor, state: MemoryState | DeepState | None = None) -> Tensor:
-        """Read for x (B, T, dim) without writing."""
-        state = self.initial_state(len(x)) if state is None else state
-        q = self.queries(x)
-        if isinstance(state, DeepState):
-            return self._merge(perceptron(q.flatten(0, 1), state.memory, self.activation).unflatten(0, q.shape[:2]))
-        return self._merge(q @ state.memory)
+    def _merge(self, y: Tensor) -> Tensor:
+        return self.to_out(y.transpose(1, 2).flatten(2))
 
-    def forward(self, x: Tensor, state: MemoryState | DeepState | None = None) -> Remembered:
+    def recall(self, x: Tensor, state: NeuralState | None = None) -> Tensor:
+        """Read for x (B, T, dim) without writing; the convolution knows nothing before x."""
+        empty = self.initial_state(len(x))
+        weights = (empty if state is None else state).weights
+        q, *_ = self.projections(x, empty.inputs)
+        if isinstance(weights, DeepState):
+            return self._merge(perceptron(q.flatten(0, 1), weights.memory, self.activation).unflatten(0, q.shape[:2]))
+        return self._merge(q @ weights.memory)
+
+    def forward(self, x: Tensor, state: NeuralState | None = None) -> Remembered:
         """Write x (B, T, dim), and read at every token."""
-        state = self.initial_state(len(x)) if state is None else state
-        q, (k, v) = self.queries(x), self.keys_values(x)
+        weights, inputs = self.initial_state(len(x)) if state is None else state
+        q, k, v, inputs = self.projections(x, inputs)
         alpha, eta, theta = self.rates(x)
         theta = 2 * self.loss_scale * theta  # the kernels take the gradient of |.|^2 / 2
-        if isinstance(state, DeepState):
+        if isinstance(weights, DeepState):
             flat = (t.flatten(0, 1) for t in (q, k, v, alpha, eta, theta))
             options = {"chunk": self.chunk, "read": self.read_at, "gates": self.gates, "activation": self.activation}
-            deep = deep_chunk(*flat, state, **options)
+            deep = deep_chunk(*flat, weights, **options)
             out, surprise = (t.unflatten(0, q.shape[:2]) for t in (deep.out, deep.surprise))
-            return Remembered(self._merge(out), deep.state, 2 * self.loss_scale * surprise)
-        found = gated_chunk(
-            q, k, v, alpha, eta, theta, state=state, chunk=self.chunk, read=self.read_at, error=self.error
-        )
+            return Remembered(self._merge(out), NeuralState(deep.state, inputs), 2 * self.loss_scale * surprise)
+        options = {"chunk": self.chunk, "read": self.read_at, "error": self.error}
+        found = gated_chunk(q, k, v, alpha, eta, theta, state=weights, **options)
         surprise = 2 * self.loss_scale * found.error.norm(dim=-1) * k.norm(dim=-1)
-        return Remembered(self._merge(found.out), found.state, surprise)
+        return Remembered(self._merge(found.out), NeuralState(found.state, inputs), surprise)

@@ -265,28 +265,28 @@ def selective_copy(batch: int, tokens: int, length: int, gen: Any) -> tuple[Any,
 
 
 def learn_to_copy(steps: int, **options: Any) -> float:
-    """Train on three symbols among 24 places; return the share of symbols recalled."""
+    """Train one layer on two symbols among 24 places; return the share of symbols recalled."""
     torch.set_default_dtype(torch.float32)
     torch.manual_seed(0)
     gen = torch.Generator().manual_seed(0)
-    model = MambaLM(48, 2, vocabulary=10, **options)
+    model = MambaLM(32, 1, vocabulary=10, **options)
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
     for _ in range(steps):
-        ids, symbols = selective_copy(64, 3, 24, gen)
-        loss = cross_entropy(model(ids).logits[:, -3:].flatten(0, 1), symbols.flatten())
+        ids, symbols = selective_copy(32, 2, 24, gen)
+        loss = cross_entropy(model(ids).logits[:, -2:].flatten(0, 1), symbols.flatten())
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-    ids, symbols = selective_copy(500, 3, 24, gen)
+    ids, symbols = selective_copy(500, 2, 24, gen)
     with torch.no_grad():
-        return model(ids).logits[:, -3:].argmax(-1).eq(symbols).double().mean().item()
+        return model(ids).logits[:, -2:].argmax(-1).eq(symbols).double().mean().item()
 
 
 def test_selective_copying_and_its_time_invariant_twin() -> None:
     """Chance is 0.125. (At length: scripts/evidence mamba.)"""
-    chosen, fixed = learn_to_copy(250), learn_to_copy(250, selective=False)
-    assert chosen > 0.9 and fixed < 0.6
+    chosen, fixed = learn_to_copy(200), learn_to_copy(200, selective=False)
+    assert chosen > 0.95 and fixed < 0.75
 
 
 def test_a_classifier_ignores_what_is_beyond_a_sequence() -> None:

@@ -152,12 +152,13 @@ def deep_chunk(
         raise ParameterError("a deep memory is read after its own token only with chunk=1; take read='pre'")
     weights, momenta = state
     outs, surprises = [], []
-    for qc, kc, vc, *gate in zip(*(x.split(chunk, 1) for x in (q, k, v, alpha, eta, theta)), strict=True):
-        step = _steps(*gate, gates)
+    for qc, kc, vc, *rates in zip(*(x.split(chunk, 1) for x in (q, k, v, alpha, eta, theta)), strict=True):
+        step = _steps(rates[0], rates[1], rates[2], gates)
         if read == "pre":
             outs.append(perceptron(qc, weights, activation))
         found = gradients(kc, vc, weights, activation)
-        surprises.append(torch.sqrt(sum(x.square().sum(-1) * d.square().sum(-1) for x, d in found)))
+        squares = [x.square().sum(-1) * d.square().sum(-1) for x, d in found]
+        surprises.append(torch.stack(squares).sum(0).sqrt())
         a, b, h = (x[:, None, None] for x in step[:3])
         weights, momenta = (
             tuple(

@@ -207,8 +207,9 @@ def gated_chunk(
     for first, last, size in ((0, whole, chunk), (whole, T, T - whole)):
         if first < last:
             parts = [x[:, first:last].unflatten(1, (-1, size)) for x in tokens]
-            parts = parts if rest else [*parts[:4], None, parts[4]]
-            out, held, e = _run(_prepare(*parts, read, error), held)
+            momentum = parts[4] if rest else None
+            prepared = _prepare(parts[0], parts[1], parts[2], parts[3], momentum, parts[-1], read, error)
+            out, held, e = _run(prepared, held)
             outs.append(out)
             errors.append(e)
     memory, *momentum = (m.reshape(*lead, d, d_v) for m in held.split(d, -2))

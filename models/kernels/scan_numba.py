@@ -32,7 +32,7 @@ def _float_of_bits(typingctx, bits):
 
 
 @njit(cache=True, fastmath={"contract"})
-def _exp32(x: float) -> float:
+def _exp32(x):
     """Return 2^k e^r with k the integer nearest to x / ln 2, by a polynomial of sixth degree in r."""
     x = min(max(x, np.float32(-87.0)), np.float32(88.0))
     shifted = x * np.float32(1.44269504) + np.float32(12582912.0)  # 1.5 * 2^23: what is added rounds to an integer
@@ -45,7 +45,8 @@ def _exp32(x: float) -> float:
     p = p * r + np.float32(0.5)
     p = p * r + np.float32(1.0)
     p = p * r + np.float32(1.0)
-    return p * _float_of_bits(np.int32((np.int32(k) + np.int32(127)) << np.int32(23)))
+    bits = np.int32((np.int32(k) + np.int32(127)) << np.int32(23))
+    return p * _float_of_bits(bits)  # type: ignore[call-arg]
 
 
 def _exp(x):

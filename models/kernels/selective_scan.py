@@ -80,7 +80,7 @@ def selective_scan(
             f"{x.device.type} in {x.dtype}: take engine='torch'"
         )
     if engine != "torch" and able:
-        return _Compiled.apply(x, delta, A, B, C, h)  # type: ignore[no-any-return]
+        return _Compiled.apply(x, delta, A, B, C, h)
     ys = []
     for xt, dt, Bt, Ct in zip(*(s.unbind(1) for s in (x, delta, B, C)), strict=True):
         y, h = scan_step(xt, dt, A, Bt, Ct, h, method)
@@ -103,13 +103,14 @@ class _Compiled(torch.autograd.Function):
         batch, L, D = x.shape
         held = np.empty((batch, -(-L // compiled.CHUNK) + 1, A.shape[1], D), _array(x).dtype)
         y = np.empty((batch, L, D), held.dtype)
-        compiled.forward(*map(_array, (x, delta, A.mT, B, C, start.mT)), y, held)
+        arguments = [*map(_array, (x, delta, A.mT, B, C, start.mT)), y, held]
+        compiled.forward(*arguments)
         ctx.save_for_backward(x, delta, A, B, C)
         ctx.held = held
         return torch.from_numpy(y), torch.from_numpy(held[:, -1]).mT.clone()
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, ...]:
         from neurosim.models.kernels import scan_numba as compiled
 
         x, delta, A, B, C = ctx.saved_tensors
@@ -119,7 +120,8 @@ class _Compiled(torch.autograd.Function):
         gx, gdelta = np.empty((batch, L, D), dtype), np.empty((batch, L, D), dtype)
         gA, gstart = np.empty((batch, N, D), dtype), np.empty((batch, N, D), dtype)
         gB, gC = np.empty((blocks, batch, L, N), dtype), np.empty((blocks, batch, L, N), dtype)
-        given = (*map(_array, (x, delta, A.mT, B, C)), ctx.held, *map(_array, (gy, gh.mT)))
-        compiled.backward(*given, gx, gdelta, gA, gB, gC, gstart)
+        arguments = [*map(_array, (x, delta, A.mT, B, C)), ctx.held, *map(_array, (gy, gh.mT))]
+        arguments += [gx, gdelta, gA, gB, gC, gstart]
+        compiled.backward(*arguments)
         gx, gdelta, gA, gB, gC, gstart = (torch.from_numpy(g) for g in (gx, gdelta, gA, gB, gC, gstart))
         return gx, gdelta, gA.sum(0).mT, gB.sum(0), gC.sum(0), gstart.mT

@@ -181,9 +181,9 @@ class NeuralMemory(nn.Module):
         alpha, eta, theta = self.rates(x)
         theta = 2 * self.loss_scale * theta  # the kernels take the gradient of |.|^2 / 2
         if isinstance(weights, DeepState):
-            flat = (t.flatten(0, 1) for t in (q, k, v, alpha, eta, theta))
+            q2, k2, v2, *rates = (t.flatten(0, 1) for t in (q, k, v, alpha, eta, theta))
             options = {"chunk": self.chunk, "read": self.read_at, "gates": self.gates, "activation": self.activation}
-            deep = deep_chunk(*flat, weights, **options)
+            deep = deep_chunk(q2, k2, v2, rates[0], rates[1], rates[2], weights, **options)
             out, surprise = (t.unflatten(0, q.shape[:2]) for t in (deep.out, deep.surprise))
             return Remembered(self._merge(out), NeuralState(deep.state, inputs), 2 * self.loss_scale * surprise)
         options = {"chunk": self.chunk, "read": self.read_at, "error": self.error}

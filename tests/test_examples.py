@@ -32,7 +32,7 @@ def main(number: str, **arguments: Any) -> Any:
 
 
 def test_numbers_run_from_one_and_each_is_tested() -> None:
-    assert list(SCRIPTS) == [f"{k + 1:02}" for k in range(len(SCRIPTS))] and len(SCRIPTS) == 10
+    assert list(SCRIPTS) == [f"{k + 1:02}" for k in range(len(SCRIPTS))] and len(SCRIPTS) == 11
     for path in SCRIPTS.values():
         text = path.read_text(encoding="utf-8")
         assert "def main(" in text and len(text.splitlines()) <= 80, path.name
@@ -140,3 +140,12 @@ def test_twenty_behaviours() -> None:
     assert between("inhibition-induced spiking", 262, 350) == 0
     assert between("inhibition-induced bursting", 0, 50) == 0 and min(bursts("inhibition-induced bursting")) >= 5
     assert between("inhibition-induced bursting", 290, 350) == 0
+
+
+@pytest.mark.engine("torch")
+def test_surprise(tmp_path: Path) -> None:
+    found = main("11", path=str(tmp_path / "page.html"))
+    assert found["bits_at_last"] < 5 < found["bits_at_first"]
+    assert found["second"] < 0.9 * found["first"]
+    assert found["second_emptied"] == pytest.approx(found["first_emptied"], rel=1e-5)
+    assert (tmp_path / "page.html").read_text(encoding="utf-8").count("<span") == 640

@@ -55,6 +55,7 @@ AT_IMPORT = {
     "neurosim.models.kernels.scan_numba": {"numba", "llvmlite"},
     "neurosim.models.layers": {"torch"},
     "neurosim.models.mamba": {"torch"},
+    "neurosim.models.spikeformer": {"torch"},
     "neurosim.models.titans": {"torch"},
 }
 

@@ -30,6 +30,7 @@ from torch.nn import functional as F
 from neurosim.errors import ParameterError
 from neurosim.models.kernels import MemoryState, gated_chunk, scan_step, selective_scan
 from neurosim.models.layers.convolution import causal_convolution
+from neurosim.models.layers.spiking import spike
 
 
 class MambaState(NamedTuple):
@@ -74,6 +75,9 @@ class MambaBlock(nn.Module):
         "euler" or "zoh", see :func:`selective_scan`.
     engine : str
         "auto", "torch" or "numba".
+    spiking : bool
+        y becomes a spike where it is above one: the states are leaky integrators with an input-controlled leak, whose
+        reset stands outside the recurrence, so that the scan stays a scan.
     """
 
     def __init__(
@@ -88,10 +92,11 @@ class MambaBlock(nn.Module):
         selective: bool = True,
         method: str = "euler",
         engine: str = "auto",
+        spiking: bool = False,
     ) -> None:
         super().__init__()
         self.inner, self.state, self.rank = expand * dim, state, rank or math.ceil(dim / 16)
-        self.selective, self.method, self.engine = selective, method, engine
+        self.selective, self.method, self.engine, self.spiking = selective, method, engine, spiking
         self.in_proj = nn.Linear(dim, 2 * self.inner, bias=False)
         self.conv1d = nn.Conv1d(self.inner, self.inner, conv, groups=self.inner)
         self.dt_proj = nn.Linear(self.rank, self.inner)
@@ -130,7 +135,10 @@ class MambaBlock(nn.Module):
         delta, B, C = self._choices(u)
         A = -torch.exp(self.A_log)
         y, h = selective_scan(u, delta, A, B, C, before.state, method=self.method, engine=self.engine)
-        return self.out_proj((y + self.D * u) * F.silu(z)), MambaState(inputs, h)
+        return self._leave(y + self.D * u, z), MambaState(inputs, h)
+
+    def _leave(self, y: Tensor, z: Tensor) -> Tensor:
+        return self.out_proj((spike(y - 1) if self.spiking else y) * F.silu(z))
 
     def step(self, x: Tensor, state: MambaState) -> tuple[Tensor, MambaState]:
         """Return the output for one token (B, dim), and the next state: the recurrence itself."""
@@ -138,7 +146,7 @@ class MambaBlock(nn.Module):
         u, inputs = _convolve(u[:, None], state.inputs, self.conv1d)
         delta, B, C = (c[:, 0] for c in self._choices(u))
         y, h = scan_step(u[:, 0], delta, -torch.exp(self.A_log), B, C, state.state, self.method)
-        return self.out_proj((y + self.D * u[:, 0]) * F.silu(z)), MambaState(inputs, h)
+        return self._leave(y + self.D * u[:, 0], z), MambaState(inputs, h)
 
 
 class GatedNorm(nn.Module):

@@ -33,6 +33,7 @@ from neurosim.errors import ParameterError
 from neurosim.models.kernels import DeepState, MemoryState, deep_chunk, gated_chunk, perceptron
 from neurosim.models.kernels.deep_chunk import GATES
 from neurosim.models.layers.convolution import causal_convolution
+from neurosim.models.layers.spiking import ternary
 
 
 class NeuralState(NamedTuple):
@@ -85,6 +86,9 @@ class NeuralMemory(nn.Module):
         Greatest theta as a fraction of the bound of stability.
     activation : str
         Of a deep memory's layers: "silu" or "gelu".
+    spiking : bool
+        Keys and queries are spikes, 1, 0 or -1 (an ON and an OFF neuron each), over the root of their number: a write
+        touches the rows of the memory whose neuron fired, and |k|^2 <= 1 stays what theta's bound needs.
     """
 
     def __init__(
@@ -103,6 +107,7 @@ class NeuralMemory(nn.Module):
         loss_scale: float = 0.5,
         rate: float = 0.5,
         activation: str = "silu",
+        spiking: bool = False,
     ) -> None:
         super().__init__()
         if head_dim is None and dim % heads:
@@ -118,7 +123,7 @@ class NeuralMemory(nn.Module):
         self.depth, self.chunk, self.gates, self.deep = depth, chunk, gates, deep
         self.error = error or ("chunk_start" if deep else "exact")
         self.read_at = read or ("pre" if deep else "post")
-        self.loss_scale, self.rate, self.activation = loss_scale, rate, activation
+        self.loss_scale, self.rate, self.activation, self.spiking = loss_scale, rate, activation, spiking
         inner = self.heads * self.head_dim
         self.project = nn.Linear(dim, 3 * inner, bias=False)
         self.conv = nn.Conv1d(3 * inner, 3 * inner, conv, groups=3 * inner, bias=False)
@@ -147,9 +152,13 @@ class NeuralMemory(nn.Module):
     def projections(self, x: Tensor, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return q, k, v (B, H, T, head_dim) and the inputs that the next call needs."""
         seen = torch.cat([inputs, self.project(x)], 1)
-        made = F.silu(causal_convolution(seen, self.conv.weight))
+        made = causal_convolution(seen, self.conv.weight)
         q, k, v = made.unflatten(-1, (3, self.heads, self.head_dim)).movedim((2, 3), (0, 2)).unbind(0)
-        return F.normalize(q, dim=-1), F.normalize(k, dim=-1), v, seen[:, x.shape[1] :]
+        if self.spiking:
+            q, k = (s / s.detach().abs().sum(-1, keepdim=True).clamp(min=1).sqrt() for s in (ternary(q), ternary(k)))
+        else:
+            q, k = (F.normalize(F.silu(s), dim=-1) for s in (q, k))
+        return q, k, F.silu(v), seen[:, x.shape[1] :]
 
     def rates(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return alpha, eta, theta, (B, H, T) each."""

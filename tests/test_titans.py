@@ -280,15 +280,17 @@ def test_no_byte_sees_the_future(block: str) -> None:
     assert torch.equal(a[:, :40], b[:, :40]) and not torch.equal(a[:, 40:], b[:, 40:])
 
 
-def test_memory_reaches_beyond_the_segment_and_a_reset_one_does_not() -> None:
+@pytest.mark.parametrize("block", ["MAC", "MAG", "MAL"])
+def test_memory_reaches_beyond_the_segment_and_a_reset_one_does_not(block: str) -> None:
+    """Two windows of attention, one behind the other, reach two segments back; beyond them is the memory alone."""
     ids = torch.randint(256, (1, 64))
     other = ids.clone()
     other[0, 3] = (other[0, 3] + 1) % 256
     for reset in (False, True):
-        model = language(reset=reset)
+        model = language(block, reset=reset)
         changed = (model(ids).logits - model(other).logits).detach().abs().amax(-1)[0]
         assert float(changed[3:16].max()) > 0
-        assert (float(changed[16:].max()) == 0) == reset
+        assert (float(changed[16 if block == "MAC" else 48 :].max()) == 0) == reset
 
 
 def test_training_and_sampling() -> None:

@@ -6,7 +6,7 @@ MAC, for each segment x of the sequence, with the memory M that the segments bef
 
     h = M(x)                                    read, nothing is written
     y = attention of x over [p; h; x]           token t sees p and h, x up to t
-    out_t = y_t * 2 sigmoid(norm(M_t(y_t)))     y is written to the memory, token by token
+    out_t = y_t * 2 sigmoid(norm(M_t(z_t)))     z = x + y is written to the memory, token by token
 
 MAG:  out = window attention of x over [p; x], times 2 sigmoid(norm(M([p; x])))
 MAL:  out = window attention of y over [p; y],  y = M([p; x])
@@ -51,7 +51,7 @@ def _gated(y: Tensor, read: Tensor) -> Tensor:
 
 
 class MemoryAsContext(nn.Module):
-    """MAC's mixer: ``segment`` tokens at a time. ``reset`` empties the memory at each segment: a control."""
+    """MAC's mixer: ``segment`` tokens at a time. ``reset`` empties the memory before each segment: a control."""
 
     def __init__(
         self, dim: int, heads: int, memory: NeuralMemory, *, segment: int = 64, persistent: int = 4, reset: bool = False
@@ -80,7 +80,7 @@ class MemoryAsContext(nn.Module):
             h = self.norm_read(self.memory.recall(part, state))
             distance, mask = self._look(part.shape[1], x.device)
             y = self.attention(part, torch.cat([p, h, part], 1), distance=distance, mask=mask)
-            found = self.memory(self.norm_written(y), state)
+            found = self.memory(self.norm_written(part + y), state)
             outs.append(_gated(y, self.norm_gate(found.out)))
             surprises.append(found.surprise)
             state = found.state
@@ -90,20 +90,31 @@ class MemoryAsContext(nn.Module):
 
 
 class _Windowed(nn.Module):
-    """What MAG and MAL share: attention over the last ``window`` tokens and the persistent ones."""
+    """What MAG and MAL share: attention over the last ``segment`` tokens and the persistent ones.
 
-    def __init__(self, dim: int, heads: int, memory: NeuralMemory, *, window: int = 64, persistent: int = 4) -> None:
+    ``reset`` empties the memory before each ``segment`` tokens: a control, whose pieces have to end with a segment.
+    """
+
+    def __init__(
+        self, dim: int, heads: int, memory: NeuralMemory, *, segment: int = 64, persistent: int = 4, reset: bool = False
+    ) -> None:
         super().__init__()
-        self.attention, self.memory, self.window = Attention(dim, heads), memory, window
+        self.attention, self.memory = Attention(dim, heads), memory
+        self.window, self.reset = segment, reset
         self.persistent = nn.Parameter(0.02 * torch.randn(persistent, dim))
         self.norm = nn.RMSNorm(dim)
 
     def remember(self, x: Tensor, state: WindowState | None) -> tuple[Any, Tensor]:
         """Write x, and before the first token p; return what the memory returns and the tokens in the window."""
-        if state is not None:
-            return self.memory(x, state.memory), state.window
+        before = x[:, :0] if state is None else state.window
+        if state is not None and not self.reset:
+            return self.memory(x, state.memory), before
         begun = self.memory(self.persistent.expand(len(x), -1, -1)).state
-        return self.memory(x, begun), x[:, :0]
+        if not self.reset:
+            return self.memory(x, begun), before
+        parts = [self.memory(part, begun) for part in x.split(self.window, 1)]
+        out, surprise = torch.cat([f.out for f in parts], 1), torch.cat([f.surprise for f in parts], -1)
+        return parts[-1]._replace(out=out, surprise=surprise), before
 
     def attend(self, x: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
         """Return the attention of x over p, the tokens before and itself; and the tokens of the next window."""

@@ -52,7 +52,7 @@ class BrainMimeticLM(nn.Module):
     persistent : int
         Persistent tokens.
     reset : bool
-        Empty the memory at every segment (MAC): the control of what memory is worth.
+        Empty the memory before every segment: the control of what memory is worth.
     **memory
         Of :class:`NeuralMemory`: ``depth`` is there ``memory_depth``, ``heads`` ``memory_heads``.
     """
@@ -75,17 +75,14 @@ class BrainMimeticLM(nn.Module):
         super().__init__()
         if block not in MIXERS:
             raise ParameterError(f"block is '{block}'; known: {', '.join(MIXERS)}")
-        if reset and block != "MAC":
-            raise ParameterError("reset empties a memory at each segment, and only MAC has segments")
         self.block, self.segment = block, segment
-        size = {"segment": segment, "reset": reset} if block == "MAC" else {"window": segment}
         self.embedding = nn.Embedding(vocabulary, dim)
         self.layers = nn.ModuleList(
             TitansBlock(
                 dim,
                 MIXERS[block](
                     dim, heads, NeuralMemory(dim, memory_heads, depth=memory_depth, **memory),
-                    persistent=persistent, **size,
+                    segment=segment, persistent=persistent, reset=reset,
                 ),
             )
             for _ in range(depth)

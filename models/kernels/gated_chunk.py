@@ -106,9 +106,10 @@ def _prepare(
     from_state, target = None, v
     if error == "exact":
         system = C_before * (k @ k.mT)  # strictly lower: the diagonal is taken to be one
-        right = torch.cat([*(d[..., None] * k for d in shifted), v], -1)
-        solved = torch.linalg.solve_triangular(system, right, upper=False, unitriangular=True)
-        from_state, target = solved.split([len(decays) * k.shape[-1], v.shape[-1]], -1)
+        one = torch.eye(k.shape[-2], dtype=k.dtype, device=k.device)
+        inverse = torch.linalg.solve_triangular(system, one.expand_as(system), upper=False, unitriangular=True)
+        from_state = torch.cat([(inverse * d[..., None, :]) @ k for d in shifted], -1)
+        target = inverse @ v
     elif error == "chunk_start":
         from_state = k
     return _Chunks(

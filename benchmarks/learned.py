@@ -13,9 +13,9 @@ recurrence token by token over ``unbind`` (indexing would cost the square of the
 ``titans-pytorch`` is its NeuralMemory with a memory of one layer, at its best chunk, norms and projections included; it
 takes all gradients at the first weights of a call. Scan: the selective scan of Mamba; ``mambapy`` is its parallel scan.
 
-Runs are interleaved (A B C A B C). ``forward`` and ``both`` are wall seconds, ``cpu both`` those of the processor over all
-threads, which other programs disturb less; ratios are of the latter, each the least of all repeats. **Trust ratios only,
-and of those what differs by more than a fifth.**
+Runs are interleaved (A B C A B C). ``forward`` and ``both`` are wall seconds, ``cpu both`` those of the processor over
+all threads, which other programs disturb less; ratios are of the latter, each the least of all repeats. **Trust ratios
+only, and of those what differs by more than a fifth.**
 """
 
 from __future__ import annotations
@@ -154,10 +154,8 @@ def main() -> None:
     print(table(f"memory: T={T}, d={d}, batch {batch}", memory, "exact"))
     scan = measured(scan_runs(L, D, N, args.device), args.repeat, args.device)
     print(table(f"scan: L={L}, D={D}, N={N}", scan, "compiled" if "compiled" in scan else "loop"))
-    load = os.getloadavg()[0]
-    print(
-        f"{args.threads} threads, {os.cpu_count()} cores, load {load:.1f}, torch {torch.__version__}, {platform.machine()}"
-    )
+    load, version = os.getloadavg()[0], torch.__version__
+    print(f"{args.threads} threads, {os.cpu_count()} cores, load {load:.1f}, torch {version}, {platform.machine()}")
     if args.json:
         with open(args.json, "w", encoding="utf-8") as file:
             json.dump({"memory": memory, "scan": scan, "arguments": vars(args), "load": load}, file, indent=1)

@@ -1,9 +1,9 @@
 """Mamba at length: selective copying beside a time-invariant twin, and what 100,000 tokens cost.
 
-Run with ``scripts/evidence mamba``. Selective copying: four symbols of eight at random places among 64, to be given back
-in order at the end (chance: 1/8); one layer, three seeds, and the twin whose delta, B and C do not depend on the input.
-Memory: the peak of a process that runs forward and backward through Mamba, and through the Titans language model, over
-12,500 to 100,000 tokens, less that of one over 100: it has to grow no faster than the length.
+Run with ``scripts/evidence mamba``. Selective copying: four symbols of eight at random places among 64, to be given
+back in order at the end (chance: 1/8); one layer, three seeds, and the twin whose delta, B and C do not depend on the
+input. Memory: the peak of a process that runs forward and backward through Mamba, and through the Titans language
+model, over 12,500 to 100,000 tokens, less that of one over 100: it has to grow no faster than the length.
 """
 
 from __future__ import annotations

@@ -257,7 +257,7 @@ def test_experts_are_those_that_the_router_picks() -> None:
 
 
 def selective_copy(batch: int, tokens: int, length: int, gen: Any) -> tuple[Any, Any]:
-    """Return ids and targets: symbols 2..9 at random places among blanks (0), then as many signs (1) to recall them at."""
+    """Return ids and symbols: 2..9 at random places among blanks (0), then as many signs (1) to recall them at."""
     place = torch.rand(batch, length, generator=gen).argsort(-1)[:, :tokens].sort(-1).values
     symbols = torch.randint(2, 10, (batch, tokens), generator=gen)
     ids = torch.zeros(batch, length, dtype=torch.long).scatter(1, place, symbols)

@@ -30,59 +30,83 @@ class MambaOut(NamedTuple):
     state: tuple[Any, ...]
 
 
-class MambaLM(nn.Module):
-    """Mamba or Mamba-2 as a language model; ``**mixer`` goes to the block.
+class MambaStack(nn.Module):
+    """Layers over (B, T, dim), each added behind a norm, and a norm at the end; ``**options`` go to every block.
 
     Parameters
     ----------
     dim, depth : int
         Width and layers.
-    vocabulary : int
-        Tokens; 256 for bytes.
     mixer : str
         "mamba" or "mamba2".
     **options
         Of the block.
     """
 
+    def __init__(self, dim: int, depth: int, mixer: str = "mamba", **options: Any) -> None:
+        super().__init__()
+        if mixer not in MIXERS:
+            raise ParameterError(f"mixer is '{mixer}'; known: {', '.join(MIXERS)}")
+        self.norms = nn.ModuleList(nn.RMSNorm(dim, eps=1e-5) for _ in range(depth))
+        self.layers = nn.ModuleList(MIXERS[mixer](dim, **options) for _ in range(depth))
+        self.norm = nn.RMSNorm(dim, eps=1e-5)
+
+    def forward(self, x: Tensor, state: tuple[Any, ...] | None = None) -> tuple[Tensor, tuple[Any, ...]]:
+        """Return the output, and the next state of each layer."""
+        states = []
+        for norm, layer, held in zip(self.norms, self.layers, state or (None,) * len(self.layers), strict=True):
+            y, new = layer(norm(x), held)
+            x = x + y
+            states.append(new)
+        return self.norm(x), tuple(states)
+
+
+class MambaLM(nn.Module):
+    """Mamba or Mamba-2 as a language model.
+
+    Parameters
+    ----------
+    dim, depth, mixer, **options
+        Of :class:`MambaStack`.
+    vocabulary : int
+        Tokens; 256 for bytes.
+    """
+
     def __init__(
         self, dim: int = 128, depth: int = 2, *, vocabulary: int = 256, mixer: str = "mamba", **options: Any
     ) -> None:
         super().__init__()
-        if mixer not in MIXERS:
-            raise ParameterError(f"mixer is '{mixer}'; known: {', '.join(MIXERS)}")
         self.embedding = nn.Embedding(vocabulary, dim)
-        self.norms = nn.ModuleList(nn.RMSNorm(dim, eps=1e-5) for _ in range(depth))
-        self.layers = nn.ModuleList(MIXERS[mixer](dim, **options) for _ in range(depth))
-        self.norm, self.head = nn.RMSNorm(dim, eps=1e-5), nn.Linear(dim, vocabulary, bias=False)
+        self.stack = MambaStack(dim, depth, mixer, **options)
+        self.head = nn.Linear(dim, vocabulary, bias=False)
         nn.init.normal_(self.embedding.weight, std=0.02)
         nn.init.normal_(self.head.weight, std=0.02)
 
     def forward(self, ids: Tensor, state: tuple[Any, ...] | None = None) -> MambaOut:
         """Read the next tokens (B, T)."""
-        x, states = self.embedding(ids), []
-        for norm, layer, held in zip(self.norms, self.layers, state or (None,) * len(self.layers), strict=True):
-            y, new = layer(norm(x), held)
-            x = x + y
-            states.append(new)
-        return MambaOut(self.head(self.norm(x)), tuple(states))
+        x, states = self.stack(self.embedding(ids), state)
+        return MambaOut(self.head(x), states)
 
 
 class MambaClassifier(nn.Module):
-    """Mamba over a sequence of vectors (B, T, features), and of the mean of its outputs logits (B, classes)."""
+    """Logits (B, classes) of sequences of vectors (B, T, features): of the mean of a stack's outputs.
+
+    Parameters
+    ----------
+    features, classes : int
+        Of a vector, and of the output.
+    dim, depth, **options
+        Of :class:`MambaStack`.
+    """
 
     def __init__(self, features: int, classes: int, dim: int = 64, depth: int = 2, **options: Any) -> None:
         super().__init__()
-        self.inner = MambaLM(dim, depth, vocabulary=1, **options)
-        self.embed, self.head = nn.Linear(features, dim), nn.Linear(dim, classes)
-        del self.inner.embedding, self.inner.head
+        self.embed, self.stack = nn.Linear(features, dim), MambaStack(dim, depth, **options)
+        self.head = nn.Linear(dim, classes)
 
     def forward(self, x: Tensor, length: Tensor | None = None) -> Tensor:
-        """``length`` (B,) says how many tokens of each sequence count."""
-        h = self.embed(x)
-        for norm, layer in zip(self.inner.norms, self.inner.layers, strict=True):
-            h = h + layer(norm(h))[0]
-        h = self.inner.norm(h)
+        """``length`` (B,) says how many tokens of each sequence count; all of them without it."""
+        h, _ = self.stack(self.embed(x))
         if length is None:
             return self.head(h.mean(1))
         counts = torch.arange(x.shape[1], device=x.device) < length[:, None]

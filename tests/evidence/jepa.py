@@ -22,7 +22,7 @@ from neurosim.models.jepa import JEPA, Encoder, MultiBlock, features, principal,
 SOURCES = ["models/jepa/*.py", "models/layers/attention.py", "tests/evidence/jepa.py"]
 ROOT = Path(__file__).resolve().parents[2]
 MNIST = Path(os.environ.get("NEUROSIM_SHARED_DATA") or ROOT.parent / "shared" / "data") / "mnist" / "mnist.npz"
-SEEDS, DIM, STEPS, CONTROL, LABELLED = (0, 1, 2, 3, 4), 64, 1600, 400, 5000
+SEEDS, DIM, STEPS, CONTROL, LABELLED = (0, 1, 2, 3, 4), 64, 4800, 400, 5000
 
 
 def digits() -> dict[str, Tensor]:
@@ -68,7 +68,7 @@ def trained(seed: int, data: dict[str, Tensor], steps: int, moving: bool) -> dic
 
 
 def run(log: Any) -> dict[str, Any]:
-    """All seeds and the control: a quarter of an hour on one core."""
+    """All seeds and the control: half an hour on one core."""
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     data = digits()

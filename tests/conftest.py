@@ -26,6 +26,10 @@ ENGINES = {
     "brian2": (("brian2",), "brian2"),
     "nest": (("nest",), "nest"),
     "snntorch": (("torch", "snntorch"), "snntorch"),
+    "torch": (("torch", "safetensors"), "torch"),
+    "titans-pytorch": (("titans_pytorch",), "oracles"),
+    "mambapy": (("mambapy",), "oracles"),
+    "transformers": (("transformers",), "oracles"),
 }
 
 # The sample is the same on every run; the full tier draws anew and keeps what it found in .hypothesis.

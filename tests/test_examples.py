@@ -32,7 +32,7 @@ def main(number: str, **arguments: Any) -> Any:
 
 
 def test_numbers_run_from_one_and_each_is_tested() -> None:
-    assert list(SCRIPTS) == [f"{k + 1:02}" for k in range(len(SCRIPTS))] and len(SCRIPTS) == 11
+    assert list(SCRIPTS) == [f"{k + 1:02}" for k in range(len(SCRIPTS))] and len(SCRIPTS) == 12
     for path in SCRIPTS.values():
         text = path.read_text(encoding="utf-8")
         assert "def main(" in text and len(text.splitlines()) <= 80, path.name
@@ -146,3 +146,12 @@ def test_a_spiking_memory_learns_what_surprises_it() -> None:
     found = main("11", steps=(8, 16, 32, 64))
     assert -1.2 < found["slope"] < -0.8 and found["errors"][64] < 0.03
     assert found["novel"] > 2 * found["known"]
+
+
+@pytest.mark.engine("torch")
+def test_surprise(tmp_path: Path) -> None:
+    found = main("12", path=str(tmp_path / "page.html"))
+    assert found["bits_at_last"] < 5 < found["bits_at_first"]
+    assert found["second"] < 0.9 * found["first"]
+    assert found["second_emptied"] == pytest.approx(found["first_emptied"], rel=1e-5)
+    assert (tmp_path / "page.html").read_text(encoding="utf-8").count("<span") == 640

@@ -47,7 +47,17 @@ SIDE = {
 }
 ENGINES = {"torch", "snntorch", "brian2", "nest", "numba", "llvmlite", "lava", "nengo", "pyNN", "nir"}
 LATE = ENGINES | {"matplotlib", "h5py", "click", "rich"}
-AT_IMPORT = {"neurosim.backends.native": {"numba", "llvmlite"}}  # itself loaded late, so it may load its engine at once
+# Themselves loaded late, so they may load their engine at once.
+AT_IMPORT = {
+    "neurosim.backends.native": {"numba", "llvmlite"},
+    "neurosim.models.jepa": {"torch"},
+    "neurosim.models.kernels": {"torch"},
+    "neurosim.models.kernels.scan_numba": {"numba", "llvmlite"},
+    "neurosim.models.layers": {"torch"},
+    "neurosim.models.mamba": {"torch"},
+    "neurosim.models.spikeformer": {"torch"},
+    "neurosim.models.titans": {"torch"},
+}
 
 
 class Import(NamedTuple):

@@ -10,7 +10,7 @@ Source: A. Gu, T. Dao, arXiv 2312.00752, eqs. 1-4 and section 3.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -127,7 +127,7 @@ class _Compiled(torch.autograd.Function):
         return gx, gdelta, gA.sum(0).mT, gB.sum(0), gC.sum(0), gstart.mT
 
 
-@torch.compiler.disable
+@cast(Any, torch.compiler.disable)
 def _compiled(*given: Tensor) -> tuple[Tensor, Tensor]:
     """Run what is compiled already: torch.compile goes round it."""
     return _Compiled.apply(*given)

@@ -442,7 +442,8 @@ def test_probes_that_are_refused():
     assert refused(UnknownNameError, lambda: net.record(b, "u")) == (
         "'u' of population 'b' is an intermediate, which nothing keeps: only state variables are recorded (v)"
     )
-    assert refused(UnknownNameError, lambda: net.record(conn, "v")) == "a projection has no variable 'v'; known: weight"
+    said = refused(UnknownNameError, lambda: net.record(conn, "v"))
+    assert said == f"projection '{conn.name}' has no variable 'v'; known: weight"
     assert (
         refused(DimensionError, lambda: net.record(a, "v", every=3))
         == "every must be a time (s), got the plain number 3: write 3*ms"

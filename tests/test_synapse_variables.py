@@ -114,7 +114,9 @@ def test_a_probe_of_what_a_synapse_has_not() -> None:
     assert said == "projection 'ab' has no variable 'v'; known: weight, c"
 
 
-@pytest.mark.parametrize("backend", ["reference", "native", "brian2"])
+@pytest.mark.parametrize(
+    "backend", ["reference", "native", pytest.param("brian2", marks=pytest.mark.engine("brian2"))]
+)
 def test_a_variable_that_leaves_the_numbers_is_named(backend: str) -> None:
     net, a, b = two()
     rule = Plasticity(edge="dc/dt = 0", on_pre="c = c*1e200 + 1e200", on_post="w += 0*c*mV", lower=0, upper="top",

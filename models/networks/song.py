@@ -58,9 +58,9 @@ def song(
     rule = PairSTDP(tau_plus=tau_stdp, tau_minus=tau_stdp, rate=step, alpha=alpha, w_max=w_max)
     synapses = net.connect(inputs, neuron, receptor="exc", weight=uniform(0.0, w_max), delay=dt, plasticity=rule,
                            name="synapses")  # fmt: skip
-    net.record(neuron, "spikes")
+    net.record([inputs, neuron], "spikes")
     net.record(neuron, "rate", every=1 * second)
     net.record(synapses, "weight", every=every)
     net.default_duration = 100 * second
-    net.published = {"Brian2 2.9, 100 s": {"neuron": 26.0}}
+    net.published = {"Brian2 2.9, 100 s": {"inputs": 15.0, "neuron": 26.0}}
     return net

@@ -2,8 +2,8 @@
 
 The language model is trained for a moment on the documentation of Python; then it reads one of its pages, and reads the
 page again. Nothing of the model changes any more but its memory, which writes what surprises it. The result: the second
-reading surprises the memory less than the first, by a tenth at least; a memory that is emptied at each segment is as
-surprised as before.
+reading surprises the memory less than the first, by a twentieth at least; a memory that is emptied at each segment is
+as surprised as before.
 """
 
 from pydoc_data.topics import topics

@@ -87,8 +87,8 @@ ROWS: dict[str, Callable[[Sequence[str]], str]] = {
 }  # fmt: skip
 """Operation -> texts of its arguments -> text of its value; what is not here has a row of its own below."""
 
-LEAVES = frozenset(("const", "param", "load", "inbox", "pre", "post", "step", "time", "index", "scheduled", "table",
-                    "select", "float", "round_to"))  # fmt: skip
+LEAVES = frozenset(("const", "param", "load", "inbox", "pre", "post", "since", "step", "time", "index", "scheduled",
+                    "table", "select", "float", "round_to"))  # fmt: skip
 
 OPERATIONS = frozenset(ROWS) | LEAVES | RANDOM | EFFECTS
 """All that can be printed."""

@@ -407,8 +407,8 @@ def _allocate(
         np.empty(max(2, size["w32"]), np.float32),
         np.empty(max(2, size["w64"]), np.float64),
         shared,
-        np.empty(max(2, size["plastic"]), np.float64),
-        np.empty(max(2, size["plastic"]), np.float64),
+        np.zeros(max(2, size["plastic"]), np.float64),
+        np.zeros(max(2, size["plastic"]), np.float64),
         sum(int(c.sum()) for c in counts),
     )
     return _Rows(delivery, cursors)

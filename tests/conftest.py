@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import random
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,6 +37,8 @@ ENGINES = {
 settings.register_profile("sample", max_examples=25, derandomize=True, deadline=None)
 settings.register_profile("full", max_examples=500, deadline=None)
 settings.load_profile("full" if FULL else "sample")
+
+BROWSER = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), "")
 
 _left_out: Counter[str] = Counter()
 
@@ -71,6 +74,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         why = None
         if item.get_closest_marker("full") and not FULL:
             why = "belong to the full tier: scripts/test --full"
+        elif item.get_closest_marker("browser") and not BROWSER:
+            why = "no Chromium is here to open a page in: apt install chromium"
         elif not CI:
             why = _missing(item)
         (keep if why is None else drop).append(item)
@@ -129,3 +134,17 @@ def shared() -> Path:
 def full() -> bool:
     """Whether this is the full tier: for counts and sizes that the sample cuts down."""
     return FULL
+
+
+@pytest.fixture
+def double_tensors() -> Iterator[None]:
+    """Tensors in double precision, on one thread, from one seed."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # these tensors are small
+    torch.set_default_dtype(torch.float64)
+    torch.manual_seed(0)
+    yield
+    torch.set_default_dtype(torch.float32)
+    torch.set_num_threads(threads)

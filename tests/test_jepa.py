@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -19,18 +18,7 @@ if importlib.util.find_spec("torch"):
     from neurosim.models.jepa import JEPA, Encoder, Masks, MultiBlock, features, principal, probe, spread, train_jepa
     from neurosim.models.jepa.encoder import positions, take
 
-pytestmark = pytest.mark.engine("torch")
-
-
-@pytest.fixture(autouse=True)
-def _double() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # these tensors are small
-    torch.set_default_dtype(torch.float64)
-    torch.manual_seed(0)
-    yield
-    torch.set_default_dtype(torch.float32)
-    torch.set_num_threads(threads)
+pytestmark = [pytest.mark.engine("torch"), pytest.mark.usefixtures("double_tensors")]
 
 
 def image_encoder(**options: Any) -> Any:

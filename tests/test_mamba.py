@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -20,18 +19,7 @@ if importlib.util.find_spec("torch"):
     from neurosim.models.kernels.selective_scan import held_input
     from neurosim.models.mamba import JambaLM, Mamba2Block, MambaBlock, MambaClassifier, MambaLM
 
-pytestmark = pytest.mark.engine("torch")
-
-
-@pytest.fixture(autouse=True)
-def _double() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # these tensors are small
-    torch.set_default_dtype(torch.float64)
-    torch.manual_seed(0)
-    yield
-    torch.set_default_dtype(torch.float32)
-    torch.set_num_threads(threads)
+pytestmark = [pytest.mark.engine("torch"), pytest.mark.usefixtures("double_tensors")]
 
 
 def scan_inputs(L: int = 150, D: int = 37, N: int = 5) -> list[Any]:

@@ -1,71 +1,26 @@
-"""The compiled engine: tiles, threads, storage classes, logs, the cache of compiled code, and how runs end."""
+"""The compiled engine: tiles, threads, storage classes, logs, and how runs end."""
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
 import signal
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
-from unittest import mock
 
 import numpy as np
 import pytest
+from native_kit import ALWAYS, DT, QUIET, quiet, same
 
 import neurosim as ns
 import neurosim.conformance.random_networks as rn
 from neurosim.backends.base import Options
-from neurosim.backends.native import cache, layout
+from neurosim.backends.native import layout
 from neurosim.backends.native import tables as K
-from neurosim.backends.native.backend import NativeBackend
 from neurosim.backends.native.engine import NativeEngine
-from neurosim.backends.native.printer import arguments, module_source, shape_of
 from neurosim.compile import compile_network
-from neurosim.errors import ConnectivityError, DivergedError, ResourceError
+from neurosim.errors import ConnectivityError, DivergedError
 from neurosim.ir.edges import iter_edges
-from neurosim.ir.functions import FUNCTIONS
-from neurosim.models import IF, PoissonInput, PulseCurrent, SpikeSource
-from neurosim.units import Hz, ms, mV
-
-DT = 0.1 * ms
-QUIET = ns.Cell("x[n+1] = 0.9*x + i", threshold="x > limit", reset="x = 0*x", receptors={"exc": PulseCurrent},
-                limit=1.0, name="Quiet")  # fmt: skip
-"""Leaky, without dimensions."""
-
-ALWAYS = QUIET(limit=-10.0)
-"""Spikes in every step; the same program, since what a test waits for is the compiler."""
-
-
-def same(
-    net: ns.Network, threads: int | None = 1, steps: int = 60, stretches: list[int] | None = None, **options: Any
-) -> rn.Outcome:
-    """Run a network on both engines, and compare all bits."""
-    graph = compile_network(net, **options)
-    want = rn.outcome(graph, "reference", [steps])
-    got = rn.outcome(graph, "native", stretches or [steps], threads)
-    assert not rn.difference(graph, want, got)
-    return want
-
-
-def quiet(n: int, seed: int = 1, **connection: Any) -> ns.Network:
-    """Return neurons driven by a source of spikes and connected among themselves."""
-    net = ns.Network(dt=DT, seed=seed)
-    g = np.random.default_rng(n)
-    source = net.population("source", 20, SpikeSource([np.unique(g.integers(0, 50, 15)) * DT for _ in range(20)]))
-    cells = net.population("cells", n, QUIET, init={"x": ns.uniform(0.0, 1.0)})
-    net.connect(source, cells, rule=ns.FixedProbability(0.5), weight=0.4, delay=DT, name="in")
-    net.connect(
-        cells, cells, **{"rule": ns.FixedInDegree(5), "weight": 0.2, "delay": 2 * DT, "name": "own", **connection}
-    )
-    net.record([source, cells], "spikes")
-    net.record(cells[:: max(1, n // 7)], "x", every=3 * DT)
-    return net
-
+from neurosim.models import PoissonInput, SpikeSource
+from neurosim.units import Hz, ms
 
 # -- shapes -------------------------------------------------------------------------------------------------------
 
@@ -289,142 +244,6 @@ def test_all_spikes_arrive_through_a_ring() -> None:
     same(net, 3, 700, [1, 1, 298, 400])
 
 
-# -- the cache ----------------------------------------------------------------------------------------------------
-
-SCRIPT = """
-import json, sys
-import numpy as np
-import neurosim as ns
-from neurosim.models import SpikeSource
-from neurosim.units import ms
-net = ns.Network(dt=0.1*ms, seed=1)
-cell = ns.Cell("dx/dt = -x/tau", threshold="x > 1", reset="x = 0*x", tau=5*ms,
-               receptors={"exc": ns.Receptor(event="x += w", name="Add")})
-a = net.population("a", 70, cell, init={"x": ns.uniform(0.0, 1.5)})
-net.connect(a, a, rule=ns.FixedProbability(0.1), weight=0.3, delay=0.1*ms)
-net.record(a, "spikes")
-result = net.run(3*ms, threads=2)
-spikes = result.spikes["a"]
-print(json.dumps({"numba": "numba" in sys.modules, "sum": int(spikes.steps.sum()), "n": len(spikes)}))
-"""
-
-
-def start(folder: Path) -> subprocess.Popen[str]:
-    """Start a process that runs a small network, with the cache in a folder."""
-    env = {**os.environ, "NEUROSIM_CACHE_DIR": str(folder)}
-    return subprocess.Popen(
-        [sys.executable, "-c", SCRIPT], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-
-
-def finish(process: subprocess.Popen[str]) -> dict[str, Any]:
-    """Return what the process found."""
-    out, err = process.communicate(timeout=300)
-    assert process.returncode == 0, err
-    assert not err, err
-    return json.loads(out)
-
-
-@pytest.fixture(scope="module")
-def warm(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
-    """A cache that two processes filled at once, from nothing; and their result."""
-    folder = tmp_path_factory.mktemp("cache") / "kernels"
-    one, two = (finish(p) for p in [start(folder), start(folder)])
-    assert one == two and one["numba"] and one["n"] > 70
-    return folder, one
-
-
-def test_second_process_does_without_numba(warm: tuple[Path, dict[str, Any]]) -> None:
-    folder, first = warm
-    assert finish(start(folder)) == {**first, "numba": False}
-    assert not list(folder.glob("*.tmp"))
-
-
-def _cut(file: Path) -> None:
-    file.write_bytes(file.read_bytes()[:-100])
-
-
-def _flip(file: Path) -> None:
-    data = bytearray(file.read_bytes())
-    data[len(data) // 2] ^= 0xFF
-    file.write_bytes(bytes(data))
-
-
-def _symbol(file: Path) -> None:
-    head = json.loads(file.read_text(encoding="utf-8"))
-    file.write_text(json.dumps({**head, "symbol": "nothing"}), encoding="utf-8")
-
-
-@pytest.mark.parametrize(
-    ("suffix", "damage"),
-    [
-        (".o", _cut),
-        (".o", _flip),
-        (".o", Path.unlink),
-        (".json", _cut),
-        (".json", _symbol),
-        (".json", lambda f: f.write_text("[]")),
-    ],
-    ids=["cut", "flipped", "missing", "head cut", "other symbol", "no head"],
-)
-def test_damaged_file_is_compiled_again(
-    warm: tuple[Path, dict[str, Any]], tmp_path: Path, suffix: str, damage: Callable[[Path], Any]
-) -> None:
-    folder = tmp_path / "kernels"
-    shutil.copytree(warm[0], folder)
-    (whole,) = folder.glob("place_*.json")  # the kernel that compiles fastest
-    before = json.loads(whole.read_text(encoding="utf-8"))
-    damage(whole.with_suffix(suffix))
-    assert cache._read(whole.with_suffix("")) is None
-    source, name, spec = _placing(whole.name)
-    with mock.patch.dict(os.environ, NEUROSIM_CACHE_DIR=str(folder)), mock.patch.dict(cache._loaded, clear=True):
-        assert callable(cache.load(source, name, spec))
-    assert cache._read(whole.with_suffix("")) is not None
-    assert json.loads(whole.read_text(encoding="utf-8")).keys() == before.keys()
-
-
-def _placing(file: str) -> tuple[str, str, tuple[str, ...]]:
-    from neurosim.backends.native.draws import _build_source
-
-    return _build_source(file.split("-")[0])
-
-
-def test_cache_that_cannot_be_written(warm: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("", encoding="utf-8")
-    assert finish(start(tmp_path / "file" / "kernels")) == warm[1]
-
-
-def test_the_key_covers_what_is_called() -> None:
-    graph = compile_network(quiet(70))
-    shapes = [shape_of(p, False) for p in graph.populations]
-    spec = arguments("double", False)
-    classes = frozenset({K.DUE16_SHARED})
-    keys = {cache.key(module_source(shapes, [], "double", classes), "run", spec)}
-    keys.add(cache.key(module_source(shapes, [], "double", frozenset({K.RING_SHARED})), "run", spec))
-    text = Path(cache.__file__).with_name("kernels.py").read_text(encoding="utf-8")
-    read = Path.read_text
-    with mock.patch.object(
-        Path, "read_text", lambda p, **kw: text + "# edited" if p.name == "kernels.py" else read(p, **kw)
-    ):
-        keys.add(cache.key(module_source(shapes, [], "double", classes), "run", spec))
-    entry = cache._entry
-    with mock.patch.object(cache, "_entry", lambda *a: entry(*a) + "  # edited"):
-        keys.add(cache.key(module_source(shapes, [], "double", classes), "run", spec))
-    with mock.patch.dict(os.environ, NUMBA_OPT="1"):
-        cache._machine.cache_clear()
-        keys.add(cache.key(module_source(shapes, [], "double", classes), "run", spec))
-    cache._machine.cache_clear()
-    assert len(keys) == 5
-    escape = ns.Cell("dx/dt = -exp(x)*x/tau", threshold="x > 1", method="euler", tau=1 * ms)
-    net = ns.Network(dt=DT)
-    net.population("p", 1, escape)
-    shapes = [shape_of(compile_network(net).populations[0], False)]
-    before = cache.key(module_source(shapes, [], "double", classes), "run", spec)
-    other = replace(FUNCTIONS["exp"], body=FUNCTIONS["expm1"].body)
-    with mock.patch.dict(FUNCTIONS, exp=other):
-        assert cache.key(module_source(shapes, [], "double", classes), "run", spec) != before
-
-
 # -- how runs end -------------------------------------------------------------------------------------------------
 
 
@@ -532,83 +351,3 @@ def test_interrupt_between_stretches() -> None:
     whole = net.run(result.provenance.n_steps * DT)
     assert np.array_equal(result.spikes["cells"].steps, whole.spikes["cells"].steps)
     assert signal.getsignal(signal.SIGINT) is not None
-
-
-# -- memory -------------------------------------------------------------------------------------------------------
-
-MEMORY = """
-import sys, threading, time
-import neurosim as ns
-from neurosim.backends.native.backend import NativeBackend
-from neurosim.backends.base import Options
-from neurosim.compile import compile_network
-from neurosim.units import ms
-kind = sys.argv[1]
-def resident():
-    with open("/proc/self/statm") as f:
-        return int(f.read().split()[1]) * 4096
-def network(n, edges):
-    net = ns.Network(dt=0.1*ms, seed=1)
-    cell = ns.Cell("dx/dt = -x/tau", threshold="x > 1", reset="x = 0*x", tau=5*ms,
-                   receptors={"exc": ns.Receptor(event="x += w", name="Add")})
-    a = net.population("a", n, cell, init={"x": ns.uniform(0.0, 1.5)})
-    weight = 0.001 if kind == "shared" else ns.uniform(0.0, 0.001)
-    delay = 0.5*ms if kind != "ring" else ns.uniform(0.1*ms, 10*ms)
-    net.connect(a, a, rule=ns.FixedTotalNumber(edges), weight=weight, delay=delay)
-    return compile_network(net)
-def run(graph):
-    engine = NativeBackend().build(graph, Options(threads=2))
-    engine.advance(100)
-    return engine
-run(network(2000, 20000)).close()  # everything that is loaded once
-graph = network(5000, 5_000_000)
-before, peak, over = resident(), 0, threading.Event()
-def watch():
-    global peak
-    while not over.is_set():
-        peak = max(peak, resident())
-        time.sleep(0.002)
-watcher = threading.Thread(target=watch)
-watcher.start()
-engine = run(graph)
-over.set()
-watcher.join()
-print(peak - before, NativeBackend().estimate(graph))
-"""
-
-
-@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads /proc")
-@pytest.mark.parametrize("kind", ["shared", "drawn", "ring"])
-def test_estimate_of_memory(kind: str) -> None:
-    done = subprocess.run([sys.executable, "-c", MEMORY, kind], capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    real, estimate = map(int, done.stdout.split())
-    assert estimate / 1.5 < real < estimate * 1.5, f"{real:,} bytes, estimated as {estimate:,}"
-
-
-def test_the_estimate_counts_the_logs_and_every_thread() -> None:
-    def network(delay: int, rows: int) -> ns.Network:
-        net = ns.Network(dt=DT, seed=1)
-        cells = net.population("cells", 6400, QUIET)
-        net.connect(cells, cells, rule=ns.FixedInDegree(5), weight=0.2, delay=delay * DT)
-        net.stimulate(cells, PoissonInput(ns.TimedArray(np.linspace(1.0, 2.0, rows) * Hz, DT), weight=0.1))
-        return net
-
-    def estimate(delay: int, rows: int, threads: int) -> int:
-        return NativeBackend().estimate(compile_network(network(delay, rows)), threads)
-
-    # a step more of history is an entry a neuron in the logs, and a row of the table of where steps begin
-    assert estimate(1100, 10, 1) - estimate(100, 10, 1) == 1000 * (4 * 6400 + 2 * 8)
-    assert estimate(100, 1010, 2) - estimate(100, 10, 2) == 2 * 8 * 1000
-    engine = NativeEngine(compile_network(network(1100, 10)), Options(threads=2))
-    arrays = (engine.logs, engine.segments, engine.parts[0].inbox, engine.parts[1].inbox)
-    assert estimate(1100, 10, 2) > sum(a.nbytes for a in arrays) > engine.logs.nbytes > 4 * 1100 * 6400
-    engine.close()
-
-
-def test_a_network_that_does_not_fit() -> None:
-    net = ns.Network(dt=DT)
-    cells = net.population("cells", 100_000, IF(receptors={"exc": ns.Receptor(event="v += w", name="Add")}))
-    net.connect(cells, cells, rule=ns.FixedInDegree(10_000_000), weight=0.1 * mV, delay=DT)
-    with pytest.raises(ResourceError, match=r"needs about [\d,.]+ GiB \(100,000 neurons, 1,000,000,000,000 edges\)"):
-        net.run(1 * ms)

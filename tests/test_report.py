@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from conftest import BROWSER
 from test_checkpoint import network
 
 import neurosim as ns
@@ -22,8 +22,6 @@ from neurosim.recording import Provenance, RunResult
 from neurosim.recording.records import Spikes
 from neurosim.report import run as report
 from neurosim.units import ms, second
-
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome") or ""
 
 
 @pytest.fixture(scope="module", name="made")
@@ -119,7 +117,7 @@ def test_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert missing.exit_code == 3 and "there is no file 'none.h5'" in missing.stderr
 
 
-@pytest.mark.skipif(not BROWSER, reason="no Chromium here")
+@pytest.mark.browser
 @pytest.mark.parametrize("width", [1440, 390])
 def test_a_browser_draws_it(made: tuple[Any, str, dict[str, Any]], width: int, tmp_path: Path) -> None:
     path = tmp_path / "page.html"

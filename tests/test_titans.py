@@ -20,18 +20,7 @@ if importlib.util.find_spec("torch"):
     from neurosim.models.layers import bits_per_byte, decode, encode, load, load_state, sample, save, save_state, train
     from neurosim.models.titans import BrainMimeticLM, NeuralMemory, surprise_page
 
-pytestmark = pytest.mark.engine("torch")
-
-
-@pytest.fixture(autouse=True)
-def _double() -> Any:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # these tensors are small
-    torch.set_default_dtype(torch.float64)
-    torch.manual_seed(0)
-    yield
-    torch.set_default_dtype(torch.float32)
-    torch.set_num_threads(threads)
+pytestmark = [pytest.mark.engine("torch"), pytest.mark.usefixtures("double_tensors")]
 
 
 def deep(N: int = 3, T: int = 32, d: int = 5) -> tuple[list[Any], Any]:

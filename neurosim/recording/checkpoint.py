@@ -1,8 +1,9 @@
 """A folder in which a run keeps where it is, so that it can go on after it has been killed.
 
 What an engine needs to go on lies in ``state-<steps>.h5``, of which the last two are kept; what was recorded since the
-state before lies in ``recorded-<number>.h5``, one file for each state. Every file is whole or not there, and carries
-the SHA-256 of all it holds. Nothing in it is code.
+state before lies in ``recorded-<number>.h5``, one file for each state. Every file is whole or not there. It begins with
+the SHA-256 of the rest (HDF5 leaves room for it, the user block), which is looked at before HDF5 is: HDF5 itself may
+crash on a damaged file. Nothing in a file is code.
 """
 
 from __future__ import annotations
@@ -21,9 +22,13 @@ from neurosim.errors import ParameterError, ResultFileError, caller
 from neurosim.recording.atomic import begin, commit, discard, refusal
 
 FORMAT = "neurosim checkpoint 1"
+HEAD = 512
+"""Bytes before the HDF5 part: the format and the SHA-256 of that part, as text, then zeros."""
+
 KEPT = 2
 """States that are kept; should the last one be damaged, the one before can be gone on from."""
 
+_NEEDED = {"state": {"identity", "steps", "threads", "chunks"}, "recording": {"spikes", "samples", "counts", "steps"}}
 _STATE = re.compile(r"state-(\d{12})\.h5")
 _WORDS = {
     "network": "another network, other parameters, another seed or other things recorded",
@@ -114,11 +119,15 @@ class Checkpoints:
         """Yield what was recorded up to the state, and the steps done then."""
         for k in range(1, self.chunks + 1):
             attrs, arrays = self._read(self._chunk_name(k), "recording")
-            spikes = {name: (arrays[f"steps/{i}"], arrays[f"ids/{i}"]) for i, name in enumerate(attrs["spikes"])}
-            samples = [
-                (arrays[f"at/{i}"], arrays[f"values/{i}"]) if there else None
-                for i, there in enumerate(attrs["samples"])
-            ]
+            try:
+                spikes = {name: (arrays[f"steps/{i}"], arrays[f"ids/{i}"]) for i, name in enumerate(attrs["spikes"])}
+                samples = [
+                    (arrays[f"at/{i}"], arrays[f"values/{i}"]) if there else None
+                    for i, there in enumerate(attrs["samples"])
+                ]
+            except KeyError as error:
+                shown = os.path.join(self.shown, self._chunk_name(k))
+                raise ResultFileError(f"'{shown}' is no recording of a checkpoint: it lacks {error}") from None
             yield Recorded(spikes, samples, attrs["counts"]), int(attrs["steps"])
 
     def take(self, drained: Any) -> None:
@@ -174,12 +183,16 @@ class Checkpoints:
         path = os.path.join(self.folder, name)
         descriptor, part, target = begin(path)
         os.close(descriptor)
-        text = json.dumps({"format": FORMAT, "kind": kind, **attrs}, sort_keys=True)
         try:
-            with h5py.File(part, "w") as file:
-                file.attrs["about"], file.attrs["sha256"] = text, _digest(text, arrays)
+            with h5py.File(part, "w", userblock_size=HEAD) as file:
+                file.attrs["about"] = json.dumps({"kind": kind, **attrs}, sort_keys=True)
                 for key, array in arrays.items():
                     file.create_dataset(key, data=array)
+            with open(part, "r+b") as raw:
+                raw.seek(HEAD)
+                head = _head(hashlib.file_digest(raw, "sha256").hexdigest())
+                raw.seek(0)
+                raw.write(head)
         except OSError as error:
             discard(part)
             raise refusal(os.path.join(self.shown, name), error) from None
@@ -193,29 +206,36 @@ class Checkpoints:
         import h5py
 
         path, shown = os.path.join(self.folder, name), os.path.join(self.shown, name)
-        arrays: dict[str, np.ndarray] = {}
         try:
-            with h5py.File(path, "r") as file:
-                text, digest = str(file.attrs["about"]), str(file.attrs["sha256"])
-
-                def take(key: str, item: Any) -> None:
-                    if isinstance(item, h5py.Dataset):
-                        if item.dtype.kind not in "fiub" or item.external is not None or item.is_virtual:
-                            raise ValueError(f"{key} is no array of numbers")
-                        arrays[key] = item[()]
-
-                file.visititems(take)
-            attrs = json.loads(text)
-            whole = digest == _digest(text, arrays) and attrs["format"] == FORMAT and attrs["kind"] == kind
+            with open(path, "rb") as raw:
+                head = raw.read(HEAD)
+                whole = head == _head(hashlib.file_digest(raw, "sha256").hexdigest())
         except FileNotFoundError:
             raise ResultFileError(f"the checkpoint lacks '{shown}': it cannot be gone on from") from None
+        except OSError as error:
+            raise ResultFileError(f"cannot read '{shown}': {(error.strerror or str(error)).lower()}") from None
+        if not whole:
+            what = "is damaged" if head.startswith(FORMAT.encode()) else "is damaged, or no checkpoint of neurosim"
+            raise ResultFileError(f"'{shown}' {what}: it does not hold what was written{self._cure(name)}")
+        arrays: dict[str, np.ndarray] = {}
+
+        def take(key: str, item: Any) -> None:
+            if isinstance(item, h5py.Dataset):
+                if item.dtype.kind not in "fiub" or item.external is not None or item.is_virtual:
+                    raise ValueError(f"{key} is no array of numbers of this file")
+                arrays[key] = item[()]
+
+        try:
+            with h5py.File(path, "r") as file:
+                attrs = json.loads(str(file.attrs["about"]))
+                file.visititems(take)
+            missing = _NEEDED[kind] - attrs.keys()
         except MemoryError:
             raise ResultFileError(f"'{shown}' holds more than fits into memory") from None
-        except Exception as error:  # whatever HDF5 stumbles over: OSError, RuntimeError, KeyError, ValueError ...
-            raise ResultFileError(f"'{shown}' is damaged, or no checkpoint of neurosim{self._cure(name)} "
-                                  f"({type(error).__name__})") from None  # fmt: skip
-        if not whole:
-            raise ResultFileError(f"'{shown}' is damaged: it does not hold what was written{self._cure(name)}")
+        except (OSError, RuntimeError, KeyError, ValueError, AttributeError) as error:  # a whole file, and not ours
+            raise ResultFileError(f"'{shown}' is no checkpoint of neurosim ({type(error).__name__})") from None
+        if attrs.get("kind") != kind or missing:
+            raise ResultFileError(f"'{shown}' is no {kind} of a checkpoint{self._cure(name)}")
         return attrs, arrays
 
     def _cure(self, name: str) -> str:
@@ -226,13 +246,8 @@ class Checkpoints:
         return f"; remove it to go on from '{self._state_name(older[-1])}', the state before"
 
 
-def _digest(text: str, arrays: Mapping[str, np.ndarray]) -> str:
-    hasher = hashlib.sha256(text.encode())
-    for key in sorted(arrays):
-        array = np.ascontiguousarray(arrays[key])
-        hasher.update(f"<{key}{array.dtype.str}{array.shape}".encode())
-        hasher.update(array.tobytes())
-    return hasher.hexdigest()
+def _head(digest: str) -> bytes:
+    return f"{FORMAT}\nsha256 {digest}\n".encode().ljust(HEAD, b"\0")
 
 
 def lock(descriptor: int) -> bool:
@@ -241,7 +256,7 @@ def lock(descriptor: int) -> bool:
         import msvcrt
 
         try:
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]  # it is there on Windows only
         except OSError:
             return False
         return True

@@ -19,7 +19,7 @@ from neurosim.backends.base import (
     recorded,
     weight_diverged,
 )
-from neurosim.ir.edges import grid_of, iter_edges
+from neurosim.ir.edges import grid_of, iter_edges, viewed
 from neurosim.ir.graph import Graph, PopulationNode, ProjectionNode, Schedule, Table
 from neurosim.ir.interp import call, evaluate
 from neurosim.ir.program import Instr, Program
@@ -347,11 +347,7 @@ class PlasticEdges:
         """Return the weights, or another variable of the edges, as they stand at the end of step n."""
         if variable == "weight":
             return self.learned()
-        view = self.node.views[variable]
-        every = np.arange(len(self.pre))
-        values = evaluate(view, lambda ins, *_: self._leaf(ins, every, n, {}), self.dtype)
-        assert view.result is not None
-        return np.array(values[view.result], dtype=np.float64)
+        return viewed(self.node, variable, self.edge[variable], lambda: n - self.computed, self.dtype)
 
     def _change(self, program: Program, at: np.ndarray, n: int, now: Mapping[str, np.ndarray]) -> None:
         values = evaluate(program, lambda ins, *_: self._leaf(ins, at, n, now), self.dtype)

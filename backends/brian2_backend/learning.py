@@ -16,10 +16,8 @@ import numpy as np
 from neurosim.backends.brian2_backend.functions import fixed_functions
 from neurosim.backends.brian2_backend.layout import Layout
 from neurosim.backends.brian2_backend.printer import edge_code
-from neurosim.ir.edges import grid_of, iter_edges
+from neurosim.ir.edges import grid_of, iter_edges, viewed
 from neurosim.ir.graph import Graph, ProjectionNode
-from neurosim.ir.interp import evaluate
-from neurosim.ir.program import Instr
 
 _EMPTY = (np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.int64))
 
@@ -189,14 +187,5 @@ class Plastic:
         """Return the weights (``weight``) or another variable of the edges as it stands at the end of step n."""
         if variable == "weight" or not len(self.edges.pre):
             return self.weights()
-        view = self.node.views[variable]
-
-        def leaf(ins: Instr, *_: Any) -> Any:
-            if ins.op == "load":
-                return self.values(ins.attr)
-            if ins.op == "since":
-                return n - np.array(self.synapses.variables["computed"].get_value())
-            return np.float64(self.node.params[ins.attr])
-
-        assert view.result is not None
-        return np.array(evaluate(view, leaf)[view.result])
+        computed = self.synapses.variables
+        return viewed(self.node, variable, self.values(variable), lambda: n - computed["computed"].get_value())

@@ -18,9 +18,8 @@ from neurosim.backends.native.cache import load
 from neurosim.backends.native.layout import deliveries, most_arrivals, share
 from neurosim.backends.native.learning import Learning, Past, columns_of, rules_of
 from neurosim.backends.native.printer import Shape, arguments, module_source, scalar_values, shape_of
+from neurosim.ir.edges import viewed
 from neurosim.ir.graph import Graph, PlasticityNode, PopulationNode
-from neurosim.ir.interp import evaluate
-from neurosim.ir.program import Instr
 from neurosim.ir.random import stream_key
 
 SAMPLE_BYTES = 64 << 20
@@ -398,15 +397,8 @@ class NativeEngine(Engine):
         assert node is not None
         if variable == "weight":
             return self._gather(projection, self.weight).astype(np.float64)
-        view, kept = node.views[variable], self._gather(projection, self._edge_arrays(node, variable))
-
-        def leaf(ins: Instr, *_: Any) -> Any:
-            if ins.op == "since":
-                return (self.n - 1 - self._gather(projection, self.computed)).astype(self.dtype)
-            return kept if ins.op == "load" else self.dtype(node.params[ins.attr])
-
-        assert view.result is not None
-        return np.array(evaluate(view, leaf, self.dtype)[view.result], dtype=np.float64)
+        kept = self._gather(projection, self._edge_arrays(node, variable))
+        return viewed(node, variable, kept, lambda: self.n - 1 - self._gather(projection, self.computed), self.dtype)
 
     def _edge_arrays(self, node: PlasticityNode, variable: str) -> list[np.ndarray]:
         """Return every thread's values of a variable of the edges, as they were last computed."""

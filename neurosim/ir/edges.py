@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from neurosim.errors import ConnectivityError, NeurosimError, origin
 from neurosim.ir.distributions import edge_values
-from neurosim.ir.graph import Graph, ProjectionNode, Segment
-from neurosim.ir.program import Program
+from neurosim.ir.graph import Graph, PlasticityNode, ProjectionNode, Segment
+from neurosim.ir.interp import evaluate
+from neurosim.ir.program import Instr, Program
 from neurosim.ir.random import Draws
 from neurosim.ir.rules import EdgeContext
 
@@ -207,3 +209,36 @@ def _delay(
             projection.where,
         )
     return steps.astype(np.int64)
+
+
+def viewed(
+    node: PlasticityNode,
+    variable: str,
+    kept: np.ndarray,
+    since: Callable[[], np.ndarray],
+    dtype: Any = np.float64,
+) -> np.ndarray:
+    """Return a variable of the edges as it stands in the present step.
+
+    Parameters
+    ----------
+    node : PlasticityNode
+        After the pass ``discretise``.
+    variable : str
+        Its name in ``node.edge``.
+    kept : array
+        Its values as they were last computed.
+    since : callable
+        Returns the steps that have passed since; asked only where the variable decays.
+    dtype : dtype
+        Of the run's precision.
+    """
+    view = node.views[variable]
+    assert view.result is not None
+
+    def leaf(ins: Instr, *_: Any) -> Any:
+        if ins.op == "since":
+            return since().astype(dtype)
+        return kept if ins.op == "load" else dtype(node.params[ins.attr])
+
+    return np.array(evaluate(view, leaf, dtype)[view.result], dtype=np.float64)

@@ -160,13 +160,17 @@ class Plasticity(Component):
 
     def _requirement(self, text: str) -> Expr:
         e = parse_expression(text, (*self.own, WEIGHT), self.where, condition=True)
+        self.of_parameters("requirement", text, e)
+        return e
+
+    def of_parameters(self, what: str, text: str, e: Expr) -> None:
+        """Check that an expression reads nothing but parameters."""
         if foreign := sorted(names(e) - self.params.keys()):
             raise UnknownNameError(
-                f"the requirement '{text}' of {self.name} is made of parameters; it has no parameter '{foreign[0]}'"
+                f"the {what} '{text}' of {self.name} is made of parameters; it has no parameter '{foreign[0]}'"
                 f"{suggest(foreign[0], self.params)}",
                 self.where,
             )
-        return e
 
     def _interval(self, every: Quantity | str | None) -> Quantity | Expr | None:
         """Check the interval of ``on_every``."""
@@ -181,12 +185,7 @@ class Plasticity(Component):
             raise EquationError(f"{self.name} has an interval and no statements on_every to carry out", self.where)
         if isinstance(every, str):
             e = parse_expression(every, (*self.own, WEIGHT), self.where)
-            if foreign := sorted(names(e) - self.params.keys()):
-                raise UnknownNameError(
-                    f"the interval '{every}' of {self.name} is made of parameters; it has no parameter '{foreign[0]}'"
-                    f"{suggest(foreign[0], self.params)}",
-                    self.where,
-                )
+            self.of_parameters("interval", every, e)
             return e
         scalar(every, TIME, f"every of {self.name}", self.where)
         return every
@@ -395,12 +394,7 @@ def _dimensions(
     for text, bound in zip(rule.bounds_text, rule.bounds, strict=True):
         if bound is None or (bound.op == "const" and bound.attr == 0.0):
             continue
-        if foreign := sorted(names(bound) - rule.params.keys()):
-            raise UnknownNameError(
-                f"the bound '{text}' of {rule.name} is made of parameters; it has no parameter '{foreign[0]}'"
-                f"{suggest(foreign[0], rule.params)}",
-                rule.where,
-            )
+        rule.of_parameters("bound", str(text), bound)
         got = solver.resolve(bound, text or "")
         if got != weight:
             raise DimensionError(

@@ -41,6 +41,9 @@ BACKENDS: dict[str, Entry] = {
     "nest": Entry("neurosim.backends.nest_backend.backend:NestBackend", ("nest",),
                   "pip install 'nest-simulator==3.10.*'",
                   "NEST: cells that it has, recognised by their mathematics; the way to clusters"),
+    "snntorch": Entry("neurosim.backends.snntorch_backend.backend:SnnTorchBackend", ("torch", "snntorch"),
+                      "pip install torch snntorch",
+                      "PyTorch: the same steps as tensors, on CPU or GPU; net.to_torch() makes them trainable"),
     "null": Entry("neurosim.backends.null_backend:NullBackend", (), "", "checks and builds nothing, records nothing"),
 }  # fmt: skip
 

@@ -21,7 +21,8 @@ pytestmark = pytest.mark.checkout
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 WITH_CODE = [p for p in PAGES if any(b.language == "python" for b in doc_blocks.blocks(p))]
-NEEDS = {"nest": [pytest.mark.engine("nest")], "models": [pytest.mark.engine("torch")]}
+NEEDS = {"nest": [pytest.mark.engine("nest")], "models": [pytest.mark.engine("torch")],
+         "training": [pytest.mark.engine("snntorch")]}  # fmt: skip
 """Page -> marks of what its code needs."""
 
 

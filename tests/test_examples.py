@@ -32,7 +32,7 @@ def main(number: str, **arguments: Any) -> Any:
 
 
 def test_numbers_run_from_one_and_each_is_tested() -> None:
-    assert list(SCRIPTS) == [f"{k + 1:02}" for k in range(len(SCRIPTS))] and len(SCRIPTS) == 12
+    assert list(SCRIPTS) == [f"{k + 1:02}" for k in range(len(SCRIPTS))] and len(SCRIPTS) == 13
     for path in SCRIPTS.values():
         text = path.read_text(encoding="utf-8")
         assert "def main(" in text and len(text.splitlines()) <= 80, path.name
@@ -155,3 +155,10 @@ def test_surprise(tmp_path: Path) -> None:
     assert found["second"] < 0.95 * found["first"]
     assert found["second_emptied"] == pytest.approx(found["first_emptied"], rel=1e-5)
     assert (tmp_path / "page.html").read_text(encoding="utf-8").count("<span") == 640
+
+
+@pytest.mark.engine("snntorch")
+def test_training() -> None:
+    found = main("13", iterations=30)
+    assert found["before"] < 0.5 < 0.7 < found["after"]
+    assert found["same"] == found["total"] > 2000

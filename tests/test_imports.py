@@ -29,6 +29,7 @@ ARROWS["registry"] = {"errors", "units", "params"}
 ARROWS["recording"] = {"errors", "units", "analysis"}
 ARROWS["analysis"] = {"errors", "units"}
 ARROWS["run"] = ARROWS["compile"] | {"compile", "registry", "recording", "analysis"}
+ARROWS["learning"] = ARROWS["compile"] | {"compile", "registry"}
 ARROWS["report"] = {"errors", "units", "recording", "analysis"}
 ARROWS["comparison"] = ARROWS["run"] | {"run", "report"}
 ARROWS[""] = ARROWS["comparison"] | {"comparison"}
@@ -50,6 +51,10 @@ LATE = ENGINES | {"matplotlib", "h5py", "click", "rich"}
 # Themselves loaded late, so they may load their engine at once.
 AT_IMPORT = {
     "neurosim.backends.native": {"numba", "llvmlite"},
+    "neurosim.backends.snntorch_backend.arithmetic": {"torch"},
+    "neurosim.backends.snntorch_backend.delivery": {"torch"},
+    "neurosim.backends.snntorch_backend.engine": {"torch"},
+    "neurosim.backends.snntorch_backend.module": {"torch"},
     "neurosim.models.jepa": {"torch"},
     "neurosim.models.kernels": {"torch"},
     "neurosim.models.kernels.scan_numba": {"numba", "llvmlite"},

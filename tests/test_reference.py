@@ -9,10 +9,11 @@ import pytest
 
 import neurosim as ns
 from neurosim.backends.base import Options
-from neurosim.backends.reference_backend import ReferenceBackend, ReferenceEngine, scheduled, table_row, uniform_words
+from neurosim.backends.reference_backend import ReferenceBackend, ReferenceEngine
 from neurosim.compile import compile_network
 from neurosim.errors import DivergedError, ParameterError
 from neurosim.ir.graph import Schedule, Table
+from neurosim.ir.leaves import scheduled, table_row, uniform_words
 from neurosim.lang.components import Cell, Receptor
 from neurosim.units import ms, second
 

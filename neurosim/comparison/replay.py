@@ -9,13 +9,13 @@ So an error of an engine is seen in the very step in which it is made, and does 
 from __future__ import annotations
 
 import dataclasses
-import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from neurosim.ir import leaves
 from neurosim.ir.edges import iter_edges
 from neurosim.ir.graph import Graph, PoissonTable, PopulationNode
 from neurosim.ir.interp import call, evaluate
@@ -23,7 +23,6 @@ from neurosim.ir.ops import COMPARE
 from neurosim.ir.program import Instr, Program
 from neurosim.ir.random import POISSON_MEAN_LIMIT, Draws, poisson_inversion
 from neurosim.passes.discretise import ABOVE, COUNTDOWN, discretise
-from neurosim.registry import BACKENDS
 
 MADE_HERE = (COUNTDOWN, ABOVE)
 """State variables that no probe records; both follow from the spikes and the state before."""
@@ -104,7 +103,6 @@ class Replay:
         self.graph, self.pop, self.end = graph, graph.population(population), end
         self.neurons = np.unique(np.asarray(neurons, dtype=np.int64))
         self.dtype: Any = np.float64 if graph.precision == "double" else np.float32
-        self.leaves = importlib.import_module(BACKENDS["reference"].target.partition(":")[0])
         self.weights = weights or {}
         into = [p for p in graph.projections if any(s.population == population for s in p.post)]
         self.unknown = [p.name for p in into if p.plasticity is not None and p.name not in self.weights]
@@ -251,7 +249,7 @@ class _Lanes:
         self.column = np.searchsorted(side.ids, neurons)
 
     def leaf(self, ins: Instr, *args: Any) -> Any:
-        op, attr, pop, leaves = ins.op, ins.attr, self.pop, self.replay.leaves
+        op, attr, pop = ins.op, ins.attr, self.pop
         if op == "load":
             return self._load(attr)
         if op == "param":

@@ -307,6 +307,47 @@ class Network:
         simulate = importlib.import_module("neurosim.run").simulate  # lang does not depend on what runs it
         return simulate(self, duration, backend=backend, **options)
 
+    def to_torch(self, **options: Any) -> Any:
+        """Return the network as a ``torch.nn.Module`` whose weights can be trained.
+
+        Its steps are those of every backend. ``module(inputs, steps=..., state=...)`` takes and gives spikes [batch,
+        time, neurons] by population.
+
+        Parameters
+        ----------
+        surrogate : str, callable or None
+            What has a derivative in place of the threshold's: the name of one of snnTorch's (``atan`` by default), or
+            a callable of how far a neuron is above its threshold, in units of ``scale``. None: no gradients.
+        scale : mapping
+            Population -> that unit, in the dimension of what is compared. By default the distance between threshold
+            and reset (``v_th`` or ``v_threshold``, and ``v_reset``, ``v_rest`` or ``v_leak``).
+        detach_reset : bool
+            Whether the reset has no derivative; True by default, as in snnTorch.
+        precision : {"single", "double"}
+            Of the module; single by default.
+
+        Raises
+        ------
+        BackendMissingError
+            Without torch and snnTorch.
+        UnsupportedError
+            The network has learning rules: weights are trained by gradients there.
+        """
+        return importlib.import_module("neurosim.learning").to_torch(self, **options)
+
+    def load_torch(self, module: Any) -> None:
+        """Take the weights of a module made by :meth:`to_torch`, as they are now.
+
+        Projections become lists of their edges. In double precision the network then gives the module's spikes, on
+        every backend.
+
+        Raises
+        ------
+        ParameterError
+            The module is not of this network, or its weights are no longer finite.
+        """
+        importlib.import_module("neurosim.learning").load_torch(self, module)
+
     # -- helpers ------------------------------------------------------------------------------------------------
 
     def __getitem__(self, name: str) -> Population:

@@ -33,7 +33,7 @@ MODES = {"brian2": ("mode=numpy", "mode=cython", "mode=standalone")}
 """Backends that run in several ways; the first is the one that runs everything in the sample."""
 
 OWN_ARITHMETIC = {"nest"}
-ENGINES = {"brian2", "nest"}
+ENGINES = {"brian2", "nest", "snntorch"}
 
 FEW = {"lif_network", "poisson_drive", "conductance_psp", "linear cells, integrated exactly"}
 """What further modes run in the sample: each program takes them seconds to compile."""

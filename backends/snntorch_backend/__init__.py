@@ -1,0 +1,1 @@
+"""Programs as torch operations: run like any backend, and differentiable."""

@@ -1,0 +1,125 @@
+"""Projections in torch: what spikes of a step add to the inboxes of later steps.
+
+Weights lie on their receptor's grid, so the order of adding them does not matter, in a matrix product as little as
+edge by edge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from neurosim.backends.snntorch_backend.arithmetic import on_grid
+from neurosim.ir.edges import global_ids, iter_edges
+from neurosim.ir.graph import Graph, ProjectionNode
+
+_FULL = 8
+"""A projection becomes matrices, one for each delay, where those hold at most so many numbers an edge."""
+
+
+_ROW = 40
+"""An edge taken from the rows costs as much as so many numbers of a matrix product."""
+
+
+class Synapses:
+    """The edges of one projection, in canonical order.
+
+    ``pre`` and ``post`` are positions in the groups, ``delays`` the different delays in steps, ``group`` the edge's
+    place among them. ``sources`` and ``targets`` are (population, neurons or None for all) of the groups' parts.
+    """
+
+    def __init__(self, graph: Graph, node: ProjectionNode) -> None:
+        self.name, self.receptor, self.where = node.name, node.receptor, node.where
+        pieces = list(iter_edges(graph, node))
+
+        def column(values: list[Any], kind: Any) -> np.ndarray:
+            return np.concatenate([np.zeros(0, kind), *values]).astype(kind)
+
+        delay = column([np.broadcast_to(e.delay, (len(e),)) for e in pieces], np.int64)
+        self.initial = column([np.broadcast_to(e.weight, (len(e),)) for e in pieces], np.float64)
+        self.delay_steps = delay
+        delays, group = np.unique(delay, return_inverse=True)
+        self.delays = [int(d) for d in delays]
+        self.pre = self._local(graph, node.pre, column([e.pre for e in pieces], np.int64))
+        self.post = self._local(graph, node.post, column([e.post for e in pieces], np.int64))
+        self.sources, self.targets = self._parts(node.pre), self._parts(node.post)
+        self.n_pre, self.n_post = sum(s.size for s in node.pre), sum(s.size for s in node.post)
+        self.full = len(self.delays) * self.n_pre * self.n_post <= _FULL * len(self.pre)
+        order = np.argsort(self.pre, kind="stable")
+        self.index = {
+            "pre": torch.from_numpy(self.pre),
+            "slot": torch.from_numpy(group.reshape(-1) * self.n_post + self.post),
+            "cell": torch.from_numpy((group.reshape(-1) * self.n_pre + self.pre) * self.n_post + self.post),
+            "order": torch.from_numpy(order),
+            "row": torch.from_numpy(np.searchsorted(self.pre[order], np.arange(self.n_pre + 1))),
+        }
+        self.segments = node.post
+
+    @staticmethod
+    def _parts(segments: Any) -> list[tuple[str, Tensor | None, int]]:
+        return [(s.population, None if s.ids is None else torch.from_numpy(np.array(s.ids)), s.size) for s in segments]
+
+    @staticmethod
+    def _local(graph: Graph, segments: Any, ids: np.ndarray) -> np.ndarray:
+        """Turn global ids into positions in a group."""
+        first, members = global_ids(graph, segments)
+        if members is None:
+            return ids - first
+        order = np.argsort(members, kind="stable")
+        return order[np.searchsorted(members[order], ids)]
+
+    def unit(self) -> float:
+        """Return the power of two in which the weights are about 1/sqrt(edges per target) large."""
+        size = float(np.sqrt(np.mean(self.initial**2))) if len(self.initial) else 0.0
+        if not size:
+            return 1.0
+        fan_in = len(self.pre) / len(np.unique(self.post))
+        return float(2.0 ** np.clip(np.rint(np.log2(size) + np.log2(fan_in) / 2), -1000, 1000))
+
+    def to(self, device: torch.device) -> None:
+        """Move what the edges are to a device."""
+        self.index = {k: v.to(device) for k, v in self.index.items()}
+        for side in (self.sources, self.targets):
+            side[:] = [(p, None if ids is None else ids.to(device), n) for p, ids, n in side]
+
+    def prepared(self, weight: Tensor, grid: Any) -> Tensor:
+        """Return the weights as :meth:`graded` wants them: on their grid, as matrices where the projection is full."""
+        weight = on_grid(weight, grid)
+        return self.matrices(weight) if self.full else weight
+
+    def matrices(self, weight: Tensor) -> Tensor:
+        """Return weights as matrices [delays, n_pre, n_post]."""
+        cells = torch.zeros(len(self.delays) * self.n_pre * self.n_post, dtype=weight.dtype, device=weight.device)
+        return cells.index_add(0, self.index["cell"], weight).view(len(self.delays), self.n_pre, self.n_post)
+
+    def graded(self, spikes: Tensor, weight: Tensor) -> Tensor:
+        """Return what spikes [B, n_pre] add, by delay: [delays, B, n_post], with derivatives after both."""
+        if self.full:
+            return torch.matmul(spikes, weight)
+        along = spikes[:, self.index["pre"]] * weight
+        out = torch.zeros(len(spikes), len(self.delays) * self.n_post, dtype=along.dtype, device=along.device)
+        out = out.index_add(1, self.index["slot"], along)
+        return out.view(len(spikes), len(self.delays), self.n_post).transpose(0, 1)
+
+    def counted(self, spikes: Tensor, weight: Tensor, matrices: Callable[[], Tensor]) -> Tensor | None:
+        """Return the same in double precision without derivatives, None if nothing spikes: from the rows of those
+        that do, or from the matrices where that is less work."""
+        batch, source = spikes.nonzero(as_tuple=True)
+        if not len(batch):
+            return None
+        row = self.index["row"]
+        counts = row[source + 1] - row[source]
+        if self.full and _ROW * int(counts.sum()) > len(spikes) * len(self.delays) * self.n_pre * self.n_post:
+            return torch.matmul(spikes.double(), matrices())
+        start = row[source] - torch.cumsum(counts, 0) + counts
+        edges = torch.arange(int(counts.sum()), device=row.device) + torch.repeat_interleave(start, counts)
+        edges = self.index["order"][edges]
+        width = len(self.delays) * self.n_post
+        out = torch.zeros(len(spikes) * width, dtype=torch.float64, device=row.device)
+        at = torch.repeat_interleave(batch, counts) * width + self.index["slot"][edges]
+        out.index_add_(0, at, weight[edges].double())
+        return out.view(len(spikes), len(self.delays), self.n_post).transpose(0, 1)

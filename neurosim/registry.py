@@ -22,12 +22,20 @@ GROUP = "neurosim.backends"
 
 @dataclass(frozen=True)
 class Entry:
-    """A backend: the class, the packages it needs, the line that installs them, one line about it."""
+    """A backend: the class, the packages it needs, the line that installs them, one line about it.
+
+    ``found`` and ``installer`` are for an engine that lives in an environment of its own: functions that return its
+    interpreter, or None, and that make it. ``integers``: it runs networks in a chip's integers and no others, so that
+    the conformance suite, and the table of support, are not about it.
+    """
 
     target: str
     needs: tuple[str, ...] = ()
     install: str = ""
     summary: str = ""
+    found: str = ""
+    installer: str = ""
+    integers: bool = False
 
 
 BACKENDS: dict[str, Entry] = {
@@ -44,8 +52,15 @@ BACKENDS: dict[str, Entry] = {
     "snntorch": Entry("neurosim.backends.snntorch_backend.backend:SnnTorchBackend", ("torch", "snntorch"),
                       "pip install torch snntorch",
                       "PyTorch: the same steps as tensors, on CPU or GPU; net.to_torch() makes them trainable"),
+    "lava": Entry("neurosim.backends.lava.backend:LavaBackend", (), "neurosim lava install",
+                  "Lava 0.10, fixed point: networks of Loihi 2's integers, in an environment of its own",
+                  "neurosim.backends.lava.environment:python", "neurosim.backends.lava.environment:install",
+                  integers=True),
     "null": Entry("neurosim.backends.null_backend:NullBackend", (), "", "checks and builds nothing, records nothing"),
 }  # fmt: skip
+
+GENERAL = tuple(name for name, entry in BACKENDS.items() if not entry.integers)
+"""Those that the conformance suite runs on."""
 
 NETWORKS: dict[str, str] = {
     "cuba": "neurosim.models.networks.cuba:cuba",
@@ -70,7 +85,13 @@ def missing(name: str) -> str | None:
     """Return the line that installs what a backend lacks, None where it can be used."""
     entry = _entry(name)
     absent = [n for n in entry.needs if importlib.util.find_spec(n) is None]
-    return entry.install if absent else None
+    lost = bool(entry.found) and _resolve(entry.found)() is None
+    return entry.install if absent or lost else None
+
+
+def installer(name: str) -> Callable[[], Any]:
+    """Return the function that installs a backend's engine in an environment of its own."""
+    return _resolve(_entry(name).installer)
 
 
 def load_backend(name: str) -> Any:

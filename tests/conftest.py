@@ -18,12 +18,15 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+from neurosim import registry
+
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("NEUROSIM_SHARED_DATA") or ROOT.parent / "shared" / "data")
 CI = os.environ.get("CI", "").lower() in ("1", "true")
 FULL = os.environ.get("NEUROSIM_FULL", "") not in ("", "0")
 # engine: (the modules to look for, the extra that installs them)
 ENGINES = {
+    "lava": ((), "lava"),
     "brian2": (("brian2",), "brian2"),
     "nest": (("nest",), "nest"),
     "snntorch": (("torch", "snntorch"), "snntorch"),
@@ -49,6 +52,10 @@ def _missing(item: pytest.Item) -> str | None:
         for name in marker.args:
             if name not in ENGINES:
                 raise pytest.UsageError(f"{item.nodeid}: unknown engine '{name}'; known: {', '.join(ENGINES)}")
+            if name == "lava":
+                line = registry.missing("lava")
+                if line:
+                    return f"Lava is not installed: {line}"
             modules, extra = ENGINES[name]
             if any(importlib.util.find_spec(module) is None for module in modules):
                 return f"{name} is not installed: pip install -e '.[{extra}]' -c constraints.txt"

@@ -44,8 +44,10 @@ ARROWS["conformance"] = ARROWS["cli"] | {"neurosim.models", "neurosim.backends"}
 SIDE = {
     "neurosim.models": {"", "errors", "units", "params", "ir", "lang"},
     "neurosim.backends": {"errors", "units", "ir", "registry", "recording", "neurosim.backends.base"},
-    "neurosim.hardware": {"errors", "units", "ir", "recording"},
+    "neurosim.hardware": {"errors", "units", "params", "ir", "lang", "compile", "recording"},
 }
+# Lava runs what hardware/loihi2 describes, and is a format to export to.
+MORE = {"neurosim.backends.lava": {"", "compile", "lang", "interchange", "neurosim.hardware"}}
 ENGINES = {"torch", "snntorch", "brian2", "nest", "numba", "llvmlite", "lava", "nengo", "pyNN", "nir"}
 LATE = ENGINES | {"matplotlib", "h5py", "click", "rich"}
 # Themselves loaded late, so they may load their engine at once.
@@ -126,7 +128,7 @@ def forbidden(found: Import, modules: set[str]) -> str | None:
     if here == there:
         return None
     if home == "neurosim.backends":
-        allowed = SIDE[home] - ({"neurosim.backends.base"} if here == home else set())
+        allowed = SIDE[home] - ({"neurosim.backends.base"} if here == home else set()) | MORE.get(here, set())
     elif home:
         if side(found.target) == home:
             return None

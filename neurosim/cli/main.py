@@ -275,6 +275,24 @@ def backends() -> None:
     backends_command()
 
 
+@cli.group(short_help="Lava, in an environment of its own: neurosim lava install.")
+def lava() -> None:
+    """Lava 0.10 needs Python 3.10 and lives in an environment of its own."""
+
+
+@lava.command(short_help="Install Lava.")
+@_options("debug")
+def install() -> None:
+    """Make an environment with Lava 0.10, or make it anew.
+
+    It needs Python 3.10, which is looked for in PATH, with pyenv and with uv. The environment is put into the user's
+    cache folder, or where the variable NEUROSIM_LAVA says.
+    """
+    from neurosim.registry import installer
+
+    click.echo(f"Lava is installed: {installer('lava')()}")
+
+
 @cli.command(short_help="Check this installation.")
 @_options("debug")
 @click.pass_context

@@ -18,7 +18,7 @@ from neurosim.conformance.constructs import CONSTRUCTS, OPTIONS
 from neurosim.conformance.judge import Found, Target, random_seeds, run_case, run_construct, run_random, verdict
 from neurosim.conformance.unsupported import Unsupported, excuse
 from neurosim.ir.graph import Graph
-from neurosim.registry import BACKENDS, load_backend, missing
+from neurosim.registry import BACKENDS, GENERAL, load_backend, missing
 
 Step = Callable[[str, Callable[[], Any]], Any]
 """``step(name, function)`` returns ``function()``, or what it returned before an interruption (through JSON)."""
@@ -98,8 +98,8 @@ def outdated(tables: Mapping[str, Mapping[str, Any]], unsupported: Unsupported) 
     """
     out: list[str] = []
     have = {str(table["backend"]) for table in tables.values()}
-    out += [f"backend '{name}' has no table" for name in BACKENDS if name not in have]
-    out += [f"there is no backend '{name}' any more" for name in sorted(have - set(BACKENDS))]
+    out += [f"backend '{name}' has no table" for name in GENERAL if name not in have]
+    out += [f"there is no backend '{name}' any more" for name in sorted(have - set(GENERAL))]
     for label, table in tables.items():
         name = table["backend"]
         out += [f"{label}: {problem}" for problem in table["problems"]]

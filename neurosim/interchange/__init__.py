@@ -14,6 +14,7 @@ from typing import Any
 from neurosim.errors import ParameterError, UnknownNameError, suggest
 
 TARGETS: dict[str, str] = {
+    "lava": "neurosim.backends.lava.export:export",
     "pynn": "neurosim.interchange.pynn_script:export",
     "sonata": "neurosim.interchange.sonata.write:export",
 }

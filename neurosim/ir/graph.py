@@ -69,6 +69,8 @@ class System:
         only the moment the condition becomes true counts, and which variables stand still while refractory.
     method : str
         ``exact``, ``exponential_euler``, ``euler``, ``rk2`` or ``rk4``.
+    precision : str
+        The only one in which the equations mean what they say, as whole numbers beyond 2^24 do; empty for any.
     traces : tuple of str
         Variables that learning rules read: integrated exactly, whatever the method, and never clamped.
     marks : tuple of (str, Expr)
@@ -87,6 +89,7 @@ class System:
     edge: bool = False
     clamp: tuple[str, ...] = ()
     method: str = "auto"
+    precision: str = ""
     traces: tuple[str, ...] = ()
     marks: tuple[tuple[str, Expr], ...] = ()
     snapshots: tuple[tuple[str, Expr], ...] = ()

@@ -230,6 +230,8 @@ class Cell(Component):
         Variables that stand still while refractory; by default those that the threshold reads.
     method : {"auto", "exact", "exponential_euler", "euler", "rk2", "rk4"}
         Integration of the differential equations. ``auto``: linear systems exactly, the rest by exponential Euler.
+    precision : {"double", "single"}, optional
+        The only precision in which the cell means anything, as one in whole numbers beyond 2^24 does; any by default.
     receptors : mapping of str to Receptor
         Named receptors.
     init : mapping, optional
@@ -256,6 +258,7 @@ class Cell(Component):
         edge: bool = False,
         clamp: Any = None,
         method: str = "auto",
+        precision: str = "",
         receptors: Mapping[str, Receptor] | None = None,
         init: Mapping[str, Any] | None = None,
         ports: tuple[str, ...] = ("i",),
@@ -275,6 +278,9 @@ class Cell(Component):
         self.schedule = schedule
         self.edge = bool(edge)
         self.method = _method(method, self.where)
+        if precision not in ("", "double", "single"):
+            raise ParameterError(f"precision of {self.name} must be 'double' or 'single', got {precision!r}", self.where)
+        self.precision = precision
         self.threshold = None if threshold is None else self._parse(threshold, condition=True)
         self.threshold_text = threshold or ""
         self.reset: tuple[Statement, ...] = () if reset is None else self._statements(reset)

@@ -306,6 +306,7 @@ def _population(network: Network, pop: Population) -> PopulationNode:
         edge=cell.edge,
         clamp=cell.clamp,
         method=cell.method,
+        precision=cell.precision,
         traces=tuple(traces),
         marks=tuple(marks),
         snapshots=tuple(snapshots),

@@ -25,7 +25,7 @@ from neurosim.conformance.test_backend import (
     test_same_spikes_on_any_number_of_threads as test_same_spikes_on_any_number_of_threads,
 )
 from neurosim.conformance.test_backend import test_some_construct_runs as test_some_construct_runs
-from neurosim.registry import BACKENDS
+from neurosim.registry import GENERAL
 from neurosim.units import ms
 
 UNSUPPORTED = Path(__file__).with_name("unsupported.toml")
@@ -44,7 +44,7 @@ SHOWN = {"linear cells, integrated exactly", "weights and delays per edge: distr
 
 
 def _targets() -> list[Target]:
-    ours = [f"{name}:{mode}" if mode else name for name in BACKENDS for mode in MODES.get(name, ("",))]
+    ours = [f"{name}:{mode}" if mode else name for name in GENERAL for mode in MODES.get(name, ("",))]
     asked = os.environ.get("NEUROSIM_CONFORMANCE_BACKENDS")
     sides = [parse_side(text) for text in (asked.split(",") if asked else ours) if text != "null"]
     return [Target(name, dict(options), name in OWN_ARITHMETIC) for name, options in sides]

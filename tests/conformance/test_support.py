@@ -13,7 +13,7 @@ from neurosim.conformance.cases import CASES
 from neurosim.conformance.constructs import CONSTRUCTS
 from neurosim.conformance.survey import outdated
 from neurosim.conformance.unsupported import Entry, read_unsupported
-from neurosim.registry import BACKENDS
+from neurosim.registry import GENERAL
 
 pytestmark = pytest.mark.checkout
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,7 +31,7 @@ def test_the_table_is_current(tables: dict[str, Any]) -> None:
 
 
 def test_every_backend_has_a_column(tables: dict[str, Any]) -> None:
-    assert {table["backend"] for table in tables.values()} == set(BACKENDS)
+    assert {table["backend"] for table in tables.values()} == set(GENERAL)
 
 
 def test_a_table_that_is_not_true_is_seen(tables: dict[str, Any]) -> None:

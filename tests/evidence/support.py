@@ -14,7 +14,7 @@ from typing import Any
 from neurosim.conformance.judge import Target
 from neurosim.conformance.survey import checked, survey
 from neurosim.conformance.unsupported import read_unsupported
-from neurosim.registry import BACKENDS, missing
+from neurosim.registry import GENERAL, missing
 
 SOURCES = [
     "neurosim/compile.py", "neurosim/run.py", "neurosim/ir/**/*.py", "neurosim/lang/**/*.py", "neurosim/passes/**/*.py",
@@ -37,7 +37,7 @@ def run(log: Any) -> dict[str, Any]:
     kept = json.loads(path.read_text(encoding="utf-8"))["results"]["tables"] if path.exists() else {}
     today = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}"
     tables: dict[str, Any] = {}
-    for name in BACKENDS:
+    for name in GENERAL:
         line = missing(name)
         if line is not None:
             log(f"{name} is not installed ({line}): its table stays as it is")

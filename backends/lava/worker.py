@@ -1,0 +1,99 @@
+"""A script in Lava's environment: a group of processes that can be ended, with a limit of time and no traces left."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from neurosim.errors import BackendError
+
+_SHARED = Path("/dev/shm")
+
+
+def run_script(python: Path, folder: Path, script: str, limit: float, alive: Callable[[], None] | None = None) -> str:
+    """Run a script in its folder, and return what it printed.
+
+    Lava's processes wait for each other for ever when one of them fails: the whole group is ended then, and the
+    shared memory that it leaves behind removed.
+
+    Parameters
+    ----------
+    python : Path
+        Interpreter.
+    folder : Path
+        The script's; nothing else may lie there, since Lava imports every module beside a script.
+    script : str
+        File name.
+    limit : float
+        Seconds.
+    alive : callable, optional
+        Called several times a second meanwhile.
+
+    Raises
+    ------
+    BackendError
+        The script failed, with its traceback; or it did not end in time.
+    """
+    command = [str(python), script]
+    environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")}
+    said, wrong = folder / "stdout", folder / "stderr"
+    with said.open("wb") as out, wrong.open("wb") as err:
+        process = subprocess.Popen(
+            command, cwd=folder, stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True,
+            env=environment,
+        )  # fmt: skip
+        segments: set[str] = set()
+        start = time.monotonic()
+        try:
+            while process.poll() is None and time.monotonic() - start < limit:
+                segments |= _mapped(process.pid)
+                if alive is not None:
+                    alive()
+                time.sleep(0.05)
+            late = process.poll() is None
+        finally:
+            _end(process)
+            for name in segments:
+                (_SHARED / name).unlink(missing_ok=True)
+    if late:
+        raise BackendError(
+            f"Lava did not end within {limit:g} s and was stopped{_last(wrong)}; give it longer with the option timeout="
+        )
+    if process.returncode not in (0, 2):
+        raise BackendError(f"Lava failed (exit status {process.returncode}){_last(wrong)}")
+    return said.read_text(encoding="utf-8", errors="replace")
+
+
+def _mapped(group: int) -> set[str]:
+    """Return the shared memory that the processes of a group have mapped, by its name in /dev/shm."""
+    found = set()
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            pid = int(entry.name)
+            if os.getpgid(pid) != group:
+                continue
+            for line in (entry / "maps").read_text().splitlines():
+                _, _, path = line.partition("/dev/shm/")
+                if path.startswith("psm_"):
+                    found.add(path.split(" ")[0])
+        except OSError:
+            continue
+    return found
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End the group, also after its leader has."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    process.wait()
+
+
+def _last(path: Path) -> str:
+    text = path.read_text(encoding="utf-8", errors="replace").strip()
+    return f":\n{text[-2000:]}" if text else ""

@@ -115,7 +115,8 @@ class Backend(ABC):
             assert pop.program is not None
             needs = pop.model.system.precision if pop.model is not None else ""
             if needs not in ("", graph.precision):
-                found.append((f"precision '{graph.precision}' for population '{pop.name}': its cell needs {needs}", pop.where))
+                what = f"precision '{graph.precision}' for population '{pop.name}': its cell needs {needs}"
+                found.append((what, pop.where))
             for op in sorted({ins.op for ins in pop.program.instrs} - self.operations):
                 found.append((f"operation '{op}' ({OPS[op].meaning}) in population '{pop.name}'", pop.where))
         return found

@@ -74,9 +74,10 @@ def export(network: Network, directory: str, *, duration: Quantity, lossy: bool 
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
-    total = sum(len(steps) for steps, _ in expected.values())
+    total = sum(len(ids) for _, ids in expected.values())
     return Written(directory, SCRIPT, [SCRIPT, ARRAYS], [
-        f"Lava counts time from 1: what neurosim does in step n happens in its time step n + 1; {total} spikes expected",
+        "Lava counts time from 1: what neurosim does in step n happens in its time step n + 1",
+        f"{total} spikes are expected in {steps} steps; the script compares",
         "connections, weights and delays are the numbers that neurosim drew; odd weights of both signs became two "
         "connections, since Lava's mixed weights are even",
     ])  # fmt: skip

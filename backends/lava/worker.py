@@ -61,7 +61,7 @@ def run_script(python: Path, folder: Path, script: str, limit: float, alive: Cal
                 (_SHARED / name).unlink(missing_ok=True)
     if late:
         raise BackendError(
-            f"Lava did not end within {limit:g} s and was stopped{_last(wrong)}; give it longer with the option timeout="
+            f"Lava did not end within {limit:g} s and was stopped; the option timeout= gives it longer{_last(wrong)}"
         )
     if process.returncode not in (0, 2):
         raise BackendError(f"Lava failed (exit status {process.returncode}){_last(wrong)}")

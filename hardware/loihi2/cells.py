@@ -83,12 +83,8 @@ def LIF(*, du: Any = 0, dv: Any = 0, vth: Any = 10, bias_mant: Any = 0, bias_exp
     limits = {"du": (du, 0, 4095), "dv": (dv, 0, 4095), "vth": (vth, 0, 131071), "bias_mant": (bias_mant, -4096, 4095)}
     for name, (value, lo, hi) in limits.items():
         found = np.asarray(value)
-        if (
-            found.dtype.kind not in "iuf"
-            or (found != np.floor(found)).any()
-            or (found < lo).any()
-            or (found > hi).any()
-        ):
+        whole = found.dtype.kind in "iuf" and bool((found == np.rint(found)).all())
+        if not whole or (found < lo).any() or (found > hi).any():
             raise ParameterError(f"{name} of Loihi's LIF must be whole numbers from {lo} to {hi}, got {value!r}", where)
     if not isinstance(bias_exp, (int, np.integer)) or not -8 <= bias_exp <= 7:
         raise ParameterError(f"bias_exp of Loihi's LIF is one whole number from -8 to 7, got {bias_exp!r}", where)

@@ -51,18 +51,14 @@ def connect(
     given = np.asarray(weights.toarray() if hasattr(weights, "toarray") else weights)
     if given.shape != (len(post), len(pre)):
         raise ConnectivityError(
-            f"weights from '{pre.name}' to '{post.name}' must be [{len(post)}, {len(pre)}], [post, pre] as in Lava, got "
-            f"{list(given.shape)}",
+            f"weights from '{pre.name}' to '{post.name}' must be [{len(post)}, {len(pre)}], [post, pre] as in Lava, "
+            f"got {list(given.shape)}",
             where,
         )
     table = stored(given, bits, sign)
     late = np.asarray(delays)
-    if (
-        late.dtype.kind not in "iu"
-        or (late < 0).any()
-        or (late > MAX_DELAY).any()
-        or late.shape not in ((), given.shape)
-    ):
+    whole = late.dtype.kind in "iu" and late.shape in ((), given.shape)
+    if not whole or (late < 0).any() or (late > MAX_DELAY).any():
         raise ParameterError(
             f"delays must be whole steps from 0 to {MAX_DELAY}, one or one per weight, got {delays!r}", where
         )

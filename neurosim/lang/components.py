@@ -279,7 +279,7 @@ class Cell(Component):
         self.edge = bool(edge)
         self.method = _method(method, self.where)
         if precision not in ("", "double", "single"):
-            raise ParameterError(f"precision of {self.name} must be 'double' or 'single', got {precision!r}", self.where)
+            raise ParameterError(f"precision of {self.name} is 'double' or 'single', got {precision!r}", self.where)
         self.precision = precision
         self.threshold = None if threshold is None else self._parse(threshold, condition=True)
         self.threshold_text = threshold or ""

@@ -25,8 +25,8 @@ class Entry:
     """A backend: the class, the packages it needs, the line that installs them, one line about it.
 
     ``found`` and ``installer`` are for an engine that lives in an environment of its own: functions that return its
-    interpreter, or None, and that make it. ``integers``: it runs networks in a chip's integers and no others, so that
-    the conformance suite, and the table of support, are not about it.
+    interpreter, or None, and that make it. ``integers``: it computes in a chip's integers, so that the conformance
+    suite, and the table of support, are not about it.
     """
 
     target: str
@@ -52,6 +52,8 @@ BACKENDS: dict[str, Entry] = {
     "snntorch": Entry("neurosim.backends.snntorch_backend.backend:SnnTorchBackend", ("torch", "snntorch"),
                       "pip install torch snntorch",
                       "PyTorch: the same steps as tensors, on CPU or GPU; net.to_torch() makes them trainable"),
+    "loihi2": Entry("neurosim.backends.loihi2_backend:Loihi2Backend", ("numba",), "pip install numba",
+                    "Loihi 2's integers, bit for bit Lava's: the network is quantised first", integers=True),
     "lava": Entry("neurosim.backends.lava.backend:LavaBackend", (), "neurosim lava install",
                   "Lava 0.10, fixed point: networks of Loihi 2's integers, in an environment of its own",
                   "neurosim.backends.lava.environment:python", "neurosim.backends.lava.environment:install",

@@ -44,10 +44,15 @@ ARROWS["conformance"] = ARROWS["cli"] | {"neurosim.models", "neurosim.backends"}
 SIDE = {
     "neurosim.models": {"", "errors", "units", "params", "ir", "lang"},
     "neurosim.backends": {"errors", "units", "ir", "registry", "recording", "neurosim.backends.base"},
-    "neurosim.hardware": {"errors", "units", "params", "ir", "lang", "compile", "recording"},
+    "neurosim.hardware": {"errors", "units", "params", "ir", "lang", "compile", "recording", "neurosim.models"},
 }
 # Lava runs what hardware/loihi2 describes, and is a format to export to.
-MORE = {"neurosim.backends.lava": {"", "compile", "lang", "interchange", "neurosim.hardware"}}
+MORE = {
+    "neurosim.backends.lava": {"", "compile", "lang", "interchange", "neurosim.backends.loihi2_backend"},
+    "neurosim.backends.loihi2_backend": set(),
+}
+for _name in MORE:
+    MORE[_name] |= {"neurosim.hardware"}
 ENGINES = {"torch", "snntorch", "brian2", "nest", "numba", "llvmlite", "lava", "nengo", "pyNN", "nir"}
 LATE = ENGINES | {"matplotlib", "h5py", "click", "rich"}
 # Themselves loaded late, so they may load their engine at once.

@@ -14,7 +14,10 @@ from neurosim.backends.lava.environment import VERSION, python
 from neurosim.backends.lava.lower import complaints, lower
 from neurosim.backends.lava.script import ARRAYS, RESULT, SCRIPT, arrays, script
 from neurosim.backends.lava.worker import run_script
+from neurosim.backends.loihi2_backend import QuantisedEngine
 from neurosim.errors import ParameterError, UnsupportedError
+from neurosim.hardware.loihi2.quantisation import complaints as float_complaints
+from neurosim.hardware.loihi2.quantisation import in_integers, quantised_graph
 from neurosim.ir.graph import Graph
 
 _LIMIT = 600.0
@@ -23,6 +26,8 @@ _LIMIT = 600.0
 
 class LavaBackend(Backend):
     """Lava 0.10 in fixed point runs networks of Loihi 2's integers (:mod:`neurosim.hardware.loihi2`) unchanged.
+
+    A network in SI units is quantised first, as by the backend ``loihi2``.
 
     Its option ``timeout`` is how many seconds a run may take, 600 by default.
     """
@@ -33,7 +38,13 @@ class LavaBackend(Backend):
 
     def unsupported(self, graph: Graph) -> list[tuple[str, str | None]]:
         """Return what of the graph Lava's integer processes cannot express."""
-        found = super().unsupported(graph) + complaints(graph)
+        found = super().unsupported(graph)
+        if not in_integers(graph):
+            found += float_complaints(graph)
+            if found:
+                return found
+            graph = quantised_graph(graph)[0]
+        found += complaints(graph)
         for probe in graph.probes:
             if probe.sampled and probe.variable not in ("u", "v"):
                 found.append((f"recording of {probe.variable} (Lava's LIF has u and v)", probe.where))
@@ -50,7 +61,10 @@ class LavaBackend(Backend):
             raise ParameterError(f"timeout of backend 'lava' must be seconds above 0, got {given!r}")
         found = python()
         assert found is not None  # the registry has looked
-        return LavaEngine(graph, found, limit)
+        if in_integers(graph):
+            return LavaEngine(graph, found, limit)
+        made, quantised = quantised_graph(graph)
+        return QuantisedEngine(LavaEngine(made, found, limit), graph, quantised)
 
     def version(self) -> str:
         """Return Lava's version."""

@@ -15,6 +15,7 @@ from neurosim.backends.lava.lower import complaints, lower
 from neurosim.backends.lava.script import ARRAYS, SCRIPT, arrays, script
 from neurosim.compile import compile_network
 from neurosim.errors import ParameterError, UnsupportedError
+from neurosim.hardware.loihi2.quantisation import in_integers, quantised_graph
 from neurosim.interchange import Written
 from neurosim.ir.graph import ProbeNode
 from neurosim.ir.timegrid import whole_steps
@@ -32,7 +33,7 @@ def export(network: Network, directory: str, *, duration: Quantity, lossy: bool 
     Parameters
     ----------
     network : Network
-        Populations of :func:`neurosim.hardware.loihi2.LIF`, and sources.
+        Populations of :func:`neurosim.hardware.loihi2.LIF`, and sources; others are quantised first.
     directory : str
         A folder that does not exist yet, or is empty.
     duration : Quantity
@@ -50,7 +51,10 @@ def export(network: Network, directory: str, *, duration: Quantity, lossy: bool 
     target = os.path.abspath(directory)
     if os.path.isfile(target) or (os.path.isdir(target) and os.listdir(target)):
         raise ParameterError(f"'{directory}' is there already and not an empty folder: name another one, or empty it")
-    graph = compile_network(network)
+    graph, changes = compile_network(network), []
+    if not in_integers(graph):
+        graph, quantised = quantised_graph(graph)
+        changes = quantised.changes
     found = complaints(graph)
     if found:
         raise UnsupportedError(f"Lava cannot take this network: no {found[0][0]}", found[0][1])
@@ -80,4 +84,5 @@ def export(network: Network, directory: str, *, duration: Quantity, lossy: bool 
         f"{total} spikes are expected in {steps} steps; the script compares",
         "connections, weights and delays are the numbers that neurosim drew; odd weights of both signs became two "
         "connections, since Lava's mixed weights are even",
+        *changes,
     ])  # fmt: skip

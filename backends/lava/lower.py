@@ -76,8 +76,7 @@ def complaints(graph: Graph) -> list[tuple[str, str | None]]:
     for pop in graph.populations:
         if loihi_lif(graph, pop) is None:
             if pop.name in targets or pop.receptors or pop.program is None or not pop.program.emits():
-                found.append((f"cell of Loihi 2's integers in population '{pop.name}' (quantise the network first: "
-                              "neurosim.hardware.loihi2.quantise)", pop.where))  # fmt: skip
+                found.append((f"cell of Loihi 2's integers in population '{pop.name}'", pop.where))
             continue
         assert pop.model is not None
         if np.any(np.asarray(pop.model.params["t_ref"])):

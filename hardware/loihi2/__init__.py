@@ -5,10 +5,11 @@ import typing
 
 if typing.TYPE_CHECKING:
     from neurosim.hardware.loihi2.cells import LIF, Dense
-    from neurosim.hardware.loihi2.connect import connect
-    from neurosim.hardware.loihi2.quantise import Quantised, quantise
+    from neurosim.hardware.loihi2.connections import connect
+    from neurosim.hardware.loihi2.quantisation import Quantised, quantise
 
-_HOMES = {"LIF": "cells", "Dense": "cells", "connect": "connect", "Quantised": "quantise", "quantise": "quantise"}
+_HOMES = {"LIF": "cells", "Dense": "cells", "connect": "connections", "Quantised": "quantisation",
+          "quantise": "quantisation"}  # fmt: skip
 
 __all__ = ["LIF", "Dense", "Quantised", "connect", "quantise"]
 

@@ -257,6 +257,23 @@ def ir(network: str, after: str, settings: tuple[str, ...], seed: int | None, pr
     click.echo(ir_command(network, after, settings, seed, precision, weight_bits))
 
 
+@cli.command(short_help="Bring a network to Loihi 2's integers, and say what changes.")
+@click.argument("network", metavar="NET.py|NAME")
+@click.option("--below", type=float, metavar="X", help="Room of v below the reset, in distances to the threshold [2].")
+@_options("set", "seed", "debug")
+def quantise(network: str, below: float | None, settings: tuple[str, ...], seed: int | None) -> None:
+    """Bring a network to Loihi 2's integers, and say what changes: time constants, thresholds, weights.
+
+    \b
+    neurosim run NET.py --backend loihi2                       runs it in integers
+    neurosim compare NET.py --backends native,loihi2,lava      says how far its spikes go
+    neurosim export NET.py --to lava -o DIR                    writes it as a script for Lava
+    """
+    from neurosim.cli.running import quantise_command
+
+    click.echo(quantise_command(network, below, settings, seed))
+
+
 @cli.command()
 @_options("debug")
 def networks() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import sys
 import time
@@ -153,6 +154,14 @@ def ir_command(network: str, after: str, settings: tuple[str, ...], seed: int | 
         net = load(network, settings, seed).network
     bits = None if weight_bits is None else int(weight_bits)
     return render_graph(compile_network(net, precision=precision or "double", weight_bits=bits, after=after))
+
+
+def quantise_command(network: str, below: float | None, settings: tuple[str, ...], seed: int | None) -> str:
+    """Return what becomes of a network in Loihi 2's integers, as text."""
+    quantise = importlib.import_module("neurosim.hardware.loihi2").quantise
+    with contextlib.redirect_stdout(sys.stderr):
+        net = load(network, settings, seed).network
+    return str(quantise(net, **({} if below is None else {"below": below})))
 
 
 def _options(loaded: Loaded, backend: str | None, threads: int | None, precision: str | None,

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import keyword
-import re
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -73,6 +70,13 @@ class PySinks(PyLoihiProcessModel):
         ]
 
     def run_spk(self):
+        try:
+            self.write()
+        except BaseException:
+            traceback.print_exc()  # Lava would not show it
+            raise
+
+    def write(self):
         for k, rows in enumerate(self.files):
             rows[self.time_step - 1] = getattr(self, f"in_{{k}}").recv() != 0
             if self.time_step == len(rows):
@@ -139,18 +143,6 @@ if __name__ == "__main__":
     sys.stderr.flush()
     os._exit(code)  # Lava's own processes may keep an interpreter that failed from ending
 '''
-
-
-def identifiers(names: Iterable[str]) -> dict[str, str]:
-    """Return name -> a name for it in Python."""
-    out: dict[str, str] = {}
-    for name in names:
-        plain = re.sub(r"\W", "_", name)
-        plain = f"_{plain}" if plain[:1].isdigit() or keyword.iskeyword(plain) else plain
-        while plain in out.values():
-            plain += "_"
-        out[name] = plain
-    return out
 
 
 def script(lowered: Lowered, title: str, steps: int, states: list[tuple[str, str]], version: str) -> str:

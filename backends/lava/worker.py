@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -12,6 +13,8 @@ from pathlib import Path
 from neurosim.errors import BackendError
 
 _SHARED = Path("/dev/shm")
+_GONE = 10.0
+"""Seconds that processes which were killed may take to go."""
 
 
 def run_script(python: Path, folder: Path, script: str, limit: float, alive: Callable[[], None] | None = None) -> str:
@@ -68,30 +71,40 @@ def run_script(python: Path, folder: Path, script: str, limit: float, alive: Cal
     return said.read_text(encoding="utf-8", errors="replace")
 
 
+def _members(group: int) -> list[Path]:
+    """Return the processes of a group that live, as folders of /proc."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            state, _, of = (entry / "stat").read_text().rpartition(")")[2].split()[:3]
+        except OSError:  # it has gone meanwhile
+            continue
+        if int(of) == group and state not in "ZX":
+            found.append(entry)
+    return found
+
+
 def _mapped(group: int) -> set[str]:
     """Return the shared memory that the processes of a group have mapped, by its name in /dev/shm."""
     found = set()
-    for entry in Path("/proc").glob("[0-9]*"):
+    for entry in _members(group):
         try:
-            pid = int(entry.name)
-            if os.getpgid(pid) != group:
-                continue
-            for line in (entry / "maps").read_text().splitlines():
-                _, _, path = line.partition("/dev/shm/")
-                if path.startswith("psm_"):
-                    found.add(path.split(" ")[0])
+            lines = (entry / "maps").read_text().splitlines()
         except OSError:
             continue
+        paths = [line.partition(f"{_SHARED}/")[2] for line in lines]
+        found |= {path.split(" ")[0] for path in paths if path.startswith("psm_")}
     return found
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the group, also after its leader has."""
-    try:
+    """End the group, also after its leader has, and wait until it is gone."""
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     process.wait()
+    start = time.monotonic()
+    while _members(process.pid) and time.monotonic() - start < _GONE:
+        time.sleep(0.02)
 
 
 def _last(path: Path) -> str:

@@ -6,6 +6,7 @@ import os
 import secrets
 import shutil
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -65,7 +66,8 @@ def export(network: Network, directory: str, *, duration: Quantity, lossy: bool 
     engine.advance(steps)
     expected = engine.drain().spikes
     engine.close()
-    data = arrays(lowered) | {f"{name}.expected": np.array(expected[name]) for name in emitting}
+    data: dict[str, Any] = arrays(lowered)
+    data |= {f"{name}.expected": np.array(expected[name]) for name in emitting}
     part = f"{target}.{secrets.token_hex(4)}.part"
     try:
         os.makedirs(part)

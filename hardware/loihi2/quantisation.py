@@ -99,7 +99,7 @@ class Quantised:
         for p in self.populations:
             lines.append(
                 f"{p.name:<14}{1e6 / p.scale:>9.3g} uV{_pair(p.tau_m_was, p.tau_m):>18}"
-                f"{_pair(next(iter(p.tau_syn_was.values()), 0.0), p.tau_syn):>18}{p.threshold_error:>10.2%} "
+                f"{_pair(next(iter(p.tau_syn_was.values()), 0.0), p.tau_syn):>18}{p.threshold_error:>11.2%}"
             )
         lines += ["", f"{'projection':<22}{'synapses':>10}{'exponent':>10}{'largest':>9}{'error':>9}{'lost':>8}"]
         lines += [

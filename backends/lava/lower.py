@@ -168,7 +168,7 @@ def _connections(graph: Graph, node: ProjectionNode) -> list[Connection]:
         for sign, part in _by_sign(values, exponent, node):
             for again in _layers(rows[part], columns[part]):
                 which = np.flatnonzero(part)[again]
-                name = node.name if not out else f"{node.name}_{len(out) + 1}"
+                name = node.name if not out else f"{node.name}.{len(out) + 1}"  # no name of a user's has a dot
                 out.append(
                     Connection(name, source.name, target.name, (target.size, source.size), rows[which], columns[which],
                                values[which], late[which], exponent, sign, node.receptor)

@@ -252,12 +252,12 @@ class NetworkModule(nn.Module):
             for label, values in kept.items():
                 pop, var = label.split(".", 1)
                 values.append(run.variables[pop][var])
-        empty = torch.zeros(state.batch, 0, 0, dtype=self.dtype, device=self.device)
+        def joined(values: list[Tensor], population: str) -> Tensor:
+            none = torch.zeros(state.batch, 0, self.graph.population(population).size, dtype=self.dtype)
+            return torch.stack(values, 1).to(self.dtype) if values else none.to(self.device)
 
-        def joined(values: list[Tensor]) -> Tensor:
-            return torch.stack(values, 1).to(self.dtype) if values else empty
-
-        return Output({k: joined(v) for k, v in spikes.items()}, {k: joined(v) for k, v in kept.items()}, run.state())
+        traced = {k: joined(v, k.partition(".")[0]) for k, v in kept.items()}
+        return Output({k: joined(v, k) for k, v in spikes.items()}, traced, run.state())
 
     def _inputs(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         out = {}

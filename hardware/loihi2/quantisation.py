@@ -18,7 +18,7 @@ import numpy as np
 
 from neurosim.compile import compile_network
 from neurosim.errors import NeurosimError, ParameterError, UnsupportedError
-from neurosim.hardware.loihi2.arithmetic import ALIGN, DECAY
+from neurosim.hardware.loihi2.arithmetic import ALIGN, DECAY, saturated
 from neurosim.hardware.loihi2.cells import LIF, Dense, loihi_lif
 from neurosim.hardware.loihi2.connections import MAX_DELAY
 from neurosim.ir.edges import iter_edges
@@ -176,7 +176,7 @@ def _quantised(graph: Graph, below: float, given: Mapping[str, tuple[Cell, Any]]
         out.network.population(pop.name, pop.size, LIF(receptors=receptors, **made.options), init={"v": made.init})
     for w in wires:
         out.network.connect(
-            out.network[w.pre], out.network[w.post], receptor=w.receptor, name=w.name, weight=w.weights,
+            out.network[w.pre], out.network[w.post], receptor=w.receptor, name=w.name, weight=w.weights.astype(float),
             rule=EdgeList(w.columns, w.rows), delay=Quantity(w.delays * graph.dt, TIME),
         )  # fmt: skip
     out.changes += [f"refractory period of population '{p.name}': Lava's integer cell has none, so that it runs here "
@@ -311,7 +311,7 @@ def _numbers(out: Quantised, graph: Graph, pop: PopulationNode, below: float) ->
     refractory = bool(np.any(p["t_ref"]))
     options: dict[str, Any] = {"t_ref": Quantity(p["t_ref"], TIME)} if refractory else {}
     start = next(np.asarray(s.init, dtype=np.float64) for s in pop.states if s.name == "v")
-    init = np.rint((start - p["v_reset"]) * per_volt * ALIGN)
+    init = saturated(np.rint((start - p["v_reset"]) * per_volt * ALIGN)).astype(np.float64)
     options |= {"du": du, "dv": dv, "vth": vth, "bias_mant": np.rint(bias / 2**exponent), "bias_exp": exponent}
     gains = {}
     for receptor in pop.receptors:
@@ -383,6 +383,8 @@ def _wires(out: Quantised, graph: Graph, node: ProjectionNode, numbers: Mapping[
                                    node.where)  # fmt: skip
         mantissa = np.clip(np.rint(wanted / 2.0**exponent), -255, 255)
         name = node.name if len(pairs) == 1 else f"{node.name}_{names[a]}_{names[b]}"
+        while name in {p.name for p in out.projections} | ({p.name for p in graph.projections} - {node.name}):
+            name += "_"
         keep = mantissa != 0
         made.append(_Wire(name, names[a], names[b], f"{node.receptor}_{exponent}", exponent, rows[keep], columns[keep],
                           mantissa[keep], late[keep]))  # fmt: skip

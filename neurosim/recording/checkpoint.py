@@ -1,14 +1,12 @@
 """A folder in which a run keeps where it is, so that it can go on after it has been killed.
 
 What an engine needs to go on lies in ``state-<steps>.h5``, of which the last two are kept; what was recorded since the
-state before lies in ``recorded-<number>.h5``, one file for each state. Every file is whole or not there. It begins with
-the SHA-256 of the rest (HDF5 leaves room for it, the user block), which is looked at before HDF5 is: HDF5 itself may
-crash on a damaged file. Nothing in a file is code.
+state before lies in ``recorded-<number>.h5``, one file for each state. Every file is whole or not there, and sealed
+(:mod:`neurosim.recording.seal`). Nothing in a file is code.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -20,10 +18,9 @@ import numpy as np
 
 from neurosim.errors import ParameterError, ResultFileError, caller
 from neurosim.recording.atomic import begin, commit, discard, refusal
+from neurosim.recording.seal import HEAD, broken, seal
 
-FORMAT = "neurosim checkpoint 1"
-HEAD = 512
-"""Bytes before the HDF5 part: the format and the SHA-256 of that part, as text, then zeros."""
+FORMAT = "neurosim checkpoint 2"
 
 KEPT = 2
 """States that are kept; should the last one be damaged, the one before can be gone on from."""
@@ -189,10 +186,7 @@ class Checkpoints:
                 for key, array in arrays.items():
                     file.create_dataset(key, data=array)
             with open(part, "r+b") as raw:
-                raw.seek(HEAD)
-                head = _head(hashlib.file_digest(raw, "sha256").hexdigest())
-                raw.seek(0)
-                raw.write(head)
+                seal(raw, FORMAT)
         except OSError as error:
             discard(part)
             raise refusal(os.path.join(self.shown, name), error) from None
@@ -207,16 +201,14 @@ class Checkpoints:
 
         path, shown = os.path.join(self.folder, name), os.path.join(self.shown, name)
         try:
-            with open(path, "rb") as raw:
-                head = raw.read(HEAD)
-                whole = head == _head(hashlib.file_digest(raw, "sha256").hexdigest())
+            wrong = broken(path, FORMAT)
         except FileNotFoundError:
             raise ResultFileError(f"the checkpoint lacks '{shown}': it cannot be gone on from") from None
         except OSError as error:
             raise ResultFileError(f"cannot read '{shown}': {(error.strerror or str(error)).lower()}") from None
-        if not whole:
-            what = "is damaged" if head.startswith(FORMAT.encode()) else "is damaged, or no checkpoint of neurosim"
-            raise ResultFileError(f"'{shown}' {what}: it does not hold what was written{self._cure(name)}")
+        if wrong is not None:
+            what = wrong or "damaged, or no checkpoint of neurosim: it does not hold what was written"
+            raise ResultFileError(f"'{shown}' is {what}{self._cure(name)}")
         arrays: dict[str, np.ndarray] = {}
 
         def take(key: str, item: Any) -> None:
@@ -244,10 +236,6 @@ class Checkpoints:
         if not _STATE.fullmatch(name) or not older:
             return ""
         return f"; remove it to go on from '{self._state_name(older[-1])}', the state before"
-
-
-def _head(digest: str) -> bytes:
-    return f"{FORMAT}\nsha256 {digest}\n".encode().ljust(HEAD, b"\0")
 
 
 def lock(descriptor: int) -> bool:

@@ -16,7 +16,7 @@
     /population_rates/POP   f64, Hz; bin_s, start_s        /weight_traces/PROJECTION   times, values, edges
     /weights/PROJECTION     f64, SI                        /provenance                 attributes; JSON for dicts
 
-A slash in a name is written %2F in the path; the attribute ``name`` holds the name itself. Source: SONATA developer
+The file is sealed (:mod:`neurosim.recording.seal`). A slash in a name is written %2F in the path; the attribute ``name`` holds the name itself. Source: SONATA developer
 guide (github AllenInstitute/sonata, docs/SONATA_DEVELOPER_GUIDE.md). Datasets carry checksums.
 """
 
@@ -38,7 +38,9 @@ from neurosim.analysis.spiketrains import RateTrace
 from neurosim.errors import ParameterError, ResultFileError, UnknownNameError, suggest
 from neurosim.recording.atomic import begin, commit, discard, refusal
 from neurosim.recording.records import Provenance, as_float, unit_text
+from neurosim.recording.seal import HEAD, seal
 
+FORMAT = "neurosim result 1"
 MAGIC = 0x0A7A
 VERSION = (0, 1)
 SORTING = {"none": 0, "by_id": 1, "by_time": 2}
@@ -231,7 +233,8 @@ class StreamWriter:
         self._reports: dict[str, _Report] = {}
         self._file: Any = None
         with self._writing():
-            self._file = h5py.File(self._raw, "w", libver=("v108", "v108"))  # v108: metadata carries checksums
+            # v108: metadata carries checksums
+            self._file = h5py.File(self._raw, "w", libver=("v108", "v108"), userblock_size=HEAD)
             self._file.attrs.create("magic", MAGIC, dtype=np.uint32)
             self._file.attrs.create("version", VERSION, dtype=np.uint32)
 
@@ -384,6 +387,8 @@ class StreamWriter:
                         attributes["n_steps"] = np.int64(final.n_steps)
                 self._write_provenance(final)
                 self._file.close()
+                if self._raw.error is None:
+                    seal(self._raw.file, FORMAT)
             self._raw.close()
             if self._raw.error is not None:
                 self._give_up()

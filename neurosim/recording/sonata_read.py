@@ -18,7 +18,8 @@ import numpy as np
 from neurosim.analysis.spiketrains import RateTrace
 from neurosim.errors import NeurosimError, ResultFileError
 from neurosim.recording.records import Provenance, Spikes, Trace, WeightTrace
-from neurosim.recording.sonata import COMPRESSION_LIMIT, MAGIC
+from neurosim.recording.seal import broken
+from neurosim.recording.sonata import COMPRESSION_LIMIT, FORMAT, MAGIC
 
 _FLOAT, _INTEGER = "f", "iu"
 
@@ -102,10 +103,13 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[Any]:
     try:
         with open(shown, "rb") as head:
             empty = not head.read(1)
+        wrong = broken(shown, FORMAT)  # "": of before seals, or of another program
     except OSError as error:
         raise ResultFileError(f"cannot read '{shown}': {(error.strerror or str(error)).lower()}") from None
     if empty:
         raise ResultFileError(f"'{shown}' is empty")
+    if wrong:
+        raise ResultFileError(f"'{shown}' is {wrong}")
     if not h5py.is_hdf5(shown):
         raise ResultFileError(f"'{shown}' is not an HDF5 file, so not a result; or its beginning is damaged")
     try:

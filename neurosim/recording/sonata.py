@@ -16,8 +16,9 @@
     /population_rates/POP   f64, Hz; bin_s, start_s        /weight_traces/PROJECTION   times, values, edges
     /weights/PROJECTION     f64, SI                        /provenance                 attributes; JSON for dicts
 
-The file is sealed (:mod:`neurosim.recording.seal`). A slash in a name is written %2F in the path; the attribute ``name`` holds the name itself. Source: SONATA developer
-guide (github AllenInstitute/sonata, docs/SONATA_DEVELOPER_GUIDE.md). Datasets carry checksums.
+The file is sealed (:mod:`neurosim.recording.seal`). A slash in a name is written %2F in the path; the attribute
+``name`` holds the name itself. Source: SONATA developer guide (github AllenInstitute/sonata,
+docs/SONATA_DEVELOPER_GUIDE.md). Datasets carry checksums.
 """
 
 from __future__ import annotations

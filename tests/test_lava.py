@@ -9,7 +9,6 @@ import os
 import subprocess
 import time
 from pathlib import Path
-from typing import Any
 
 import lava_kit
 import numpy as np
@@ -204,8 +203,15 @@ def test_lava_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_interpreters_are_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    place: Any = tmp_path / "versions/3.10.9/bin/python"
-    place.parent.mkdir(parents=True)
-    place.write_text("", encoding="utf-8")
+    """One that runs is taken, and not a name that leads nowhere, as pyenv's shims may."""
+    places = {code: tmp_path / f"versions/3.10.{code}/bin/python" for code in (0, 1)}
+    for code, place in places.items():
+        place.parent.mkdir(parents=True)
+        place.write_text(f"#!/bin/sh\nexit {code}\n", encoding="utf-8")
+        place.chmod(0o755)
+    (tmp_path / "versions/3.10.9/bin").mkdir(parents=True)
+    (tmp_path / "versions/3.10.9/bin/python").write_text("no program", encoding="utf-8")
     monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
-    assert str(place) in environment.interpreters()
+    found = environment.interpreters()
+    assert str(places[0]) in found and str(places[1]) not in found
+    assert not [p for p in found if "3.10.9" in p]

@@ -28,14 +28,23 @@ def python() -> Path | None:
 
 
 def interpreters() -> list[str]:
-    """Return interpreters that may be Python 3.10, the likeliest first."""
+    """Return interpreters that are Python 3.10 and run, the likeliest first."""
     found = [shutil.which("python3.10")]
     roots = [os.environ.get("PYENV_ROOT"), os.path.expanduser("~/.pyenv")]
     found += [str(p) for root in roots if root for p in sorted(Path(root).glob("versions/3.10*/bin/python"))]
     if (uv := shutil.which("uv")) is not None:
         done = subprocess.run([uv, "python", "find", "3.10"], capture_output=True, text=True)
         found.append(done.stdout.strip() if done.returncode == 0 else None)
-    return [p for p in dict.fromkeys(found) if p]
+    return [p for p in dict.fromkeys(found) if p and _runs(p)]
+
+
+def _runs(path: str) -> bool:
+    """Tell whether this is Python 3.10; a shim of pyenv's may be there and lead nowhere."""
+    code = "import sys, venv; raise SystemExit(sys.version_info[:2] != (3, 10))"
+    try:
+        return subprocess.run([path, "-c", code], capture_output=True, timeout=60).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False
 
 
 def install() -> Path:

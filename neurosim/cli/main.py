@@ -274,6 +274,22 @@ def quantise(network: str, below: float | None, settings: tuple[str, ...], seed:
     click.echo(quantise_command(network, below, settings, seed))
 
 
+@cli.command(name="map", short_help="Put a network on the cores of a chip, and say what binds.")
+@click.argument("network", metavar="NET.py|NAME")
+@click.option("--chip", default="loihi2", metavar="CHIP", help="loihi2.")
+@click.option("--duration", "-d", metavar="TIME", help="Run so long in integers, and estimate the costs of a step.")
+@_options("set", "seed", "debug")
+def map_(network: str, chip: str, duration: str | None, settings: tuple[str, ...], seed: int | None) -> None:
+    """Put a network on the cores of a chip: how full they are, what binds, what does not fit.
+
+    Neurons are dealt out in their order. Limits and costs are the published ones, with their sources; where none of
+    Loihi 2 is published it is Loihi 1's.
+    """
+    from neurosim.cli.running import map_command
+
+    click.echo(map_command(network, chip, duration, settings, seed))
+
+
 @cli.command()
 @_options("debug")
 def networks() -> None:

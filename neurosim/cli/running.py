@@ -10,12 +10,14 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
 from neurosim import run as runner
 from neurosim.cli.load import Loaded, load, parse_duration
 from neurosim.cli.main import sentence
 from neurosim.cli.progress import Bar
 from neurosim.compile import compile_network
-from neurosim.errors import DivergedError, NeurosimError, ParameterError, ResultFileError
+from neurosim.errors import DivergedError, NeurosimError, ParameterError, ResultFileError, UnknownNameError, suggest
 from neurosim.lang.network import Network
 from neurosim.recording.atomic import begin, discard
 from neurosim.registry import load_backend
@@ -162,6 +164,28 @@ def quantise_command(network: str, below: float | None, settings: tuple[str, ...
     with contextlib.redirect_stdout(sys.stderr):
         net = load(network, settings, seed).network
     return str(quantise(net, **({} if below is None else {"below": below})))
+
+
+def map_command(network: str, chip: str, duration: str | None, settings: tuple[str, ...], seed: int | None) -> str:
+    """Return where a network lies on a chip, as text; with a duration, what a step of it costs."""
+    if chip != "loihi2":
+        raise UnknownNameError(f"no chip '{chip}'{suggest(chip, ['loihi2'])}; there is loihi2")
+    asked = None if duration is None else parse_duration(duration)
+    with contextlib.redirect_stdout(sys.stderr):
+        net = load(network, settings, seed).network
+    placement = importlib.import_module("neurosim.hardware.loihi2.placement").place(net)
+    if asked is None:
+        return str(placement)
+    net.probes = []
+    for pop in net.populations.values():
+        net.record(pop, "spikes")
+    result = runner.simulate(net, asked, backend="loihi2")
+    steps = result.provenance.n_steps
+    each = {name: np.bincount(s.ids, minlength=len(net[name])) / steps for name, s in result.spikes.items()}
+    cost = placement.costs(each)
+    return (f"{placement}\n\na step at the rates of {duration} (Loihi 1's figures before silicon, lower bounds): "
+            f"{cost['synops']:,.1f} synaptic operations,\n{cost['energy'] * 1e9:.3g} nJ, {cost['time'] * 1e6:.3g} us "
+            f"for a network time of {net.dt * 1e6:g} us")  # fmt: skip
 
 
 def _options(loaded: Loaded, backend: str | None, threads: int | None, precision: str | None,

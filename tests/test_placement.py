@@ -7,6 +7,7 @@ import pytest
 from cli_kit import call
 
 import neurosim as ns
+from neurosim.errors import ParameterError
 from neurosim.hardware.loihi2 import LIF, Dense, connect
 from neurosim.hardware.loihi2.placement import loihi2, place
 from neurosim.ir.rules import EdgeList
@@ -54,6 +55,20 @@ def test_synapses_fill_a_core(delay: int, bits: int) -> None:
     assert "p" in found.cores and "source" not in found.cores
 
 
+def test_a_local_order_finds_a_hidden_row() -> None:
+    """A chain whose neurons were shuffled: dealt out as they come nearly every spike leaves its core, else two do."""
+    hidden = np.random.default_rng(0).permutation(20_000)
+    net = ns.Network("hidden", dt=1 * ms)
+    pop = net.population("p", 20_000, CELL)
+    net.connect(pop, pop, rule=EdgeList(hidden[:-1], hidden[1:]), weight=1.0, delay=1 * ms)
+    given, local = place(net), place(net, order="local")
+    assert given.messages > 0.5 and local.messages * 20_000 == pytest.approx(2)
+    assert sorted(local.used["neurons"].tolist()) == sorted(given.used["neurons"].tolist())
+    assert local.synapses == given.synapses
+    with pytest.raises(ParameterError, match="order must be given or local, got 'best'"):
+        place(net, order="best")
+
+
 def test_a_neuron_with_too_many_synapses_does_not_fit() -> None:
     net = ns.Network("wide", dt=1 * ms)
     n = 60_000
@@ -84,7 +99,7 @@ def test_an_empty_network_needs_no_core() -> None:
 
 
 def test_the_command() -> None:
-    done = call("map", "cuba", "--set", "n=1000", "-d", "50ms")
+    done = call("map", "cuba", "--set", "n=1000", "-d", "50ms", "--order", "local")
     assert done.exit_code == 0 and "synaptic operations" in done.stdout and "Loihi 1's figures" in done.stdout
     assert max(map(len, done.stdout.splitlines()[:8])) <= 80
     done = call("map", "cuba", "--chip", "loihi")

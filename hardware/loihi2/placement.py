@@ -1,12 +1,14 @@
 """Which core of Loihi 2 each neuron goes to, what binds, and an estimate of energy and time.
 
-Neurons are dealt out in their order, population by population: a core is filled until its neurons or its synaptic
-memory (a synapse lies with its target) are full. Axons are counted afterwards. Sources of spikes are outside the chip.
+Neurons are dealt out in an order: a core is filled until its neurons or its synaptic memory (a synapse lies with its
+target) are full. The order is the network's own, population by population, or one that keeps what is connected close
+together (reverse Cuthill-McKee, SciPy's). Axons are counted afterwards. Sources of spikes are outside the chip.
 """
 
 from __future__ import annotations
 
 import functools
+import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,12 +16,15 @@ from pathlib import Path
 import numpy as np
 
 from neurosim.compile import compile_network
+from neurosim.errors import ParameterError
 from neurosim.hardware.base import Chip, Violation, read_chip
 from neurosim.hardware.loihi2.cells import loihi_lif
-from neurosim.hardware.loihi2.quantisation import in_integers, quantised_graph
+from neurosim.hardware.loihi2.quantisation import RANGE, in_integers, quantised_graph
 from neurosim.ir.edges import iter_edges
 from neurosim.ir.graph import Graph
 from neurosim.lang.network import Network
+
+ORDERS = ("given", "local")
 
 
 @functools.cache
@@ -106,21 +111,36 @@ class Placement:
         return "\n".join([*lines, *(f"- {v}" for v in self.violations)])
 
 
-def place(network: Network, *, below: float | None = None) -> Placement:
+def place(network: Network, *, order: str = "given", below: float = RANGE) -> Placement:
     """Put a network on as many cores of Loihi 2 as it needs; one in SI units is quantised first.
+
+    Parameters
+    ----------
+    network : Network
+        What to place.
+    order : {"given", "local"}
+        In which the neurons are dealt out: the network's, or one that keeps neighbours together, which needs SciPy.
+    below : float
+        As for :func:`~neurosim.hardware.loihi2.quantise`.
 
     Raises
     ------
     UnsupportedError
         It has no counterpart in integers.
+    ParameterError
+        No such order, or no SciPy.
     """
+    if order not in ORDERS:
+        raise ParameterError(f"order must be {' or '.join(ORDERS)}, got {order!r}")
+    if order == "local" and importlib.util.find_spec("scipy") is None:
+        raise ParameterError("order 'local' needs SciPy: pip install scipy")
     graph = compile_network(network)
     if not in_integers(graph):
-        graph = quantised_graph(graph, *([] if below is None else [below]))[0]
-    return _placed(graph, loihi2())
+        graph = quantised_graph(graph, below)[0]
+    return _placed(graph, loihi2(), order)
 
 
-def _placed(graph: Graph, chip: Chip) -> Placement:
+def _placed(graph: Graph, chip: Chip, order: str) -> Placement:
     offsets = graph.offsets()
     on_chip = {p.name for p in graph.populations if loihi_lif(graph, p) is not None}
     mine = np.concatenate([np.zeros(0, bool), *(np.full(p.size, p.name in on_chip) for p in graph.populations)])
@@ -133,9 +153,13 @@ def _placed(graph: Graph, chip: Chip) -> Placement:
         for pre, post in found:
             bits += np.bincount(post, minlength=graph.size) * cost
             pieces.append((pre, post))
-    core, closed = _dealt(np.flatnonzero(mine), bits, chip)
+    dealt = np.flatnonzero(mine)
+    if order == "local":
+        dealt = _local(graph.size, pieces)
+        dealt = dealt[mine[dealt]]
+    core, closed = _dealt(dealt, bits, chip)
     of = np.full(graph.size, -1, np.int64)
-    of[mine] = core
+    of[dealt] = core
     count = int(core.max(initial=-1)) + 1
     wide = max(count, 1)
     pairs = np.unique(np.concatenate([np.zeros(0, np.int64), *(pre * wide + of[post] for pre, post in pieces)]))
@@ -146,7 +170,7 @@ def _placed(graph: Graph, chip: Chip) -> Placement:
     senders = away[mine[away]]
     used = {
         "neurons": np.bincount(core, minlength=count),
-        "memory": np.bincount(core, bits[mine], minlength=count),
+        "memory": np.bincount(core, bits[dealt], minlength=count),
         "input_axons": np.bincount(core_of, minlength=count),
         "output_axons": np.bincount(of[senders], minlength=count),
     }
@@ -161,6 +185,16 @@ def _placed(graph: Graph, chip: Chip) -> Placement:
                      parts(reached, everything))  # fmt: skip
     made.violations += _violations(graph, made, bits, mine)
     return made
+
+
+def _local(size: int, pieces: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """Return the neurons in an order in which those that are connected are close."""
+    from scipy.sparse import csr_matrix
+    from scipy.sparse.csgraph import reverse_cuthill_mckee
+
+    pre, post = (np.concatenate([np.zeros(0, np.int64), *(piece[k] for piece in pieces)]) for k in (0, 1))
+    edges = csr_matrix((np.ones(len(pre), np.int8), (pre, post)), shape=(size, size))
+    return np.asarray(reverse_cuthill_mckee((edges + edges.T).tocsr(), symmetric_mode=True), dtype=np.int64)
 
 
 def _dealt(neurons: np.ndarray, bits: np.ndarray, chip: Chip) -> tuple[np.ndarray, dict[str, int]]:

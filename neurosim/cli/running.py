@@ -166,14 +166,15 @@ def quantise_command(network: str, below: float | None, settings: tuple[str, ...
     return str(quantise(net, **({} if below is None else {"below": below})))
 
 
-def map_command(network: str, chip: str, duration: str | None, settings: tuple[str, ...], seed: int | None) -> str:
+def map_command(network: str, chip: str, order: str, duration: str | None, settings: tuple[str, ...],
+                seed: int | None) -> str:  # fmt: skip
     """Return where a network lies on a chip, as text; with a duration, what a step of it costs."""
     if chip != "loihi2":
         raise UnknownNameError(f"no chip '{chip}'{suggest(chip, ['loihi2'])}; there is loihi2")
     asked = None if duration is None else parse_duration(duration)
     with contextlib.redirect_stdout(sys.stderr):
         net = load(network, settings, seed).network
-    placement = importlib.import_module("neurosim.hardware.loihi2.placement").place(net)
+    placement = importlib.import_module("neurosim.hardware.loihi2.placement").place(net, order=order)
     if asked is None:
         return str(placement)
     net.probes = []

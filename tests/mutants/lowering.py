@@ -9,6 +9,7 @@ from __future__ import annotations
 from mutants.kit import Mutant
 
 _REFERENCE = "backends/reference_backend.py"
+_LEAVES = "neurosim/ir/leaves.py"
 _INTERP = "neurosim/ir/interp.py"
 _STEP = "neurosim/passes/discretise.py"
 _EDGES = "neurosim/ir/edges.py"
@@ -79,7 +80,7 @@ MUTANTS = (
     _on_reference(
         "reference_table_early",
         "The rows of a time array change one step early.",
-        _REFERENCE,
+        _LEAVES,
         "k = n // table.every\n",
         "k = (n + 1) // table.every\n",
         "time_arrays",
@@ -87,7 +88,7 @@ MUTANTS = (
     _on_reference(
         "reference_table_does_not_repeat",
         "A repeated time array holds its last row instead.",
-        _REFERENCE,
+        _LEAVES,
         "table.values[k % len(table.values) if table.repeat else min(k, len(table.values) - 1)]",
         "table.values[min(k, len(table.values) - 1)]",
         "time_arrays",
@@ -95,7 +96,7 @@ MUTANTS = (
     _on_reference(
         "reference_spike_list_early",
         "Listed spikes come one step early.",
-        _REFERENCE,
+        _LEAVES,
         "np.searchsorted(schedule.steps, [at, at + 1])",
         "np.searchsorted(schedule.steps, [at + 1, at + 2])",
         "spike_lists",
@@ -103,7 +104,7 @@ MUTANTS = (
     _on_reference(
         "reference_poisson_row_mixed_up",
         "All neurons draw their Poisson counts at the lowest of the rates.",
-        _REFERENCE,
+        _LEAVES,
         "poisson_from_words(words[at], table.unpadded(k))",
         "poisson_from_words(words[at], table.unpadded(0))",
         "poisson_drive",
@@ -111,7 +112,7 @@ MUTANTS = (
     _on_reference(
         "reference_uniform_off_centre",
         "uniform() can be 0: the half is not added.",
-        _REFERENCE,
+        _LEAVES,
         "(words.astype(np.float64) + 0.5) * 2.0**-32",
         "words.astype(np.float64) * 2.0**-32",
         "random_numbers",
@@ -119,7 +120,7 @@ MUTANTS = (
     _on_reference(
         "reference_single_uniform_bits",
         "In single precision uniform() takes 24 bits of its word.",
-        _REFERENCE,
+        _LEAVES,
         "((words >> np.uint32(9)).astype(np.float32) + np.float32(0.5)) * np.float32(2.0**-23)",
         "((words >> np.uint32(8)).astype(np.float32) + np.float32(0.5)) * np.float32(2.0**-24)",
         "single_precision",

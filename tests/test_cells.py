@@ -315,6 +315,12 @@ def test_spike_source_repeats() -> None:
     assert len(run(SpikeSource([[]]), 1 * ms).spikes["p"].steps) == 0
 
 
+def test_spike_source_takes_a_table() -> None:
+    got = run(SpikeSource([[1.0, 2.5], [0.5, 0.0]] * ms), 5 * ms, n=2).spikes["p"]
+    np.testing.assert_array_equal(got.steps, [0, 5, 10, 25])
+    np.testing.assert_array_equal(got.ids, [1, 1, 0, 0])
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -324,7 +330,7 @@ def test_spike_source_repeats() -> None:
         (lambda: SpikeSource([1.0] * ms, [4]), "names neuron 4; there are 1"),
         (lambda: SpikeSource([[-1.0] * ms]), "must not be negative"),
         (lambda: SpikeSource([[3.0] * ms], period=2 * ms), "not before its period"),
-        (lambda: SpikeSource([1.0] * ms), "one array per neuron"),
+        (lambda: SpikeSource([1.0] * ms), r"as in \[\[5, 10\]\*ms\]"),
         (lambda: SpikeSource([1.0] * ms, [0, 1]), "one whole number for each"),
         (lambda: SpikeSource([[1.0]]), "plain number"),
     ],

@@ -11,7 +11,7 @@ from net_kit import population_refused as refused
 
 import neurosim as ns
 from neurosim.compile import compile_network
-from neurosim.errors import ConnectivityError, EquationError, ParameterError
+from neurosim.errors import ConnectivityError, EquationError, ParameterError, UnknownNameError
 from neurosim.ir.edges import iter_edges
 from neurosim.ir.program import Instr, Program
 from neurosim.ir.timegrid import whole_steps
@@ -235,6 +235,26 @@ def test_targets_of_a_union_keep_their_own_grids():
     assert {p.name: p.grids["e"] for p in graph.populations} == {"p": 2.0**-41, "q": 2.0**-30}
     fine, coarse = np.rint(2**41 / 3) / 2**41, np.rint(2**30 / 3) / 2**30
     assert piece.weight.tolist() == [fine, fine, coarse, coarse] * 2
+
+
+def test_edges_can_be_had_without_a_run():
+    cell = Cell("v[n+1] = v", threshold="v > 1", receptors={"e": Receptor(event="v += w")})
+    net = build(cell, 3)
+    q = net.population("q", 2, cell)
+    net.connect(q, net["p"][1:] + q, weight="i + 10*j", delay="0.1*ms*(1 + j)", name="both")
+    net.connect(q, q, rule=ns.FixedInDegree(1), weight=ns.normal(1.0, 0.1), name="drawn")
+    edges = net.edges("both")
+    assert len(edges) == 8
+    assert edges.pre.tolist() == [0] * 4 + [1] * 4 and edges.post.tolist() == [0, 1, 2, 3] * 2
+    assert np.allclose(edges.weight, edges.pre + 10.0 * edges.post)
+    assert np.allclose(edges.delay, net.dt * (1 + edges.post))
+    drawn = net.edges("drawn")
+    assert np.array_equal(drawn.weight, net.run(1 * ms).weights("drawn")) and np.all(drawn.delay == net.dt)
+    net.connect(q, q, rule=ns.EdgeList([], []), weight=1.0, name="none")
+    assert len(net.edges("none")) == 0
+    assert refused(UnknownNameError, lambda: net.edges("drown")) == (
+        "no projection 'drown' in network 'network'; did you mean 'drawn'?"
+    )
 
 
 def test_tables_keep_their_values():

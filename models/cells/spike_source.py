@@ -22,8 +22,8 @@ def SpikeSource(
     Parameters
     ----------
     times : list of Quantity, dict of int to Quantity, or Quantity
-        One array of times per neuron (a list, or a dict that leaves silent neurons out), or all times in one array,
-        beside `ids`.
+        One array of times per neuron (a list, a dict that leaves silent neurons out, or [N, T] where all have as many),
+        or all times in one array, beside `ids`.
     ids : array of int, optional
         The neuron of each of the times.
     period : Quantity, optional
@@ -60,10 +60,15 @@ class SpikeTimes:
             parts = {key: _seconds(row, where) for key, row in rows.items()}
             self.times = np.concatenate([np.zeros(0), *parts.values()])
             self.ids = np.repeat(np.array(list(parts), dtype=np.int64), [len(p) for p in parts.values()])
+        elif isinstance(times, Quantity) and np.ndim(times.value) == 2:
+            rows = np.asarray(quantity(times, TIME, "times of a SpikeSource", where), dtype=np.float64)
+            self.size = len(rows)
+            self.times, self.ids = rows.ravel(), np.repeat(np.arange(len(rows)), rows.shape[1])
         else:
             raise ParameterError(
-                "times of a SpikeSource are one array per neuron (a list or dict), or one array with ids=", where
-            )
+                "times of a SpikeSource are one array per neuron (a list or dict), as in [[5, 10]*ms] for one neuron, "
+                "or one array with ids=", where
+            )  # fmt: skip
         if np.any(self.times < 0):
             first = self.times.min() * 1e3
             raise ParameterError(f"times of a SpikeSource must not be negative, got {first:g} ms", where)

@@ -39,6 +39,29 @@ class Edges:
         return len(self.pre)
 
 
+@dataclass(frozen=True)
+class EdgeTable:
+    """All edges of a projection, in the canonical order.
+
+    Attributes
+    ----------
+    pre, post : numpy.ndarray
+        Indices within the source group and the target group, uint32.
+    weight : numpy.ndarray
+        In SI units, on the receptor's grid.
+    delay : numpy.ndarray
+        In seconds.
+    """
+
+    pre: np.ndarray
+    post: np.ndarray
+    weight: np.ndarray
+    delay: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.pre)
+
+
 def global_ids(graph: Graph, segments: tuple[Segment, ...]) -> tuple[int, np.ndarray | None]:
     """Return (first id, None) for a contiguous group, else (0, id of every member)."""
     offsets = graph.offsets()
@@ -132,6 +155,19 @@ def iter_edges(
             _delay(graph, projection, ctx, start, pre, post),
         )
         start += len(pre)
+
+
+def edge_table(graph: Graph, projection: ProjectionNode) -> EdgeTable:
+    """Return all edges of a projection at once (24 bytes each), after the pass ``order``."""
+    ctx, grid, start = context(graph, projection), grid_of(graph, projection), 0
+    none = np.zeros(0)
+    parts = [(none.astype(np.uint32), none.astype(np.uint32), none, none)]
+    for pre, post in _pieces(projection, ctx):
+        weight = _weight(projection, ctx, grid, start, pre, post)
+        delay = np.asarray(_delay(graph, projection, ctx, start, pre, post)) * graph.dt
+        parts.append((pre, post, np.broadcast_to(weight, len(pre)), np.broadcast_to(delay, len(pre))))
+        start += len(pre)
+    return EdgeTable(*(np.concatenate(side) for side in zip(*parts, strict=True)))
 
 
 def _pieces(projection: ProjectionNode, ctx: EdgeContext) -> Iterator[tuple[np.ndarray, np.ndarray]]:

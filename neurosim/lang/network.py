@@ -307,6 +307,28 @@ class Network:
         simulate = importlib.import_module("neurosim.run").simulate  # lang does not depend on what runs it
         return simulate(self, duration, backend=backend, **options)
 
+    def edges(self, projection: str) -> Any:
+        """Return the edges of a projection as every backend builds them, without running anything.
+
+        They have the attributes ``pre`` and ``post`` (indices within the groups that it joins), ``weight`` (SI, on the
+        grid) and ``delay`` (seconds), in the order in which ``result.weights(projection)`` counts them.
+
+        Parameters
+        ----------
+        projection : str
+            Its name. In a union, indices count through the parts.
+
+        Raises
+        ------
+        UnknownNameError
+            The network has no such projection.
+        """
+        if projection not in self.projections:
+            like = suggest(projection, self.projections)
+            raise UnknownNameError(f"no projection '{projection}' in network '{self.name}'{like}", caller())
+        graph = importlib.import_module("neurosim.compile").compile_network(self)
+        return importlib.import_module("neurosim.ir.edges").edge_table(graph, graph.projection(projection))
+
     def to_torch(self, **options: Any) -> Any:
         """Return the network as a ``torch.nn.Module`` whose weights can be trained.
 

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from neurosim.backends.native.expressions import HEADER, function_sources, print_function
+from neurosim.backends.compiled.expressions import HEADER, function_sources, print_function
 from neurosim.errors import UnsupportedError
 from neurosim.ir.functions import FUNCTIONS
 from neurosim.ir.interp import call
@@ -246,7 +246,7 @@ def test_sources_come_in_order() -> None:
 
 
 def test_unknown_operation_is_refused() -> None:
-    from neurosim.backends.native.expressions import expression
+    from neurosim.backends.compiled.expressions import expression
 
     with pytest.raises(UnsupportedError, match="gamma"):
         expression("gamma", ["x"], None, "f64")

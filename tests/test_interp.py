@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from neurosim.backends.native.expressions import HEADER, ROWS, expression, literal
+from neurosim.backends.compiled.expressions import HEADER, ROWS, expression, literal
 from neurosim.errors import VerifyError
 from neurosim.ir import interp
 from neurosim.ir.interp import call, evaluate

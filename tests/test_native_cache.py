@@ -17,7 +17,7 @@ import pytest
 from native_kit import DT, quiet
 
 import neurosim as ns
-from neurosim.backends.native import cache
+from neurosim.backends.compiled import cache
 from neurosim.backends.native import tables as K
 from neurosim.backends.native.printer import arguments, module_source, shape_of
 from neurosim.compile import compile_network
@@ -134,7 +134,7 @@ def test_the_key_covers_what_is_called() -> None:
     classes = frozenset({K.DUE16_SHARED})
     keys = {cache.key(module_source(shapes, [], "double", classes), "run", spec)}
     keys.add(cache.key(module_source(shapes, [], "double", frozenset({K.RING_SHARED})), "run", spec))
-    text = Path(cache.__file__).with_name("kernels.py").read_text(encoding="utf-8")
+    text = Path(K.__file__).with_name("kernels.py").read_text(encoding="utf-8")
     read = Path.read_text
     with mock.patch.object(
         Path, "read_text", lambda p, **kw: text + "# edited" if p.name == "kernels.py" else read(p, **kw)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import metadata
 
 from neurosim.backends.base import Backend, Engine, Options
-from neurosim.backends.native.expressions import ROWS
+from neurosim.backends.compiled.expressions import ROWS
 from neurosim.ir.graph import Graph
 from neurosim.ir.ops import EFFECTS, OPS, RANDOM
 

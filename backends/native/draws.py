@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from neurosim.backends.compiled.cache import load, ready
+from neurosim.backends.compiled.expressions import function_sources
 from neurosim.backends.native import tables
-from neurosim.backends.native.cache import load, ready
-from neurosim.backends.native.expressions import function_sources
 from neurosim.ir.ops import OPS
 from neurosim.ir.random import Draws
 

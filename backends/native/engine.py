@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from neurosim.backends.base import Drained, Engine, Options, diverged, overflowed, put_back, recorded, weight_diverged
+from neurosim.backends.compiled.cache import load
 from neurosim.backends.native import memory
 from neurosim.backends.native import tables as K
-from neurosim.backends.native.cache import load
 from neurosim.backends.native.layout import deliveries, most_arrivals, share
 from neurosim.backends.native.learning import Learning, Past, columns_of, rules_of
 from neurosim.backends.native.printer import Shape, arguments, module_source, scalar_values, shape_of

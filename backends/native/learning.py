@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from neurosim.backends.compiled.expressions import FLOAT, expression, literal
 from neurosim.backends.native import tables as K
-from neurosim.backends.native.expressions import FLOAT, expression, literal
 from neurosim.ir.graph import Graph, PlasticityNode
 from neurosim.ir.ops import FUNCTIONS
 from neurosim.ir.program import Program

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from neurosim.backends.compiled.cache import BODY
+from neurosim.backends.compiled.expressions import FLOAT, INT, beyond, expression, function_sources, literal
 from neurosim.backends.native import learning, tables
-from neurosim.backends.native.cache import BODY
-from neurosim.backends.native.expressions import FLOAT, INT, beyond, expression, function_sources, literal
 from neurosim.ir.graph import PopulationNode
 from neurosim.ir.ops import FUNCTIONS
 from neurosim.ir.program import Program

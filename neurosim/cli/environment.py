@@ -138,7 +138,7 @@ def _tried(name: str) -> tuple[None, str] | None:
 def _cache(say: Any) -> None:
     """Say where compiled kernels are kept."""
     try:
-        folder = Path(importlib.import_module("neurosim.backends.native.cache").directory())
+        folder = Path(importlib.import_module("neurosim.backends.compiled.cache").directory())
     except Exception as e:
         say("cache", f"no folder for compiled kernels: {e}", False)
         return

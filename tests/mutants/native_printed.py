@@ -6,7 +6,7 @@ from mutants.kit import Mutant
 
 _KERNELS = "backends/native/kernels.py"
 _PRINTER = "backends/native/printer.py"
-_EXPRESSIONS = "backends/native/expressions.py"
+_EXPRESSIONS = "backends/compiled/expressions.py"
 _DELIVER = (
     '            "        deliver_due(threads, n, slots, origin, inbox, width, blocks, rows, delays, target16, '
     'target32,",\n            "                    weight32, weight64, shared, logs, segments" + '

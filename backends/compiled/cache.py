@@ -239,7 +239,10 @@ def _link(symbol: str, code: bytes) -> int:
 
 
 def _caller(address: int, spec: Spec, name: str) -> Callable[..., int]:
-    """Return a function that packs its arguments and calls a kernel; the call lets other threads run."""
+    """Return a function that packs its arguments and calls a kernel; the call lets other threads run.
+
+    Its attribute ``packed`` takes the block of 64-bit numbers that the arguments become (:mod:`.bridge`), unchecked.
+    """
     # numba's own convention: int32 status = f(int64 *result, void **error, int64 *block)
     prototype = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
     function = prototype(address)
@@ -264,10 +267,13 @@ def _caller(address: int, spec: Spec, name: str) -> Callable[..., int]:
                         f"of shape {np.shape(value)}"
                     )
                 block += [value.ctypes.data, *value.shape]
-        packed = np.array([b - (1 << 64) if b >= 1 << 63 else b for b in block], dtype=np.int64)
+        return packed(np.array([b - (1 << 64) if b >= 1 << 63 else b for b in block], dtype=np.int64))
+
+    def packed(block: np.ndarray) -> int:
         result, error = ctypes.c_int64(0), ctypes.c_void_p(0)
-        if function(ctypes.addressof(result), ctypes.addressof(error), packed.ctypes.data):
+        if function(ctypes.addressof(result), ctypes.addressof(error), block.ctypes.data):
             raise VerifyError(f"kernel {name} failed")
         return result.value
 
+    run.packed = packed  # type: ignore[attr-defined]
     return run

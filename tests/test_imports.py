@@ -43,7 +43,8 @@ ARROWS["conformance"] = ARROWS["cli"] | {"neurosim.models", "neurosim.backends"}
 # The same for the folders that hang off the side; their own parts are named in full.
 SIDE = {
     "neurosim.models": {"", "errors", "units", "params", "ir", "lang"},
-    "neurosim.backends": {"errors", "units", "ir", "registry", "recording", "neurosim.backends.base"},
+    "neurosim.backends": {"errors", "units", "ir", "registry", "recording", "neurosim.backends.base",
+                          "neurosim.backends.compiled"},
     "neurosim.hardware": {"errors", "units", "params", "ir", "lang", "compile", "recording", "neurosim.models"},
 }
 # Lava runs what hardware/loihi2 describes, and is a format to export to.
@@ -57,11 +58,16 @@ ENGINES = {"torch", "snntorch", "brian2", "nest", "numba", "llvmlite", "lava", "
 LATE = ENGINES | {"matplotlib", "h5py", "click", "rich"}
 # Themselves loaded late, so they may load their engine at once.
 AT_IMPORT = {
+    "neurosim.backends.compiled.bridge": {"numba", "llvmlite"},
     "neurosim.backends.native": {"numba", "llvmlite"},
     "neurosim.backends.snntorch_backend.arithmetic": {"torch"},
+    "neurosim.backends.snntorch_backend.blocks": {"torch"},
     "neurosim.backends.snntorch_backend.delivery": {"torch"},
     "neurosim.backends.snntorch_backend.engine": {"torch"},
+    "neurosim.backends.snntorch_backend.fused": {"torch"},
     "neurosim.backends.snntorch_backend.module": {"torch"},
+    "neurosim.backends.snntorch_backend.state": {"torch"},
+    "neurosim.backends.snntorch_backend.stretch": {"torch"},
     "neurosim.models.jepa": {"torch"},
     "neurosim.models.kernels": {"torch"},
     "neurosim.models.kernels.scan_numba": {"numba", "llvmlite"},

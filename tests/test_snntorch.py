@@ -96,7 +96,8 @@ def test_functions_have_their_derivatives(name: str) -> None:
 
 
 def test_no_operation_is_missing() -> None:
-    from neurosim.backends.snntorch_backend.arithmetic import ROWS, SLOPES
+    from neurosim.backends.snntorch_backend.arithmetic import ROWS
+    from neurosim.ir.adjoint import SLOPES
 
     assert set(ROWS) == set(NUMPY_ROWS)
     assert set(SLOPES) == set(FUNCTIONS)

@@ -7,7 +7,6 @@ numbers apart into bits would be 0.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from neurosim.ir.adjoint import slope_program
 from neurosim.ir.functions import FUNCTIONS as BODIES
 from neurosim.ir.interp import FORMATS as NUMPY_FORMATS
 from neurosim.ir.ops import DETECT, FUNCTIONS, OPS
@@ -47,7 +47,19 @@ class _Rounded(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, values: Tensor, grid: Any) -> Tensor:
-        return torch.round(values / grid) * grid
+        return (torch.round(values / grid) * grid).to(values.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        return grads[0], None
+
+
+class _Flushed(torch.autograd.Function):
+    """0 in place of the tiniest numbers; the derivative passes straight through, as that of what is approximated."""
+
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, tiny: float) -> Tensor:
+        return torch.where(a.abs() < tiny, torch.zeros((), dtype=a.dtype, device=a.device), a)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
@@ -117,6 +129,11 @@ def on_grid(values: Tensor, grid: Any) -> Tensor:
     return rounded
 
 
+def _flushed(a: Tensor, tiny: float) -> Tensor:
+    flushed: Any = _Flushed.apply(a, tiny)
+    return flushed
+
+
 def _root(a: Tensor) -> Tensor:
     root: Any = _Root.apply(a)
     return root
@@ -146,7 +163,7 @@ ROWS: dict[str, Callable[..., Tensor]] = {
     "sqrt": lambda fmt, attr, a: _root(a),
     "floor": lambda fmt, attr, a: a.floor(),
     "rint": lambda fmt, attr, a: a.round(),
-    "flush": lambda fmt, attr, a: torch.where(a.abs() < fmt.tiny, torch.zeros((), dtype=a.dtype, device=a.device), a),
+    "flush": lambda fmt, attr, a: _flushed(a, fmt.tiny),
     "round_to": lambda fmt, attr, a: on_grid(a, attr),
     "float": lambda fmt, attr, a: a.to(fmt.dtype),
     "pow2": lambda fmt, attr, a: _pow2(a, fmt),
@@ -168,52 +185,29 @@ ROWS: dict[str, Callable[..., Tensor]] = {
 """One row per operation, as in :mod:`neurosim.ir.interp`."""
 
 
-def _exprel_slope(x: Tensor) -> Tensor:
-    near = x.abs() < 1e-3
-    far = torch.where(near, torch.ones_like(x), x)
-    series = 0.5 + x * (1 / 3 + x * (1 / 8 + x / 30))
-    return torch.where(near, series, (far.exp() * (far - 1) + 1) / far**2)
-
-
-def _pow_slopes(y: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    positive = torch.where(a > 0, a, torch.ones_like(a))
-    return b * a ** (b - 1), torch.where(a > 0, y * positive.log(), torch.zeros_like(y))
-
-
-SLOPES: dict[str, Callable[..., tuple[Tensor, ...]]] = {
-    "exp": lambda y, x: (y,),
-    "expm1": lambda y, x: (y + 1,),
-    "exprel": lambda y, x: (_exprel_slope(x),),
-    "log": lambda y, x: (1 / x,),
-    "log1p": lambda y, x: (1 / (1 + x),),
-    "sigmoid": lambda y, x: (y * (1 - y),),
-    "tanh": lambda y, x: (1 - y * y,),
-    "sin": lambda y, x: (x.cos(),),
-    "cos": lambda y, x: (-x.sin(),),
-    "pow": _pow_slopes,
-    "ndtri": lambda y, x: (math.sqrt(2 * math.pi) * (y * y / 2).exp(),),
-}
-"""Function -> its derivatives after each argument, from its value and the arguments."""
-
-
 class _Called(torch.autograd.Function):
-    """A function by its program, with its derivative from :data:`SLOPES`."""
+    """A function by its program, with its derivatives by theirs."""
 
     @staticmethod
     def forward(ctx: Any, name: str, fmt: Format, *args: Tensor) -> Tensor:
         out = _body(name, fmt, list(args))
-        ctx.name = name
+        ctx.name, ctx.fmt = name, fmt
         ctx.save_for_backward(out, *args)
         return out
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         out, *args = ctx.saved_tensors
-        return (None, None, *(grads[0] * slope for slope in SLOPES[ctx.name](out, *args)))
+        slopes = (_run(slope_program(ctx.name, k), ctx.fmt, [out, *args]) for k in range(len(args)))
+        return (None, None, *(grads[0] * slope for slope in slopes))
 
 
 def _body(name: str, fmt: Format, args: list[Tensor]) -> Tensor:
-    body = BODIES[name].body if fmt.double else BODIES[name].body_single
+    return _run(BODIES[name].body if fmt.double else BODIES[name].body_single, fmt, args)
+
+
+def _run(body: Program, fmt: Format, args: list[Tensor]) -> Tensor:
+    """Return the result of a program of ``args``."""
     assert body.result is not None
     values: list[Tensor] = []
     for ins in body.instrs:

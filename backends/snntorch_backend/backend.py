@@ -10,6 +10,7 @@ from typing import Any
 from neurosim.backends.base import Backend, Engine, Options
 from neurosim.errors import ParameterError, UnknownNameError, suggest
 from neurosim.ir.graph import Graph
+from neurosim.ir.surrogates import SURROGATE_SLOPES
 
 SURROGATES = (
     "atan", "fast_sigmoid", "heaviside", "sigmoid", "spike_rate_escape", "SFS", "SSO", "straight_through_estimator",
@@ -53,15 +54,18 @@ class SnnTorchBackend(Backend):
             raise ParameterError(f"device of backend 'snntorch' cannot be {name!r}: {reason}") from None
         return TorchEngine(graph, options.threads or 1, device)
 
-    def module(self, graph: Graph, surrogate: Any, scale: Mapping[str, float], detach_reset: bool) -> Any:
+    def module(
+        self, graph: Graph, surrogate: Any, scale: Mapping[str, float], detach_reset: bool, fuse: bool = True
+    ) -> Any:
         """Return the network as a module with gradients; a surrogate is a callable, or snnTorch's name for one."""
         from neurosim.backends.snntorch_backend.module import NetworkModule
 
+        slope = SURROGATE_SLOPES.get(surrogate) if isinstance(surrogate, str) else None
         if isinstance(surrogate, str):
             if surrogate not in SURROGATES:
                 raise UnknownNameError(f"snnTorch has no surrogate '{surrogate}'{suggest(surrogate, SURROGATES)}")
             surrogate = getattr(importlib.import_module("snntorch.surrogate"), surrogate)()
-        return NetworkModule(graph, surrogate, scale, detach_reset)
+        return NetworkModule(graph, surrogate, scale, detach_reset, slope=slope, fuse=fuse)
 
     def version(self) -> str:
         """Return torch's version."""

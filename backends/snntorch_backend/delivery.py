@@ -6,6 +6,7 @@ edge by edge.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +24,47 @@ _FULL = 8
 
 _ROW = 40
 """An edge taken from the rows costs as much as so many numbers of a matrix product."""
+
+
+_AT_ONCE = 1 << 24
+"""Numbers that are held at once to find the derivatives after weights."""
+
+
+class _Along(torch.autograd.Function):
+    """Spikes [rows, n_pre] along edges: what they add to each slot, a target and a delay. Nothing is kept per edge."""
+
+    @staticmethod
+    def forward(ctx: Any, spikes: Tensor, weight: Tensor, index: dict[str, Tensor], slots: int) -> Tensor:
+        ctx.save_for_backward(spikes, weight)
+        ctx.index = index
+        return _product(index["slot_row"], index["slot_pre"], weight[index["by_slot"]], slots, spikes)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+        (spikes, weight), index, (grad,) = ctx.saved_tensors, ctx.index, grads
+        d_spikes = d_weight = None
+        if ctx.needs_input_grad[0]:
+            order = index["order"]
+            d_spikes = _product(index["row"], index["slot"][order], weight[order], spikes.shape[1], grad)
+        if ctx.needs_input_grad[1]:
+            d_weight = torch.empty_like(weight)
+            before, after = spikes.t().contiguous(), grad.t().contiguous()
+            size = max(1, _AT_ONCE // max(1, len(spikes)))
+            for begin in range(0, len(weight), size):
+                some = slice(begin, begin + size)
+                d_weight[some] = (before[index["pre"][some]] * after[index["slot"][some]]).sum(1)
+        return d_spikes, d_weight, None, None
+
+
+def _product(row: Tensor, column: Tensor, values: Tensor, rows: int, given: Tensor) -> Tensor:
+    """Return ``given`` [m, columns] times the transpose of a sparse matrix [rows, columns]."""
+    if not len(values) or not len(given):
+        return torch.zeros(len(given), rows, dtype=given.dtype, device=given.device)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
+        matrix = torch.sparse_csr_tensor(row, column, values, (rows, given.shape[1]), check_invariants=False)
+    return torch.matmul(matrix, given.t().contiguous()).t()
 
 
 class Synapses:
@@ -50,9 +92,15 @@ class Synapses:
         self.n_pre, self.n_post = sum(s.size for s in node.pre), sum(s.size for s in node.post)
         self.full = len(self.delays) * self.n_pre * self.n_post <= _FULL * len(self.pre)
         order = np.argsort(self.pre, kind="stable")
+        slot = group.reshape(-1) * self.n_post + self.post
+        by_slot = np.argsort(slot, kind="stable")
+        slots = np.arange(len(self.delays) * self.n_post + 1)
         self.index = {
+            "by_slot": torch.from_numpy(by_slot),
+            "slot_row": torch.from_numpy(np.searchsorted(slot[by_slot], slots)),
+            "slot_pre": torch.from_numpy(self.pre[by_slot]),
             "pre": torch.from_numpy(self.pre),
-            "slot": torch.from_numpy(group.reshape(-1) * self.n_post + self.post),
+            "slot": torch.from_numpy(slot),
             "cell": torch.from_numpy((group.reshape(-1) * self.n_pre + self.pre) * self.n_post + self.post),
             "order": torch.from_numpy(order),
             "row": torch.from_numpy(np.searchsorted(self.pre[order], np.arange(self.n_pre + 1))),
@@ -71,6 +119,11 @@ class Synapses:
             return ids - first
         order = np.argsort(members, kind="stable")
         return order[np.searchsorted(members[order], ids)]
+
+    @staticmethod
+    def names(side: Any) -> list[str]:
+        """Return the populations of ``sources`` or ``targets``."""
+        return [name for name, _, _ in side]
 
     def unit(self) -> float:
         """Return the power of two in which the weights are about 1/sqrt(edges per target) large."""
@@ -100,9 +153,7 @@ class Synapses:
         """Return what spikes [B, n_pre] add, by delay: [delays, B, n_post], with derivatives after both."""
         if self.full:
             return torch.matmul(spikes, weight)
-        along = spikes[:, self.index["pre"]] * weight
-        out = torch.zeros(len(spikes), len(self.delays) * self.n_post, dtype=along.dtype, device=along.device)
-        out = out.index_add(1, self.index["slot"], along)
+        out: Any = _Along.apply(spikes, weight, self.index, len(self.delays) * self.n_post)
         return out.view(len(spikes), len(self.delays), self.n_post).transpose(0, 1)
 
     def counted(self, spikes: Tensor, weight: Tensor, matrices: Callable[[], Tensor]) -> Tensor | None:

@@ -11,42 +11,16 @@ import torch
 from torch import Tensor, nn
 
 from neurosim.backends.snntorch_backend.arithmetic import FORMATS, Step, Surrogate
+from neurosim.backends.snntorch_backend.blocks import Blocks, groups_of
 from neurosim.backends.snntorch_backend.delivery import Synapses
+from neurosim.backends.snntorch_backend.fused import Fused
+from neurosim.backends.snntorch_backend.loop import PER_UNIT, loop_of, refusal
+from neurosim.backends.snntorch_backend.state import State
+from neurosim.backends.snntorch_backend.stretch import Stretch
 from neurosim.errors import ParameterError, UnknownNameError, UnsupportedError, suggest
-from neurosim.ir.graph import Graph, PopulationNode
-from neurosim.ir.interp import call as numpy_call
-from neurosim.ir.leaves import poisson_row, scheduled, table_row, uniform_words
-from neurosim.ir.program import Instr
-from neurosim.ir.random import POISSON_MEAN_LIMIT, Draws, poisson_inversion
-
-
-@dataclass
-class State:
-    """Where a batch of runs is.
-
-    Attributes
-    ----------
-    step : int
-        Steps done.
-    batch : int
-        Number of runs.
-    variables : dict
-        Population -> variable -> [batch, neurons].
-    pending : dict
-        (population, receptor) -> what is on its way, one entry per step to come: [batch, neurons], or None for
-        nothing.
-    """
-
-    step: int
-    batch: int
-    variables: dict[str, dict[str, Tensor]]
-    pending: dict[tuple[str, str], list[Tensor | None]]
-
-    def detach(self) -> State:
-        """Return it without its history: what truncated backpropagation through time goes on from."""
-        variables = {p: {k: v.detach() for k, v in vs.items()} for p, vs in self.variables.items()}
-        pending = {k: [None if t is None else t.detach() for t in ts] for k, ts in self.pending.items()}
-        return State(self.step, self.batch, variables, pending)
+from neurosim.ir.graph import Graph
+from neurosim.ir.program import Program
+from neurosim.ir.random import Draws
 
 
 @dataclass
@@ -109,6 +83,12 @@ class NetworkModule(nn.Module):
         What the weights are kept in: as everything else by default. In double precision they are those of the graph,
         which are finer than single precision can say.
 
+    slope : Program, optional
+        The derivative of ``surrogate`` as a program of one argument; without it, steps with gradients are taken
+        operation by operation.
+    fuse : bool
+        Whether populations may be run by fused loops.
+
     Attributes
     ----------
     weights : Weights
@@ -125,6 +105,8 @@ class NetworkModule(nn.Module):
         scale: Mapping[str, float] | None = None,
         detach_reset: bool = True,
         weights_in: torch.dtype | None = None,
+        slope: Program | None = None,
+        fuse: bool = True,
     ) -> None:
         super().__init__()
         self.graph, self.surrogate, self.detach_reset = graph, surrogate, detach_reset
@@ -148,6 +130,9 @@ class NetworkModule(nn.Module):
         for s in self.synapses:
             for name, _, _ in s.targets:
                 self.reach[name, s.receptor] = max(self.reach[name, s.receptor], max(s.delays, default=0) + 1)
+        self.groups = groups_of(graph)
+        self.slope, self.fuse = slope, fuse
+        self._fused: dict[tuple[str, bool], Fused | str] = {}
         self._emitting = [p.name for p in graph.populations if p.program is not None and p.program.emits()]
         self._device = torch.device("cpu")
 
@@ -242,22 +227,18 @@ class NetworkModule(nn.Module):
         for label in traces:
             self._variable(label)
         state = state or self.initial(batches.pop() if batches else 1)
-        run = Stretch(self, state, self._streams(seeds))
-        spikes: dict[str, list[Tensor]] = {name: [] for name in self._emitting}
-        kept: dict[str, list[Tensor]] = {label: [] for label in traces}
-        for t in range(lengths.pop()):
-            fired = run.step({key: x[:, t] for key, x in given.items()})
-            for name, values in spikes.items():
-                values.append(fired[name])
-            for label, values in kept.items():
-                pop, var = label.split(".", 1)
-                values.append(run.variables[pop][var])
-        def joined(values: list[Tensor], population: str) -> Tensor:
-            none = torch.zeros(state.batch, 0, self.graph.population(population).size, dtype=self.dtype)
-            return torch.stack(values, 1).to(self.dtype) if values else none.to(self.device)
-
-        traced = {k: joined(v, k.partition(".")[0]) for k, v in kept.items()}
-        return Output({k: joined(v, k) for k, v in spikes.items()}, traced, run.state())
+        run, length = Stretch(self, state, self._streams(seeds)), lengths.pop()
+        if not length:
+            none = {p.name: torch.zeros(state.batch, 0, p.size, dtype=self.dtype, device=self.device)
+                    for p in self.graph.populations}  # fmt: skip
+            return Output({k: none[k] for k in self._emitting}, {k: none[k.partition(".")[0]] for k in traces}, state)
+        blocks = Blocks(run, given, length, traces)
+        blocks.all()
+        return Output(
+            {name: blocks.spikes[name] for name in self._emitting},
+            {label: blocks.traces[label] for label in traces},
+            run.state(),
+        )
 
     def _inputs(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         out = {}
@@ -292,6 +273,46 @@ class NetworkModule(nn.Module):
         """Return a parameter of a population's program."""
         return getattr(self, self._at[population][key])
 
+    def params_of(self, population: str) -> dict[str, Tensor]:
+        """Return all parameters that a population's steps and their derivatives read."""
+        out = {key: self.param(population, key) for key in self._at[population]}
+        out[PER_UNIT] = torch.tensor(1 / self.scale.get(population, 1.0), dtype=self.dtype, device=self.device)
+        return out
+
+    def fused_steps(self, population: str, graded: bool) -> Fused | None:
+        """Return the fused loop of a population, None where its steps are taken operation by operation."""
+        key = population, graded
+        if key not in self._fused:
+            self._fused[key] = self._fusion(population, graded)
+        found = self._fused[key]
+        return None if isinstance(found, str) else found
+
+    def _fusion(self, population: str, graded: bool) -> Fused | str:
+        pop = self.graph.population(population)
+        if not self.fuse:
+            return "it was asked not to be"
+        reason = refusal(pop)
+        if reason is None and graded and self.slope is None:
+            reason = "the surrogate is no program"
+        if reason is not None:
+            return reason
+        rows = tuple(k for k in self._at[population] if self.param(population, k).ndim)
+        try:
+            loop = loop_of(pop, rows, self.slope if graded else None, self.detach_reset)
+        except UnsupportedError as e:
+            return e.message
+        return Fused(loop, pop.size, self.graph.dt, self.dtype, lambda: self.params_of(population))
+
+    def loops(self) -> dict[str, str]:
+        """Return population -> ``fused``, or why its steps are taken operation by operation."""
+        graded = self.surrogate is not None
+        out = {}
+        for name in self.steps:
+            self.fused_steps(name, graded)
+            found = self._fused[name, graded]
+            out[name] = found if isinstance(found, str) else "fused"
+        return out
+
     # -- back to the network ------------------------------------------------------------------------------------
 
     def learned(self, projection: str) -> np.ndarray:
@@ -308,142 +329,3 @@ class NetworkModule(nn.Module):
             return found[0]
         each = np.repeat(found, [size for _, _, size in synapses.targets])[synapses.post]
         return torch.from_numpy(each).to(self.device)
-
-
-class Stretch:
-    """Some steps of a batch of runs; the weights are put on their grid once, at its start."""
-
-    def __init__(self, module: NetworkModule, state: State, streams: dict[tuple[str, str], list[Draws]]) -> None:
-        self.module, self.n, self.batch = module, state.step, state.batch
-        self.variables = {p: dict(vs) for p, vs in state.variables.items()}
-        self.pending = {key: list(ts) for key, ts in state.pending.items()}
-        self.streams, self.device = streams, module.device
-        self.graded = torch.is_grad_enabled() and module.surrogate is not None
-        grids = module.grids()
-        self.limit = {key: 2.0**53 * g for key, g in grids.items()}
-        self.weights: list[Tensor] = []
-        for s in module.synapses:
-            weight, grid = module.weights[s.name] * module.units[s.name], module.edge_grid(s, grids)
-            if self.graded:
-                self.weights.append(s.prepared(weight, grid))
-            else:
-                values = weight.detach().double()
-                self.weights.append(torch.round(values / grid) * grid)
-        self.matrices: dict[str, Tensor] = {}
-        self._index = {p.name: torch.arange(p.size, device=self.device) for p in module.graph.populations}
-
-    def state(self) -> State:
-        """Return where it is now."""
-        return State(self.n, self.batch, self.variables, self.pending)
-
-    def step(self, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Take one step, and return population -> spikes [batch, neurons]."""
-        fired: dict[str, Tensor] = {}
-        for pop in self.module.graph.populations:
-            step = self.module.steps.get(pop.name)
-            if step is None:
-                continue
-            stores, emits = step(
-                self._leaf(pop, given), self.device, self._surrogate(pop.name), self.module.detach_reset
-            )
-            shape = (self.batch, pop.size)
-            self.variables[pop.name] |= {var: value.expand(shape) for var, value in stores.items()}
-            if emits:
-                own = next(iter(emits.values()))
-                fired[pop.name] = given.get(pop.name, own).to(self.module.dtype).expand(shape)
-        for waiting in self.pending.values():
-            waiting.pop(0)
-            waiting.append(None)
-        for s, weight in zip(self.module.synapses, self.weights, strict=True):
-            self._send(s, weight, fired)
-        self.n += 1
-        return fired
-
-    def _surrogate(self, population: str) -> Surrogate | None:
-        surrogate = self.module.surrogate
-        if surrogate is None or not self.graded:
-            return None
-        scale = self.module.scale.get(population, 1.0)
-        return lambda above: surrogate(above / scale)
-
-    def _send(self, synapses: Synapses, weight: Tensor, fired: Mapping[str, Tensor]) -> None:
-        parts = []
-        for name, ids, size in synapses.sources:
-            spikes = fired.get(name)
-            if spikes is None:
-                spikes = torch.zeros(self.batch, size, dtype=self.module.dtype, device=self.device)
-            elif ids is not None:
-                spikes = spikes[:, ids]
-            parts.append(spikes)
-        joined = parts[0] if len(parts) == 1 else torch.cat(parts, 1)
-        if self.graded:
-            adds: Tensor | None = synapses.graded(joined, weight)
-        else:
-            adds = synapses.counted(joined, weight, lambda: self._matrices(synapses, weight))
-        if adds is None:
-            return
-        for delay, add in zip(synapses.delays, adds, strict=True):
-            at = 0
-            for name, ids, size in synapses.targets:
-                piece, at = add[:, at : at + size], at + size
-                waiting = self.pending[name, synapses.receptor]
-                if ids is not None:
-                    whole = torch.zeros(self.batch, len(self._index[name]), dtype=piece.dtype, device=self.device)
-                    piece = whole.index_add(1, ids, piece)
-                old = waiting[delay - 1]
-                waiting[delay - 1] = piece if old is None else old + piece
-
-    def _matrices(self, synapses: Synapses, weight: Tensor) -> Tensor:
-        if synapses.name not in self.matrices:
-            self.matrices[synapses.name] = synapses.matrices(weight)
-        return self.matrices[synapses.name]
-
-    def _leaf(self, pop: PopulationNode, given: Mapping[str, Tensor]) -> Callable[..., Tensor]:
-        return lambda ins, *args: self._answer(pop, given, ins, *args)
-
-    def _answer(self, pop: PopulationNode, given: Mapping[str, Tensor], ins: Instr, *args: Tensor) -> Tensor:
-        op, attr, module = ins.op, ins.attr, self.module
-        if op == "load":
-            return self.variables[pop.name][attr]
-        if op == "param":
-            return module.param(pop.name, attr)
-        if op == "inbox":
-            arrived = self.pending[pop.name, attr][0]
-            more = given.get(f"{pop.name}.{attr}")
-            if arrived is None:
-                arrived = torch.zeros(self.batch, pop.size, dtype=module.dtype, device=self.device)
-            return arrived.to(module.dtype) if more is None else arrived.to(module.dtype) + more
-        if op == "step":
-            return torch.tensor(self.n, device=self.device)
-        if op == "time":
-            return torch.tensor(self.n * module.graph.dt, dtype=module.dtype, device=self.device)
-        if op == "index":
-            return self._index[pop.name]
-        if op == "table":
-            return self._tensor(table_row(pop.tables[attr], self.n)).to(module.dtype)
-        if op == "scheduled":
-            return self._tensor(np.isin(np.arange(pop.size), scheduled(pop.schedules[attr], self.n)))
-        draws = self.streams[pop.name, attr]
-        means = [None] * len(draws)
-        if op == "poisson_of":
-            table = np.asarray(args[0].detach().cpu().numpy(), dtype=np.float64)
-            means = list(np.broadcast_to(table, (self.batch, pop.size))) if table.ndim == 2 else [table] * len(draws)
-            draws = draws * self.batch if len(means) > len(draws) else draws
-        rows = [self._drawn(pop, ins, d.words(0, pop.size, self.n), mean) for d, mean in zip(draws, means, strict=True)]
-        return self._tensor(np.stack(rows)).to(module.dtype)
-
-    def _drawn(self, pop: PopulationNode, ins: Instr, words: np.ndarray, mean: Any) -> np.ndarray:
-        dtype = self.module._numpy_dtype
-        if ins.op == "uniform":
-            return uniform_words(words, dtype)
-        if ins.op == "normal":
-            return numpy_call("ndtri", uniform_words(words, dtype), dtype=dtype)
-        if ins.op == "poisson":
-            return poisson_row(words, pop.poisson[ins.attr]).astype(dtype)
-        if ins.op == "poisson_of":
-            counts = poisson_inversion(words, np.minimum(mean, POISSON_MEAN_LIMIT)).astype(dtype)
-            return np.where(mean > POISSON_MEAN_LIMIT, dtype(np.nan), counts)
-        raise AssertionError(f"no leaf {ins.op}")
-
-    def _tensor(self, value: Any) -> Tensor:
-        return torch.from_numpy(np.array(value)).to(self.device)

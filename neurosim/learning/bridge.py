@@ -27,13 +27,14 @@ def to_torch(
     scale: Mapping[str, Any] | None = None,
     detach_reset: bool = True,
     precision: str = "single",
+    fuse: bool = True,
 ) -> Any:
     """Return a network as a PyTorch module; see :meth:`neurosim.Network.to_torch`."""
     backend = load_backend("snntorch")
     graph = compile_network(network, precision=precision)
     backend.check(graph)
     scales = _scales(network, scale or {}) if surrogate is not None else {}
-    return backend.module(graph, surrogate, scales, detach_reset)
+    return backend.module(graph, surrogate, scales, detach_reset, fuse)
 
 
 def load_torch(network: Network, module: Any) -> None:

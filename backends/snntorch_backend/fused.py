@@ -1,0 +1,229 @@
+"""A population's steps as one operation of autograd: forward and backward are a fused loop each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from neurosim.backends.compiled.cache import load
+from neurosim.backends.snntorch_backend import loop_numba
+from neurosim.backends.snntorch_backend.loop import Leaf, Loop
+
+_WORTH = 100_000
+"""Steps of single neurons that are worth a thread."""
+
+
+@dataclass
+class Steps:
+    """What a stretch of steps gave: spikes and traces [batch, time, neurons], and the state after it."""
+
+    spikes: Tensor | None
+    traces: dict[str, Tensor]
+    state: dict[str, Tensor]
+
+
+class Fused:
+    """The kernels of one population's loop, made when they are first needed.
+
+    Parameters
+    ----------
+    loop : Loop
+        What they are printed from.
+    neurons : int
+        Size of the population.
+    dt : float
+        Step in seconds.
+    dtype : torch.dtype
+        float32 or float64.
+    params : callable
+        Returns parameter -> its value, one or [neurons]; asked again only for those that are trained.
+    """
+
+    def __init__(
+        self, loop: Loop, neurons: int, dt: float, dtype: torch.dtype, params: Callable[[], Mapping[str, Tensor]]
+    ) -> None:
+        self.loop, self.neurons, self.dt, self.dtype, self.params = loop, neurons, dt, dtype, params
+        self.kernels: dict[tuple[Any, ...], OnCpu] = {}
+        self._packed: dict[torch.device, tuple[Tensor, Tensor]] = {}
+
+    def __call__(
+        self,
+        start: int,
+        steps: int,
+        batch: int,
+        inputs: Mapping[Leaf, Tensor],
+        state: Mapping[str, Tensor],
+        traces: Sequence[str] = (),
+    ) -> Steps:
+        """Run.
+
+        Parameters
+        ----------
+        start, steps, batch : int
+            Number of the first step, how many, and how many runs.
+        inputs : mapping
+            Leaf -> [batch or 1, steps, neurons].
+        state : mapping
+            State variable -> [batch, neurons].
+        traces : sequence of str
+            State variables to return after every step.
+        """
+        loop = self.loop
+        call = Call(self, start, steps, batch, tuple(traces))
+        arrivals = [inputs["inbox", name] for name in loop.arrivals]
+        others = [inputs[leaf].detach() for leaf in loop.inputs if leaf[0] != "inbox"]
+        trained = [self.params()[name] for name in loop.trained] if loop.trained else []
+        out: Any = _Loop.apply(call, others, *arrivals, *(state[name] for name in loop.states), *trained)
+        spikes, traced, after = out[0], out[1 : 1 + len(traces)], out[1 + len(traces) :]
+        return Steps(
+            spikes if loop.event is not None else None,
+            dict(zip(traces, traced, strict=True)),
+            dict(zip(loop.states, after, strict=True)),
+        )
+
+    def packed(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Return the parameters as kernels take them: scalars [k], and those per neuron [k, neurons]."""
+        if device not in self._packed or self.loop.trained:
+            params = {k: v.detach() for k, v in self.params().items()}
+            like = {"dtype": self.dtype, "device": device}
+            loop = self.loop
+            scalars = (
+                torch.stack([params[p].reshape(()) for p in loop.scalars]) if loop.scalars else torch.empty(0, **like)
+            )
+            each = torch.stack([params[p] for p in loop.rows]) if loop.rows else torch.empty(0, 0, **like)
+            self._packed[device] = scalars, each
+        return self._packed[device]
+
+    def kernel(self, traces: tuple[str, ...], kept: bool, forward: bool) -> OnCpu:
+        """Return a kernel of one way."""
+        key = traces, kept, forward
+        if key not in self.kernels:
+            self.kernels[key] = OnCpu(self, traces, kept, forward)
+        return self.kernels[key]
+
+
+@dataclass
+class Call:
+    """The numbers of one call."""
+
+    fused: Fused
+    start: int
+    steps: int
+    batch: int
+    traces: tuple[str, ...]
+
+
+class _Loop(torch.autograd.Function):
+    """Takes arrivals, state and trained parameters; gives spikes, traces and the state afterwards."""
+
+    @staticmethod
+    def forward(ctx: Any, call: Call, others: list[Tensor], *given: Tensor) -> Any:
+        fused, loop = call.fused, call.fused.loop
+        arrivals, state = given[: len(loop.arrivals)], given[len(loop.arrivals) :][: len(loop.states)]
+        device = given[0].device if given else others[0].device
+        like = {"dtype": fused.dtype, "device": device}
+        shape = call.batch, call.steps, fused.neurons
+        kept = loop.back is not None and any(ctx.needs_input_grad)
+        segments = -(-call.steps // loop_numba.SEGMENT) if kept else 0
+        scalars, each = fused.packed(device)
+        arrays = {
+            "scalars": scalars,
+            "each": each,
+            "before": torch.stack([s.expand(shape[0], shape[2]) for s in state]) if state else scalars,
+            "after": torch.empty(len(state), shape[0], shape[2], **like),
+            "kept": torch.empty(shape[0], segments * len(state), shape[2], **like),
+            "spikes": torch.empty(shape if loop.event is not None else (0, 0, 0), **like),
+        }
+        inputs = [x.to(fused.dtype).contiguous() for x in (*arrivals, *others)]
+        traces = [torch.empty(shape, **like) for _ in call.traces]
+        arrays |= {f"x{k}": x for k, x in enumerate(inputs)} | {f"trace{k}": x for k, x in enumerate(traces)}
+        fused.kernel(call.traces, kept, True)(call, arrays)
+        ctx.call = call
+        ctx.save_for_backward(scalars, each, arrays["kept"], *inputs)
+        return arrays["spikes"], *traces, *arrays["after"].unbind(0)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_spikes: Tensor, *grads: Tensor) -> Any:
+        call, (scalars, each, kept, *inputs) = ctx.call, ctx.saved_tensors
+        loop, shape = call.fused.loop, (call.batch, call.steps, call.fused.neurons)
+        like = {"dtype": kept.dtype, "device": kept.device}
+        d_traces, d_after = grads[: len(call.traces)], grads[len(call.traces) :]
+        d_before = torch.empty(len(loop.states), shape[0], shape[2], **like)
+        d_params = torch.empty(len(loop.trained), shape[0], shape[2], **like)
+        d_inputs = [torch.empty(shape, **like) for _ in loop.arrivals]
+        arrays = {
+            "scalars": scalars,
+            "each": each,
+            "kept": kept,
+            "d_after": torch.stack(d_after) if d_after else kept,
+            "d_before": d_before,
+            "d_params": d_params,
+            "d_spikes": d_spikes.contiguous(),
+        }
+        arrays |= {f"x{k}": x for k, x in enumerate(inputs)} | {f"d_x{k}": x for k, x in enumerate(d_inputs)}
+        arrays |= {f"d_trace{k}": d.contiguous() for k, d in enumerate(d_traces)}
+        call.fused.kernel(call.traces, True, False)(call, arrays)
+        summed = [d if len(x) == shape[0] else d.sum(0, keepdim=True)
+                  for d, x in zip(d_inputs, inputs, strict=False)]  # fmt: skip
+        trained = [d.sum(0) if name in loop.rows else d.sum() for name, d in zip(loop.trained, d_params, strict=True)]
+        return None, None, *summed, *d_before.unbind(0), *trained
+
+
+class OnCpu:
+    """One way of a loop, compiled; large batches are divided among torch's threads."""
+
+    def __init__(self, fused: Fused, traces: tuple[str, ...], kept: bool, forward: bool) -> None:
+        loop = fused.loop
+        self.width = loop_numba.width_of(fused.neurons)
+        kind = "f64" if fused.dtype == torch.float64 else "f32"
+        if forward:
+            printed = loop_numba.print_forward(loop, kind, self.width, traces, kept)
+        else:
+            printed = loop_numba.print_backward(loop, kind, self.width, traces)
+        kernel: Any = load(printed.source, "loop_ahead" if forward else "loop_back", printed.spec)
+        self.kernel, self.spec, self.scratch = kernel.packed, [a.split() for a in printed.spec], printed.scratch
+        self.dtype = fused.dtype
+        self.dt = int(np.float64(fused.dt).view(np.int64))
+
+    def __call__(self, call: Call, arrays: Mapping[str, Tensor]) -> None:
+        """Run it on arrays that are contiguous and of its precision."""
+        neurons, steps = call.fused.neurons, call.steps
+        tiles = -(-neurons // self.width)
+        items = tiles * call.batch
+        numbers = {"tiles": tiles, "neurons": neurons, "batch": call.batch, "steps": steps, "start": call.start,
+                   "dt": self.dt}  # fmt: skip
+        work = call.batch * neurons * steps
+        threads = max(1, min(torch.get_num_threads(), items, work // _WORTH))
+        own = [{k: torch.zeros(n, dtype=self.dtype) for k, n in self.scratch.items()} for _ in range(threads)]
+
+        def part(k: int) -> None:
+            block = []
+            given = {**numbers, "begin": items * k // threads, "end": items * (k + 1) // threads}
+            for name, kind in self.spec:
+                if ":" in kind:
+                    array = own[k][name] if name in self.scratch else arrays[name]
+                    block += [array.data_ptr(), array.numel()]
+                elif name.startswith("stride"):
+                    block.append(steps if len(arrays[f"x{name[6:]}"]) > 1 else 0)
+                else:
+                    block.append(given[name])
+            self.kernel(np.array(block, dtype=np.int64))
+
+        if threads == 1:
+            part(0)
+        else:
+            list(_pool(threads).map(part, range(threads)))
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="neurosim-loop")

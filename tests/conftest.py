@@ -31,6 +31,7 @@ ENGINES = {
     "nest": (("nest",), "nest"),
     "snntorch": (("torch", "snntorch"), "snntorch"),
     "torch": (("torch", "safetensors"), "torch"),
+    "triton": (("triton",), "triton"),
     "titans-pytorch": (("titans_pytorch",), "oracles"),
     "mambapy": (("mambapy",), "oracles"),
     "transformers": (("transformers",), "oracles"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,13 @@ from neurosim.ir.adjoint import BAR, PER_UNIT, adjoint, bar
 from neurosim.ir.graph import Graph
 from neurosim.ir.interp import evaluate
 from neurosim.ir.surrogates import SURROGATE_SLOPES
-from neurosim.models import LIF, DeltaCurrent, ExpCurrent, PoissonInput, SpikeSource
+from neurosim.models import LIF, AdEx, DeltaCurrent, ExpCurrent, HodgkinHuxley, Izhikevich, PoissonInput, SpikeSource
 from neurosim.units import Hz, ms, mV
 
 pytestmark = pytest.mark.engine("snntorch")
 torch = pytest.importorskip("torch")
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"  # read when triton is imported: kernels are then carried out by NumPy
 
 
 def modules(graph: Graph, surrogate: str = "atan", **how: Any) -> tuple[Any, Any]:
@@ -240,6 +243,55 @@ def test_who_is_not_fused_and_why() -> None:
     assert set(net.to_torch(surrogate=Soft.apply).loops().values()) == {"the surrogate is no program"}
     assert set(net.to_torch(surrogate="SSO").loops().values()) == {"the surrogate is no program"}
     assert set(net.to_torch().loops().values()) == {"fused"}
+
+
+# -- Triton ----------------------------------------------------------------------------------------------------------
+
+OTHERS = {"LIF": LIF(t_ref=2 * ms, receptors={"in": ExpCurrent}), "AdEx": AdEx, "Izhikevich": Izhikevich,
+          "HodgkinHuxley": HodgkinHuxley}  # fmt: skip
+
+
+def one_cell(name: str, precision: str) -> Graph:
+    """Five cells of the library that differ in their start, and receive what they are given."""
+    net = ns.Network(name, dt=(0.01 if name == "HodgkinHuxley" else 0.5) * ms, seed=4)
+    pop = net.population(
+        "p", 5, OTHERS[name](receptors={"in": DeltaCurrent}, init={"v": ns.uniform(-80 * mV, -52 * mV)})
+    )
+    net.connect(pop, pop, rule=ns.FixedProbability(0.5), weight=2 * mV, delay=2 * ms, receptor="in")
+    return compile_network(net, precision=precision)
+
+
+@pytest.mark.engine("triton")
+@pytest.mark.parametrize("precision", ["double", "single"])
+@pytest.mark.parametrize("name", OTHERS)
+def test_triton_prints_the_same(name: str, precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from neurosim.backends.snntorch_backend.fused import Fused, OnGpu
+
+    results = []
+    for triton in (False, True):
+        if triton:
+            monkeypatch.setattr(Fused, "kind", lambda self, device: OnGpu)
+        module, _ = modules(one_cell(name, precision))
+        assert module.loops() == {"p": "fused"}
+        results.append(outcome(module, 9))
+    (found, grads), (want, slow) = results
+    assert all(torch.equal(a, b) for a, b in zip(found, want, strict=True))
+    close(grads, slow, 1e-12 if precision == "double" else 1e-6)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+@pytest.mark.parametrize("number", range(6))
+def test_a_gpu_gives_the_same(number: int) -> None:
+    for seed in range(2):
+        graph = draw(Seeded(1000 * number + seed), family(number)).graph
+        fused, plain = modules(graph)
+        (found, grads), (want, slow) = outcome(fused.to("cuda"), 50), outcome(plain, 50)
+        assert set(fused.loops().values()) <= {"fused", "a Poisson count has a mean that is computed in the step"}
+        if graph.precision == "double":
+            assert all(torch.equal(a.cpu(), b) for a, b in zip(found, want, strict=True))
+            close([g.cpu() for g in grads], slow, 1e-10)
+        elif all(torch.equal(a.cpu(), b) for a, b in zip(found, want, strict=True)):
+            close([g.cpu() for g in grads], slow, 1e-5)
 
 
 # -- the adjoint as a program ----------------------------------------------------------------------------------------

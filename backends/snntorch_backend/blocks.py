@@ -211,8 +211,8 @@ class Blocks:
         """Return what arrives at a receptor in a block: sums on the grid in their own precision, then the module's."""
         present = [p for p in parts if p is not None]
         if not present:
-            none = torch.zeros(1, steps, pop.size, dtype=self.module.dtype, device=self.run.device)
-            return none if more is None else none + more
+            none = torch.zeros(1, 1, 1, dtype=self.module.dtype, device=self.run.device)
+            return none.expand(1, steps, pop.size) if more is None else more
         arrived = (present[0] if len(present) == 1 else present[0] + present[1]).to(self.module.dtype)
         return arrived if more is None else arrived + more
 

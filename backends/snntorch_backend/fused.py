@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,8 +15,11 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from neurosim.backends.compiled.cache import load
-from neurosim.backends.snntorch_backend import loop_numba
+from neurosim.backends.snntorch_backend import loop_numba, loop_triton
 from neurosim.backends.snntorch_backend.loop import Leaf, Loop
+
+_BLOCK = 64
+"""Neurons of a Triton program instance."""
 
 _WORTH = 100_000
 """Steps of single neurons that are worth a thread."""
@@ -51,7 +55,7 @@ class Fused:
         self, loop: Loop, neurons: int, dt: float, dtype: torch.dtype, params: Callable[[], Mapping[str, Tensor]]
     ) -> None:
         self.loop, self.neurons, self.dt, self.dtype, self.params = loop, neurons, dt, dtype, params
-        self.kernels: dict[tuple[Any, ...], OnCpu] = {}
+        self.kernels: dict[tuple[Any, ...], OnCpu | OnGpu] = {}
         self._packed: dict[torch.device, tuple[Tensor, Tensor]] = {}
 
     def __call__(
@@ -102,12 +106,17 @@ class Fused:
             self._packed[device] = scalars, each
         return self._packed[device]
 
-    def kernel(self, traces: tuple[str, ...], kept: bool, forward: bool) -> OnCpu:
+    def kernel(self, device: torch.device, traces: tuple[str, ...], kept: bool, forward: bool) -> OnCpu | OnGpu:
         """Return a kernel of one way."""
-        key = traces, kept, forward
+        kind = self.kind(device)
+        key = kind, traces, kept, forward
         if key not in self.kernels:
-            self.kernels[key] = OnCpu(self, traces, kept, forward)
+            self.kernels[key] = kind(self, traces, kept, forward)
         return self.kernels[key]
+
+    def kind(self, device: torch.device) -> type[OnCpu] | type[OnGpu]:
+        """Return what runs the loop on a device."""
+        return OnCpu if device.type == "cpu" else OnGpu
 
 
 @dataclass
@@ -132,7 +141,7 @@ class _Loop(torch.autograd.Function):
         like = {"dtype": fused.dtype, "device": device}
         shape = call.batch, call.steps, fused.neurons
         kept = loop.back is not None and any(ctx.needs_input_grad)
-        segments = -(-call.steps // loop_numba.SEGMENT) if kept else 0
+        segments = -(-call.steps // fused.kind(device).segment) if kept else 0
         scalars, each = fused.packed(device)
         arrays = {
             "scalars": scalars,
@@ -142,10 +151,10 @@ class _Loop(torch.autograd.Function):
             "kept": torch.empty(shape[0], segments * len(state), shape[2], **like),
             "spikes": torch.empty(shape if loop.event is not None else (0, 0, 0), **like),
         }
-        inputs = [x.to(fused.dtype).contiguous() for x in (*arrivals, *others)]
+        inputs = [(x if x.dtype == fused.dtype else x.to(fused.dtype)).contiguous() for x in (*arrivals, *others)]
         traces = [torch.empty(shape, **like) for _ in call.traces]
         arrays |= {f"x{k}": x for k, x in enumerate(inputs)} | {f"trace{k}": x for k, x in enumerate(traces)}
-        fused.kernel(call.traces, kept, True)(call, arrays)
+        fused.kernel(device, call.traces, kept, True)(call, arrays)
         ctx.call = call
         ctx.save_for_backward(scalars, each, arrays["kept"], *inputs)
         return arrays["spikes"], *traces, *arrays["after"].unbind(0)
@@ -171,7 +180,7 @@ class _Loop(torch.autograd.Function):
         }
         arrays |= {f"x{k}": x for k, x in enumerate(inputs)} | {f"d_x{k}": x for k, x in enumerate(d_inputs)}
         arrays |= {f"d_trace{k}": d.contiguous() for k, d in enumerate(d_traces)}
-        call.fused.kernel(call.traces, True, False)(call, arrays)
+        call.fused.kernel(kept.device, call.traces, True, False)(call, arrays)
         summed = [d if len(x) == shape[0] else d.sum(0, keepdim=True)
                   for d, x in zip(d_inputs, inputs, strict=False)]  # fmt: skip
         trained = [d.sum(0) if name in loop.rows else d.sum() for name, d in zip(loop.trained, d_params, strict=True)]
@@ -179,7 +188,9 @@ class _Loop(torch.autograd.Function):
 
 
 class OnCpu:
-    """One way of a loop, compiled; large batches are divided among torch's threads."""
+    """One way of a loop, compiled by numba; large batches are divided among torch's threads."""
+
+    segment = loop_numba.SEGMENT
 
     def __init__(self, fused: Fused, traces: tuple[str, ...], kept: bool, forward: bool) -> None:
         loop = fused.loop
@@ -191,7 +202,7 @@ class OnCpu:
             printed = loop_numba.print_backward(loop, kind, self.width, traces)
         kernel: Any = load(printed.source, "loop_ahead" if forward else "loop_back", printed.spec)
         self.kernel, self.spec, self.scratch = kernel.packed, [a.split() for a in printed.spec], printed.scratch
-        self.dtype = fused.dtype
+        self.dtype, self.own = fused.dtype, threading.local()
         self.dt = int(np.float64(fused.dt).view(np.int64))
 
     def __call__(self, call: Call, arrays: Mapping[str, Tensor]) -> None:
@@ -203,17 +214,18 @@ class OnCpu:
                    "dt": self.dt}  # fmt: skip
         work = call.batch * neurons * steps
         threads = max(1, min(torch.get_num_threads(), items, work // _WORTH))
-        own = [{k: torch.zeros(n, dtype=self.dtype) for k, n in self.scratch.items()} for _ in range(threads)]
 
         def part(k: int) -> None:
-            block = []
+            if not hasattr(self.own, "scratch"):
+                self.own.scratch = {name: torch.zeros(n, dtype=self.dtype) for name, n in self.scratch.items()}
+            scratch, block = self.own.scratch, []
             given = {**numbers, "begin": items * k // threads, "end": items * (k + 1) // threads}
             for name, kind in self.spec:
                 if ":" in kind:
-                    array = own[k][name] if name in self.scratch else arrays[name]
+                    array = scratch[name] if name in scratch else arrays[name]
                     block += [array.data_ptr(), array.numel()]
                 elif name.startswith("stride"):
-                    block.append(steps if len(arrays[f"x{name[6:]}"]) > 1 else 0)
+                    block.append(steps if arrays[f"x{name[6:]}"].shape[0] > 1 else 0)
                 else:
                     block.append(given[name])
             self.kernel(np.array(block, dtype=np.int64))
@@ -222,6 +234,31 @@ class OnCpu:
             part(0)
         else:
             list(_pool(threads).map(part, range(threads)))
+
+
+class OnGpu:
+    """One way of a loop, compiled by Triton."""
+
+    segment = loop_triton.SEGMENT
+
+    def __init__(self, fused: Fused, traces: tuple[str, ...], kept: bool, forward: bool) -> None:
+        kind = "f64" if fused.dtype == torch.float64 else "f32"
+        if forward:
+            source, self.arrays = loop_triton.print_forward(fused.loop, kind, traces, kept)
+        else:
+            source, self.arrays = loop_triton.print_backward(fused.loop, kind, traces)
+        self.kernel = loop_triton.kernel(source, "ahead" if forward else "back")
+        self.inputs, self.dt = range(len(fused.loop.inputs)), fused.dt
+
+    def __call__(self, call: Call, arrays: Mapping[str, Tensor]) -> None:
+        """Run it on arrays that are contiguous and of its precision."""
+        neurons, steps = call.fused.neurons, call.steps
+        strides = [steps if len(arrays[f"x{k}"]) > 1 else 0 for k in self.inputs]
+        block = min(_BLOCK, 1 << max(4, (neurons - 1).bit_length()))
+        self.kernel[call.batch, -(-neurons // block)](
+            *(arrays[name] for name in self.arrays), neurons, call.batch, steps, call.start, *strides,
+            dt=self.dt, BLOCK=block, num_warps=max(1, block // 32), enable_fp_fusion=False,
+        )  # fmt: skip
 
 
 @cache

@@ -131,6 +131,7 @@ class NetworkModule(nn.Module):
             for name, _, _ in s.targets:
                 self.reach[name, s.receptor] = max(self.reach[name, s.receptor], max(s.delays, default=0) + 1)
         self.groups = groups_of(graph)
+        self._begin: tuple[torch.device, dict[str, dict[str, Tensor]]] | None = None
         self.slope, self.fuse = slope, fuse
         self._fused: dict[tuple[str, bool], Fused | str] = {}
         self._emitting = [p.name for p in graph.populations if p.program is not None and p.program.emits()]
@@ -158,15 +159,21 @@ class NetworkModule(nn.Module):
 
     def initial(self, batch: int = 1) -> State:
         """Return the state before the first step, for a batch of runs."""
-        variables: dict[str, dict[str, Tensor]] = {}
+        if self._begin is None or self._begin[0] != self.device:
+            self._begin = self.device, self._beginning(self.device)
+        variables = {p: {k: v.expand(batch, -1).clone() for k, v in vs.items()} for p, vs in self._begin[1].items()}
+        return State(0, batch, variables, {key: [None] * n for key, n in self.reach.items()})
+
+    def _beginning(self, device: torch.device) -> dict[str, dict[str, Tensor]]:
+        """Return population -> variable -> [1, neurons] before the first step."""
+        out: dict[str, dict[str, Tensor]] = {}
         for pop in self.graph.populations:
-            made = {}
+            out[pop.name] = {}
             for var in pop.states:
                 kind = {"i": torch.int64, "b": torch.bool}.get(var.kind, self.dtype)
-                value = torch.from_numpy(np.array(var.init)).to(self.device).to(kind)
-                made[var.name] = value.expand(batch, pop.size).clone()
-            variables[pop.name] = made
-        return State(0, batch, variables, {key: [None] * n for key, n in self.reach.items()})
+                value = torch.from_numpy(np.array(var.init)).to(device).to(kind)
+                out[pop.name][var.name] = value.expand(1, pop.size)
+        return out
 
     def grids(self) -> dict[tuple[str, str], float]:
         """Return (population, receptor) -> grid of the weights as they stand, never finer than the graph's."""

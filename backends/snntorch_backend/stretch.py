@@ -42,7 +42,6 @@ class Stretch:
                 values = weight.detach().double()
                 self.weights.append(torch.round(values / grid) * grid)
         self.matrices: dict[str, Tensor] = {}
-        self._index = {p.name: torch.arange(p.size, device=self.device) for p in module.graph.populations}
 
     def state(self) -> State:
         """Return where it is now."""
@@ -91,13 +90,14 @@ class Stretch:
         adds = self.added(synapses, weight, joined)
         if adds is None:
             return
+        sizes = {p.name: p.size for p in self.module.graph.populations}
         for delay, add in zip(synapses.delays, adds, strict=True):
             at = 0
             for name, ids, size in synapses.targets:
                 piece, at = add[:, at : at + size], at + size
                 waiting = self.pending[name, synapses.receptor]
                 if ids is not None:
-                    whole = torch.zeros(self.batch, len(self._index[name]), dtype=piece.dtype, device=self.device)
+                    whole = torch.zeros(self.batch, sizes[name], dtype=piece.dtype, device=self.device)
                     piece = whole.index_add(1, ids, piece)
                 old = waiting[delay - 1]
                 waiting[delay - 1] = piece if old is None else old + piece
@@ -173,7 +173,7 @@ class Stretch:
         if op == "time":
             return torch.tensor(self.n * module.graph.dt, dtype=module.dtype, device=self.device)
         if op == "index":
-            return self._index[pop.name]
+            return torch.arange(pop.size, device=self.device)
         if op == "table":
             return self._tensor(table_row(pop.tables[attr], self.n)).to(module.dtype)
         if op == "scheduled":

@@ -1,4 +1,4 @@
-"""A layer of spiking neurons forward and backward: neurosim's fused loops, snnTorch's loop, SpikingJelly's multi-step mode.
+"""A layer of spiking neurons, forward and backward: neurosim's fused loops, snnTorch's loop, SpikingJelly's many steps.
 
 ::
 
@@ -7,10 +7,10 @@
 
 The cell is snnTorch's ``Leaky`` (``reset_delay=False``): as an equation in neurosim, where ``net.to_torch()`` makes its
 module; in snnTorch, stepped through time with ``unbind`` (indexing ``x[t]`` makes its backward pass quadratic in time);
-in SpikingJelly, which is left out where it is not installed (``pip install spikingjelly``), as its ``LIFNode`` with the
-same leak; which of its implementations runs on a GPU, its variable SJ_LIF_CUDA_IMPLEMENTATION says (cuda or triton). The contenders take turns in rounds of at least
-``--seconds`` each; a figure is the median of its rounds, a ratio the median of the ratios of a round. The numbers of
-spikes show that all do the same work, but for rounding.
+in SpikingJelly as its ``LIFNode`` with the same leak, in multi-step mode. SpikingJelly is left out where it is not
+installed (``pip install spikingjelly``); on a GPU its variable SJ_LIF_CUDA_IMPLEMENTATION (cuda or triton) says what it
+runs. The contenders take turns in rounds of at least ``--seconds`` each; a figure is the median of its rounds, a ratio
+the median of the ratios of a round. The numbers of spikes show that all do the same work.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ def modules(graph: Graph, surrogate: str = "atan", **how: Any) -> tuple[Any, Any
 def outcome(module: Any, steps: int, batch: int = 2) -> tuple[list[Any], list[Any]]:
     """Spikes and all variables of a run with input to every receptor, and gradients of a loss on all of them."""
     g = torch.Generator().manual_seed(7)
-    graph, real = module.graph, {"dtype": module.dtype}
+    graph, real = module.graph, {"dtype": module.dtype, "device": module.device}
     scale = {key: _large(graph, *key) for key in module.reach}
     inputs = {
         f"{p}.{r}": (size * torch.rand(batch, steps, graph.population(p).size, generator=g, dtype=torch.float64))

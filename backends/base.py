@@ -183,7 +183,8 @@ def diverged(graph: Graph, population: str, variable: str, neuron: int, step: in
     """
     return DivergedError(
         f"{variable} of neuron {neuron} in population '{population}' is no finite number any more at t = "
-        f"{step * graph.dt * 1e3:.6g} ms: use a smaller dt, another method, or smaller weights",
+        f"{step * graph.dt * 1e3:.6g} ms: use a smaller dt, another method, or smaller weights, "
+        "and look whether anything is divided by 0",
         graph.population(population).where,
     )
 

@@ -260,6 +260,10 @@ def test_positions():
             "comes after the step, so the plain name is the new value: 'v = v[n+1]'",
         ),
         (
+            lambda: Receptor("dx/dt = -x/tau", tau=5 * ms),
+            "Receptor needs an event: what an arrival adds, as in event='g += w'",
+        ),
+        (
             lambda: Receptor(event="x = w"),
             "an arrival can only add to a variable, in proportion to the weight: 'x += gain*w', not 'x = w'",
         ),

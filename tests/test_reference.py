@@ -113,7 +113,7 @@ def test_a_run_that_diverges_names_the_variable_the_neuron_and_the_step():
         net.run(1 * second, backend="reference")
     assert caught.value.message == (
         "v of neuron 1 in population 'p' is no finite number any more at t = 7 ms: use a smaller dt, "
-        "another method, or smaller weights"
+        "another method, or smaller weights, and look whether anything is divided by 0"
     )
     assert HERE in caught.value.where
     result = caught.value.result

@@ -59,7 +59,7 @@ class Receptor(Component):
         self,
         equations: str = "",
         *,
-        event: str,
+        event: str = "",
         output: str | None = None,
         when: str = "after",
         port: str = "i",
@@ -71,6 +71,8 @@ class Receptor(Component):
     ) -> None:
         super().__init__(equations, params, name, source, doc, (), (event, output, *(init or {}).values()))
         self._initial(init)
+        if not event:
+            raise EquationError(f"{self.name} needs an event: what an arrival adds, as in event='g += w'", self.where)
         if when not in ("after", "before"):
             raise ParameterError(f"when must be 'after' or 'before' (the decay of the step), got {when!r}", self.where)
         if "w" in self.own:

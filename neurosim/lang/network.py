@@ -347,6 +347,8 @@ class Network:
             Whether the reset has no derivative; True by default, as in snnTorch.
         precision : {"single", "double"}
             Of the module; single by default.
+        fuse : bool
+            Whether all steps of a population are one operation where that is possible; True by default.
 
         Raises
         ------

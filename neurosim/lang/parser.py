@@ -105,7 +105,8 @@ class Parser:
             found = _TOKEN.match(self.text, at)
             if not found:
                 at += len(self.text[at:]) - len(self.text[at:].lstrip())
-                raise self.error(f"unexpected character {self.text[at]!r}", at)
+                power = ": a power is written **" if self.text[at] == "^" else ""
+                raise self.error(f"unexpected character {self.text[at]!r}{power}", at)
             kind = found.lastgroup or ""
             self.tokens.append((kind, found.group(kind), found.start(kind)))
             at = found.end()
@@ -144,7 +145,8 @@ class Parser:
     def finish(self) -> None:
         """Complain about what is left over."""
         if self.tokens[self.at][0] != "end":
-            raise self.error(f"unexpected {self.peek()!r}")
+            more = ": only an expression belongs here, without 'name ='" if self.peek() == "=" else ""
+            raise self.error(f"unexpected {self.peek()!r}{more}")
 
     def whole(self, condition: bool | None = False) -> Expr:
         """Parse an expression that is all of the rest: a number, a condition, or (None) either."""

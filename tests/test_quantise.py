@@ -133,6 +133,28 @@ def test_more_room_below_leaves_fewer_units() -> None:
         net.run(1 * ms, backend="loihi2", below="far")
 
 
+@pytest.mark.parametrize("weight", [30 * mV, -30 * mV])
+def test_a_current_does_not_wrap_when_all_sources_spike_at_once(weight: Any) -> None:
+    """300 inputs in one step would be 450 thresholds: the current is what 24 bits have to hold."""
+    net = ns.Network("volley", dt=1 * ms)
+    source = net.population("source", 300, SpikeSource([[3.0] * ms] * 300))
+    pop = net.population("cell", 3, CELL(receptors={"in": DeltaCurrent}))
+    net.connect(source, pop, weight=weight, delay=1 * ms)
+    net.record(pop, "spikes")
+    quantised = quantise(net)
+    assert "units of the 65,535 that its bits hold" in " ".join(quantised.changes)
+    spikes = net.run(30 * ms, backend="loihi2").spikes["cell"]
+    want = net.run(30 * ms).spikes["cell"]
+    assert want.count == (3 if weight.value > 0 else 0)
+    assert spikes.identical(want)
+
+
+def test_one_weight_beyond_the_threshold_makes_units_coarser() -> None:
+    net = one(CELL(receptors={"in": DeltaCurrent}), 100 * mV)
+    assert net.run(30 * ms, backend="loihi2").spikes["cell"].identical(net.run(30 * ms).spikes["cell"])
+    assert net.run(30 * ms).spikes["cell"].count == 3
+
+
 def test_neurons_may_differ() -> None:
     net = ns.Network("many", dt=0.1 * ms)
     source = net.population("source", 1, SpikeSource([np.array([1.0]) * ms]))

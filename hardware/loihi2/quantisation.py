@@ -293,14 +293,26 @@ def _numbers(out: Quantised, graph: Graph, pop: PopulationNode, below: float) ->
     p = {key: np.asarray(value, dtype=np.float64) for key, value in pop.model.params.items()}
     distance, rest = p["v_th"] - p["v_reset"], p["v_rest"] - p["v_reset"]
     rest = rest + p["r_m"] * sum((p[f"{name}.amplitude"] for name in _currents(pop)), np.zeros(()))
-    reach = max(float(distance.max()), below * float(distance.max()), float(np.abs(rest).max()))
-    per_volt = np.floor(_LARGEST / reach) if reach < _LARGEST else _LARGEST / reach
-    vth = np.clip(np.rint(distance * per_volt), 1, _LARGEST)
     dv = np.clip(np.rint(DECAY * -np.expm1(-graph.dt / p["tau_m"])), 1, 4095)
     taus = {r: float(p[f"{r}.tau"]) for r, kind in _kinds(pop).items() if kind == "exp"}
     tau_syn = _common(taus, graph, pop)
     du = 4095 if not taus else int(np.clip(np.rint(DECAY * -np.expm1(-graph.dt / tau_syn)) - 1, 0, 4095))
     kept_u, kept_v = (4095 - du) / DECAY, (DECAY - dv) / DECAY
+    gains = {}
+    for receptor in pop.receptors:
+        if receptor in taus:
+            area = p["r_m"] * taus[receptor] / graph.dt * (1 - kept_u)
+        else:
+            area = 1 / -np.expm1(-graph.dt / p["tau_m"]) * (1 - kept_u)
+        gains[receptor] = np.broadcast_to(area * (1 - kept_v), (pop.size,))
+    reach = max(float(distance.max()), below * float(distance.max()), float(np.abs(rest).max()))
+    finest = _LARGEST / reach
+    largest, most = _arriving(graph, pop, gains)
+    # the largest weight has a mantissa and an exponent, and a current does not wrap if all sources spike at once
+    coarser = min(255 * 2.0 ** max(_EXPONENTS) / max(largest, 1e-300), _LARGEST / max(most, 1e-300))
+    per_volt = min(finest, coarser)
+    per_volt = np.floor(per_volt) if per_volt >= 1 else per_volt
+    vth = np.clip(np.rint(distance * per_volt), 1, _LARGEST)
     bias = np.rint(rest * per_volt * ALIGN * dv / DECAY)
     exponent = max(0, int(np.ceil(np.log2(max(float(np.abs(bias).max()), 1.0) / 4095))))
     if exponent > 7:
@@ -313,14 +325,6 @@ def _numbers(out: Quantised, graph: Graph, pop: PopulationNode, below: float) ->
     start = next(np.asarray(s.init, dtype=np.float64) for s in pop.states if s.name == "v")
     init = saturated(np.rint((start - p["v_reset"]) * per_volt * ALIGN)).astype(np.float64)
     options |= {"du": du, "dv": dv, "vth": vth, "bias_mant": np.rint(bias / 2**exponent), "bias_exp": exponent}
-    gains = {}
-    for receptor in pop.receptors:
-        if receptor in taus:
-            area = p["r_m"] * taus[receptor] / graph.dt * (1 - kept_u)
-        else:
-            area = 1 / -np.expm1(-graph.dt / p["tau_m"]) * (1 - kept_u)
-        gain = area * (1 - kept_v) * per_volt
-        gains[receptor] = np.broadcast_to(gain, (pop.size,))
     out.populations.append(
         PopulationChange(
             pop.name, per_volt * ALIGN, p["v_reset"], -graph.dt / np.log(kept_v), p["tau_m"],
@@ -328,11 +332,35 @@ def _numbers(out: Quantised, graph: Graph, pop: PopulationNode, below: float) ->
             float(np.abs(vth / per_volt / distance - 1).max()), refractory,
         )
     )  # fmt: skip
+    if coarser < finest:
+        out.changes.append(
+            f"the threshold of population '{pop.name}' has {int(np.max(vth)):,} units of the "
+            f"{int(np.max(distance) * finest):,} that its bits hold: with more, weights or sums of them would not fit"
+        )
     if len(set(taus.values())) > 1:
         said = ", ".join(f"{r} {tau * 1e3:g} ms" for r, tau in taus.items())
         out.changes.append(f"population '{pop.name}' has one synaptic time constant, {tau_syn * 1e3:.3g} ms, instead "
                            f"of {said}; the area of each potential is kept")  # fmt: skip
-    return _Numbers(options, init, gains)
+    return _Numbers(options, init, {receptor: gain * per_volt for receptor, gain in gains.items()})
+
+
+def _arriving(graph: Graph, pop: PopulationNode, gains: Mapping[str, np.ndarray]) -> tuple[float, float]:
+    """Return the largest weight that arrives at a population, and the largest sum of weights of one sign at a neuron.
+
+    Both times the gain of the neuron: in units of its current if a unit of potential were 1.
+    """
+    first, largest, sums = graph.offsets()[pop.name], 0.0, np.zeros((2, pop.size))
+    for proj in graph.projections:
+        if not any(s.population == pop.name for s in proj.post):
+            continue
+        for e in iter_edges(graph, proj):
+            here = np.flatnonzero((e.post >= first) & (e.post < first + pop.size))
+            target = e.post[here].astype(np.int64) - first
+            weights = np.broadcast_to(e.weight, (len(e),))[here] * gains[proj.receptor][target]
+            largest = max(largest, float(np.abs(weights).max(initial=0.0)))
+            for row, sign in enumerate((1, -1)):
+                sums[row] += np.bincount(target, np.maximum(sign * weights, 0.0), pop.size)
+    return largest, float(sums.max(initial=0.0))
 
 
 def _common(taus: Mapping[str, float], graph: Graph, pop: PopulationNode) -> float:

@@ -301,6 +301,7 @@ def test_spike_source_forms_agree() -> None:
     forms: list[Any] = [
         SpikeSource(rows),
         SpikeSource({0: [1.0, 2.5] * ms, 2: [2.5, 0.0] * ms}),
+        SpikeSource({0: [1.0 * ms, 2.5 * ms], 2: (2.5 * ms, 0.0 * ms)}),
         SpikeSource([2.5, 0.0, 1.0, 2.5] * ms, [2, 2, 0, 0]),
     ]
     for form in forms:

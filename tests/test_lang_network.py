@@ -479,3 +479,8 @@ def test_set_parameter_reaches_every_part():
     assert refused(ParameterError, lambda: net.set_parameter("a.v_th", [1, 2, 3] * mV)).startswith(
         "a.v_th needs one value or 2"
     )
+
+
+def test_an_input_by_its_usual_name_is_told_the_port():
+    with pytest.raises(UnknownNameError, match=r"put in is called 'i', or say ports=\('I',\)"):
+        ns.Network(dt=1 * ms).population("p", 1, Cell("dv/dt = (I - v)/tau", tau=5 * ms))

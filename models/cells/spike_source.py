@@ -112,6 +112,6 @@ class SpikeTimes:
 
 
 def _seconds(times: Any, where: str | None) -> np.ndarray:
-    if not isinstance(times, Quantity) and np.size(times) == 0:
+    if isinstance(times, (Sequence, np.ndarray)) and not len(times):
         return np.zeros(0)
     return np.atleast_1d(np.asarray(quantity(times, TIME, "times of a SpikeSource", where), dtype=np.float64)).ravel()

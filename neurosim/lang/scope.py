@@ -121,9 +121,12 @@ class Scope:
             if name in ("t", "dt") or (not weight and (name in self.solver.known or name in self.solver.unknown)):
                 return name
             known = [*own, *self.cell.own, *self.cell.ports, "t", "dt"]
+            more = ""
+            if name == "I" and not prefix:
+                more = ": the sum of what receptors and currents put in is called 'i', or say ports=('I',)"
             raise UnknownNameError(
                 f"unknown name '{name}' in {part.kind} {part.name} of population "
-                f"'{self.population}'{suggest(name, known)}",
+                f"'{self.population}'{more or suggest(name, known)}",
                 part.where,
             )
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 SOURCES = ["neurosim/run.py", "neurosim/recording/*.py", "backends/base.py", "backends/native/*.py",
+           "backends/compiled/*.py",
            "tests/test_checkpoint.py", "tests/evidence/checkpoint.py"]  # fmt: skip
 
 KILLS, A_RUN = 50, 5

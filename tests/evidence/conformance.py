@@ -14,7 +14,8 @@ import neurosim.conformance.random_networks as rn
 
 SOURCES = [
     "neurosim/compile.py", "neurosim/ir/**/*.py", "neurosim/lang/**/*.py", "neurosim/passes/**/*.py",
-    "backends/base.py", "backends/reference_backend.py", "backends/native/**/*.py", "models/cells/*.py",
+    "backends/base.py", "backends/reference_backend.py", "backends/native/**/*.py",
+    "backends/compiled/*.py", "models/cells/*.py",
     "models/inputs/*.py", "models/plasticity/*.py", "models/synapses/*.py", "neurosim/conformance/random_networks/*.py",
 ]  # fmt: skip
 

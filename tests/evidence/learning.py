@@ -15,6 +15,7 @@ from neurosim.models.networks import song
 from neurosim.units import second
 
 SOURCES = ["neurosim/ir/*.py", "neurosim/lang/*.py", "neurosim/passes/*.py", "backends/native/*.py",
+           "backends/compiled/*.py",
            "models/plasticity/*.py", "models/synapses/exponential.py", "models/cells/lif.py",
            "models/networks/song.py", "tests/evidence/learning.py"]  # fmt: skip
 

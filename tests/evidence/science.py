@@ -12,7 +12,7 @@ from neurosim.models.networks import brunel, coba, cuba, potjans_diesmann
 from neurosim.units import ms, mV, second
 
 SOURCES = ["neurosim/ir/*.py", "neurosim/ir/rules/*.py", "neurosim/lang/*.py", "neurosim/passes/*.py",
-           "backends/native/*.py", "models/**/*.py", "neurosim/analysis/spiketrains.py",
+           "backends/native/*.py", "backends/compiled/*.py", "models/**/*.py", "neurosim/analysis/spiketrains.py",
            "neurosim/analysis/window.py", "tests/evidence/science.py"]  # fmt: skip
 
 # Romaro et al., Neural Comput. 33:1993 (2021): table A.1 (10 % scale), A.3 (CV, full scale)

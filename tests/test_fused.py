@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import os
+import pickle
 from typing import Any
 
 import numpy as np
@@ -227,6 +229,28 @@ def test_stimuli_are_drawn_for_each_run() -> None:
 def _recorded(net: ns.Network, pop: Any) -> ns.Network:
     net.record(pop, "spikes")
     return net
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda module: pickle.loads(pickle.dumps(module))])
+def test_a_copy_is_a_module_of_its_own(copied: Any) -> None:
+    train = (torch.rand(2, 20, 9, generator=torch.Generator().manual_seed(3)) < 0.3).float()
+    module = two_layers().to_torch()
+    before = module({"source": train}).spikes["hidden"]
+    other = copied(module)
+    assert torch.equal(other({"source": train}).spikes["hidden"], before)
+    with torch.no_grad():
+        other.weights["source_hidden_in"].mul_(2)
+    assert not torch.equal(other({"source": train}).spikes["hidden"], before)
+    assert torch.equal(module({"source": train}).spikes["hidden"], before)
+
+
+def test_a_second_derivative_is_refused() -> None:
+    module = two_layers(back=None).to_torch(precision="double")
+    train = (torch.rand(1, 20, 9, generator=torch.Generator().manual_seed(3)) < 0.3).double()
+    loss = module({"source": train}).spikes["out"].sum()
+    (grad,) = torch.autograd.grad(loss, module.weights["source_hidden_in"], create_graph=True)
+    with pytest.raises(RuntimeError):
+        grad.sum().backward()
 
 
 def test_who_is_not_fused_and_why() -> None:

@@ -22,6 +22,21 @@ _FIXED, _EDGE, _NEURON = 400_000_000, 90, 4000
 """Bytes: torch itself; an edge; a neuron."""
 
 
+class SnnTorchSurrogate:
+    """One of snnTorch's surrogates, by name. Theirs are functions within functions, which cannot be pickled."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.function = getattr(importlib.import_module("snntorch.surrogate"), name)()
+
+    def __call__(self, above: Any) -> Any:
+        """Return 1 above 0, else 0, with the surrogate's derivative."""
+        return self.function(above)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return SnnTorchSurrogate, (self.name,)
+
+
 class SnnTorchBackend(Backend):
     """PyTorch runs the steps; trained networks come from :meth:`neurosim.Network.to_torch`.
 
@@ -64,7 +79,7 @@ class SnnTorchBackend(Backend):
         if isinstance(surrogate, str):
             if surrogate not in SURROGATES:
                 raise UnknownNameError(f"snnTorch has no surrogate '{surrogate}'{suggest(surrogate, SURROGATES)}")
-            surrogate = getattr(importlib.import_module("snntorch.surrogate"), surrogate)()
+            surrogate = SnnTorchSurrogate(surrogate)
         return NetworkModule(graph, surrogate, scale, detach_reset, slope=slope, fuse=fuse)
 
     def version(self) -> str:

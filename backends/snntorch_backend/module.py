@@ -137,6 +137,10 @@ class NetworkModule(nn.Module):
         self._emitting = [p.name for p in graph.populations if p.program is not None and p.program.emits()]
         self._device = torch.device("cpu")
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy is made of: it makes kernels of its own."""
+        return {**self.__dict__, "_fused": {}, "_begin": None}
+
     # -- state --------------------------------------------------------------------------------------------------
 
     @property

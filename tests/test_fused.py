@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import pickle
+import random
 from typing import Any
 
 import numpy as np
@@ -163,6 +164,67 @@ def test_blocks_are_the_steps(back: Any, cut: int) -> None:
     for key, values in one.pending.items():
         for x, y in zip(values, other.pending[key], strict=True):
             assert (x is None and y is None) or torch.equal(_or_zero(x, y), _or_zero(y, x))
+
+
+def wired(seed: int) -> ns.Network:
+    """One to four populations of cells, joined at random: circles, unions, parts, empty projections, many delays."""
+    d = random.Random(seed)
+    net = ns.Network("wired", dt=1 * ms, seed=seed)
+    silent = SpikeSource(np.zeros(0) * ms, np.zeros(0, dtype=int))
+    pops: list[Any] = [net.population("source", d.choice([1, 5, 17]), silent)]
+    for k in range(d.randint(1, 4)):
+        cell = LIF(v_rest=0 * mV, v_reset=0 * mV, v_th=d.choice([10 * mV, ns.uniform(8 * mV, 12 * mV)]),
+                   t_ref=d.choice([0, 2]) * ms, receptors={"in": ExpCurrent, "back": DeltaCurrent})  # fmt: skip
+        pops.append(net.population(f"p{k}", d.choice([1, 3, 16, 17, 64, 65, 130]), cell))
+    for _ in range(d.randint(1, 6)):
+        pre, post, more = d.choice(pops), d.choice(pops[1:]), d.choice(pops[1:])
+        if d.random() < 0.3 and more is not pre:
+            pre = pre + more
+        if d.random() < 0.3:
+            post = post[: max(1, len(post) // 2)]
+        elif d.random() < 0.3 and more is not post:
+            post = post + more
+        rule = d.choice([ns.AllToAll(), ns.FixedProbability(0.3), ns.FixedProbability(0.02)])
+        delay = d.choice([1 * ms, 2 * ms, 5 * ms, ns.uniform(1 * ms, 6 * ms)])
+        net.connect(
+            pre, post, rule=rule, weight=ns.normal(3 * mV, 6 * mV), delay=delay, receptor=d.choice(["in", "back"])
+        )
+    return net
+
+
+@pytest.mark.parametrize("first", [0, 12] + [pytest.param(n, marks=pytest.mark.full) for n in range(24, 300, 12)])
+def test_networks_wired_at_random(first: int) -> None:
+    """Spikes, potentials and gradients of two stretches, the second from the first's state."""
+    for seed in range(first, first + 12):
+        net, d = wired(seed), random.Random(-seed)
+        steps, batch, detach = d.choice([1, 2, 15, 16, 17, 33, 40]), d.choice([1, 2, 5]), d.random() < 0.5
+        g = torch.Generator().manual_seed(seed)
+        train = torch.rand(batch, steps, len(net["source"]), generator=g) < 0.5
+        cells = [name for name in net.populations if name != "source"]
+        results = []
+        for fuse in (True, False):
+            module = net.to_torch(
+                precision="double", fuse=fuse, detach_reset=detach, scale=dict.fromkeys(cells, 10 * mV)
+            )
+            state, found, loss = None, [], torch.zeros(())
+            for part in (train[:, : steps // 2], train[:, steps // 2 :]):
+                out = module({"source": part}, state=state, traces=[f"{name}.v" for name in cells])
+                state = out.state
+                found += [*out.spikes.values(), *out.traces.values()]
+                loss = (
+                    loss
+                    + sum(x.sum() for x in out.spikes.values())
+                    + sum((100 * x).square().sum() for x in out.traces.values())
+                )
+            weights = [w for w in module.parameters() if w.numel()]
+            grads = [None] * len(weights)
+            if weights and loss.requires_grad:
+                grads = torch.autograd.grad(loss, weights, allow_unused=True)
+            known = [torch.zeros_like(w) if x is None else x for w, x in zip(weights, grads, strict=True)]
+            results.append((found, known))
+        (found, grads), (want, slow) = results
+        assert all(torch.equal(a, b) for a, b in zip(found, want, strict=True)), seed
+        close(grads, slow, 1e-10)
 
 
 def _or_zero(x: Any, like: Any) -> Any:

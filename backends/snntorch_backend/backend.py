@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from typing import Any
 
@@ -70,8 +70,9 @@ class SnnTorchBackend(Backend):
         return TorchEngine(graph, options.threads or 1, device)
 
     def module(
-        self, graph: Graph, surrogate: Any, scale: Mapping[str, float], detach_reset: bool, fuse: bool = True
-    ) -> Any:
+        self, graph: Graph, surrogate: Any, scale: Mapping[str, float], detach_reset: bool, fuse: bool = True,
+        train: Sequence[str] = (),
+    ) -> Any:  # fmt: skip
         """Return the network as a module with gradients; a surrogate is a callable, or snnTorch's name for one."""
         from neurosim.backends.snntorch_backend.module import NetworkModule
 
@@ -80,7 +81,7 @@ class SnnTorchBackend(Backend):
             if surrogate not in SURROGATES:
                 raise UnknownNameError(f"snnTorch has no surrogate '{surrogate}'{suggest(surrogate, SURROGATES)}")
             surrogate = SnnTorchSurrogate(surrogate)
-        return NetworkModule(graph, surrogate, scale, detach_reset, slope=slope, fuse=fuse)
+        return NetworkModule(graph, surrogate, scale, detach_reset, slope=slope, fuse=fuse, train=train)
 
     def version(self) -> str:
         """Return torch's version."""

@@ -166,7 +166,7 @@ def _leaf(loop: Loop, dtype: str) -> Callable[[Instr], str]:
         if op == "param":
             return f"p{loop.scalars.index(attr)}" if attr in loop.scalars else f"e{loop.rows.index(attr)}"
         if op == "load":
-            return f"b{loop.states.index(attr[len(BAR):])}" if attr.startswith(BAR) else f"s{loop.states.index(attr)}"
+            return f"b{loop.states.index(attr[len(BAR) :])}" if attr.startswith(BAR) else f"s{loop.states.index(attr)}"
         if op == "inbox" and attr.startswith(BAR):
             return "d_spike"
         if op in ("step", "time", "index"):

@@ -42,24 +42,35 @@ class Output:
     state: State
 
 
-class Weights(nn.Module):
-    """Projection -> parameter. Unlike in a ``ParameterDict`` names may be any, and keep their order."""
+def _near(size: float) -> float:
+    """Return the power of two that is nearest to a number; 1 for 0."""
+    return float(2.0 ** np.rint(np.log2(size))) if size else 1.0
 
-    def __init__(self, given: Mapping[str, nn.Parameter]) -> None:
+
+class Weights(nn.Module):
+    """Name -> parameter. Unlike in a ``ParameterDict`` names may be any, and keep their order.
+
+    torch takes a dot in a name for a module in a module, so in ``state_dict`` and ``named_parameters`` it is a colon.
+    """
+
+    def __init__(self, given: Mapping[str, nn.Parameter], what: str) -> None:
         super().__init__()
-        self._parameters.update(given)
+        self.names, self.what = list(given), what
+        self._parameters.update({name.replace(".", ":"): value for name, value in given.items()})
 
     def __getitem__(self, name: str) -> nn.Parameter:
-        found = self._parameters.get(name)
-        if found is None:
-            raise UnknownNameError(f"no projection '{name}'{suggest(name, self._parameters)}")
-        return cast(nn.Parameter, found)
+        if name not in self.names:
+            raise UnknownNameError(f"no {self.what} '{name}'{suggest(name, self.names)}")
+        return cast(nn.Parameter, self._parameters[name.replace(".", ":")])
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.names
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._parameters)
+        return iter(self.names)
 
     def __len__(self) -> int:
-        return len(self._parameters)
+        return len(self.names)
 
 
 class NetworkModule(nn.Module):
@@ -88,11 +99,15 @@ class NetworkModule(nn.Module):
         operation by operation.
     fuse : bool
         Whether populations may be run by fused loops.
+    train : sequence of str
+        Parameters of cells that are parameters of the module, as ``population.parameter`` of its program.
 
     Attributes
     ----------
     weights : Weights
         Projection -> weights of its edges, in the order that ``result.weights()`` has, in ``units``.
+    trained : Weights
+        ``population.parameter`` -> its value, one or one per neuron, in ``units``.
     units : dict
         Projection -> its weights' unit in SI: a power of two with which they begin as large as those of a
         ``torch.nn.Linear``, around 1/sqrt(inputs per neuron), so that the usual learning rates fit.
@@ -107,6 +122,7 @@ class NetworkModule(nn.Module):
         weights_in: torch.dtype | None = None,
         slope: Program | None = None,
         fuse: bool = True,
+        train: Sequence[str] = (),
     ) -> None:
         super().__init__()
         self.graph, self.surrogate, self.detach_reset = graph, surrogate, detach_reset
@@ -120,12 +136,17 @@ class NetworkModule(nn.Module):
         kept = weights_in or self.dtype
         self.weights = Weights({
             s.name: nn.Parameter(torch.from_numpy(s.initial / self.units[s.name]).to(kept)) for s in self.synapses
-        })  # fmt: skip
+        }, "projection")  # fmt: skip
         for k, pop in enumerate(graph.populations):
             for i, value in enumerate(pop.params.values()):
                 self.register_buffer(f"_param{k}_{i}", torch.from_numpy(np.array(value)).to(self.dtype), False)
         self._at = {p.name: {key: f"_param{k}_{i}" for i, key in enumerate(p.params)} for k, p in enumerate(
             graph.populations)}  # fmt: skip
+        values = {label: self._buffer(label).double() for label in train}
+        self.units |= {label: _near(float(value.abs().mean())) for label, value in values.items()}
+        self.trained = Weights({
+            label: nn.Parameter((value / self.units[label]).to(self.dtype)) for label, value in values.items()
+        }, "trained parameter")  # fmt: skip
         self.reach = {(p.name, r): 1 for p in graph.populations for r in p.receptors}
         for s in self.synapses:
             for name, _, _ in s.targets:
@@ -280,8 +301,15 @@ class NetworkModule(nn.Module):
             for local, full in p.streams.items()
         }
 
+    def _buffer(self, label: str) -> Tensor:
+        population, _, key = label.partition(".")
+        return getattr(self, self._at[population][key])
+
     def param(self, population: str, key: str) -> Tensor:
         """Return a parameter of a population's program."""
+        label = f"{population}.{key}"
+        if label in self.trained:
+            return self.trained[label] * self.units[label]
         return getattr(self, self._at[population][key])
 
     def params_of(self, population: str) -> dict[str, Tensor]:
@@ -309,7 +337,8 @@ class NetworkModule(nn.Module):
             return reason
         rows = tuple(k for k in self._at[population] if self.param(population, k).ndim)
         try:
-            loop = loop_of(pop, rows, self.slope if graded else None, self.detach_reset)
+            trained = tuple(key for key in self._at[population] if f"{population}.{key}" in self.trained)
+            loop = loop_of(pop, rows, self.slope if graded else None, self.detach_reset, trained)
         except UnsupportedError as e:
             return e.message
         return Fused(loop, pop.size, self.graph.dt, self.dtype, lambda: self.params_of(population))
@@ -332,6 +361,10 @@ class NetworkModule(nn.Module):
         grid = self.edge_grid(next(s for s in self.synapses if s.name == projection), self.grids())
         values = values * self.units[projection]
         return (torch.round(values / grid) * grid).cpu().numpy()
+
+    def value(self, label: str) -> np.ndarray:
+        """Return a trained parameter, ``population.parameter``, in SI."""
+        return (self.trained[label].detach().double() * self.units[label]).cpu().numpy()
 
     def edge_grid(self, synapses: Synapses, grids: Mapping[tuple[str, str], float]) -> Any:
         """Return the grid of a projection's weights: one, or one for each edge."""

@@ -330,7 +330,7 @@ class Network:
         return importlib.import_module("neurosim.ir.edges").edge_table(graph, graph.projection(projection))
 
     def to_torch(self, **options: Any) -> Any:
-        """Return the network as a ``torch.nn.Module`` whose weights can be trained.
+        """Return the network as a ``torch.nn.Module`` that can be trained.
 
         Its steps are those of every backend. ``module(inputs, steps=..., state=...)`` takes and gives spikes [batch,
         time, neurons] by population.
@@ -347,6 +347,9 @@ class Network:
             Whether the reset has no derivative; True by default, as in snnTorch.
         precision : {"single", "double"}
             Of the module; single by default.
+        train : sequence of str
+            Parameters to be trained besides the weights, as ``population.parameter``: thresholds, resets, and what
+            else a step reads as it is. One value, or one per neuron where the network has one per neuron.
         fuse : bool
             Whether all steps of a population are one operation where that is possible; True by default.
 
@@ -356,11 +359,13 @@ class Network:
             Without torch and snnTorch.
         UnsupportedError
             The network has learning rules: weights are trained by gradients there.
+        ParameterError
+            Something in `train` cannot be trained; the error says what can.
         """
         return importlib.import_module("neurosim.learning").to_torch(self, **options)
 
     def load_torch(self, module: Any) -> None:
-        """Take the weights of a module made by :meth:`to_torch`, as they are now.
+        """Take the weights and trained parameters of a module made by :meth:`to_torch`, as they are now.
 
         Projections become lists of their edges. In double precision the network then gives the module's spikes, on
         every backend.

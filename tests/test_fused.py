@@ -310,9 +310,20 @@ def test_a_second_derivative_is_refused() -> None:
     module = two_layers(back=None).to_torch(precision="double")
     train = (torch.rand(1, 20, 9, generator=torch.Generator().manual_seed(3)) < 0.3).double()
     loss = module({"source": train}).spikes["out"].sum()
-    (grad,) = torch.autograd.grad(loss, module.weights["source_hidden_in"], create_graph=True)
-    with pytest.raises(RuntimeError):
-        grad.sum().backward()
+    for name in ("source_hidden_in", "hidden_out_in"):
+        with pytest.raises(RuntimeError, match="no second derivative"):
+            torch.autograd.grad(loss, module.weights[name], create_graph=True, retain_graph=True)
+
+
+def test_cells_without_state_and_modules_without_surrogates() -> None:
+    net = ns.Network("clock", dt=1 * ms)
+    net.population("clock", 2, ns.Cell("", threshold="t > 5*ms"))
+    assert net.to_torch(scale={"clock": 1.0})(steps=20).spikes["clock"].sum() == 28
+    module = two_layers().to_torch(surrogate=None)
+    given = torch.zeros(1, 5, 70, requires_grad=True)
+    assert not module({"hidden.in": given}, traces=["hidden.v"]).traces["hidden.v"].requires_grad
+    state = two_layers().to_torch()(steps=4).state
+    state.variables["hidden"]["v"].mul_(0.5)
 
 
 def test_who_is_not_fused_and_why() -> None:

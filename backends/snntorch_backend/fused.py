@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from neurosim.backends.compiled.cache import load
 from neurosim.backends.snntorch_backend import loop_numba, loop_triton
@@ -137,7 +136,7 @@ class _Loop(torch.autograd.Function):
     def forward(ctx: Any, call: Call, others: list[Tensor], *given: Tensor) -> Any:
         fused, loop = call.fused, call.fused.loop
         arrivals, state = given[: len(loop.arrivals)], given[len(loop.arrivals) :][: len(loop.states)]
-        device = given[0].device if given else others[0].device
+        device = next((x.device for x in (*given, *others)), None) or next(iter(fused.params().values())).device
         like = {"dtype": fused.dtype, "device": device}
         shape = call.batch, call.steps, fused.neurons
         kept = loop.back is not None and any(ctx.needs_input_grad)
@@ -157,11 +156,15 @@ class _Loop(torch.autograd.Function):
         fused.kernel(device, call.traces, kept, True)(call, arrays)
         ctx.call = call
         ctx.save_for_backward(scalars, each, arrays["kept"], *inputs)
-        return arrays["spikes"], *traces, *arrays["after"].unbind(0)
+        out = arrays["spikes"], *traces, *(row.clone() for row in arrays["after"].unbind(0))
+        if loop.back is None:
+            ctx.mark_non_differentiable(*out)
+        return out
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, d_spikes: Tensor, *grads: Tensor) -> Any:
+        if torch.is_grad_enabled():  # torch's once_differentiable misses what only the surrogate's slope depends on
+            raise RuntimeError("a fused loop has no second derivative: create_graph=True cannot go through it")
         call, (scalars, each, kept, *inputs) = ctx.call, ctx.saved_tensors
         loop, shape = call.fused.loop, (call.batch, call.steps, call.fused.neurons)
         like = {"dtype": kept.dtype, "device": kept.device}

@@ -47,6 +47,11 @@ BROWSER = next((path for name in ("chromium", "chromium-browser", "google-chrome
 _left_out: Counter[str] = Counter()
 
 
+def _gpu() -> bool:
+    """Whether torch is here and finds a CUDA device."""
+    return importlib.util.find_spec("torch") is not None and bool(importlib.import_module("torch").cuda.is_available())
+
+
 def _missing(item: pytest.Item) -> str | None:
     """Return what this test needs and does not find, as a sentence's end."""
     for marker in item.iter_markers("engine"):
@@ -84,6 +89,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             why = "belong to the full tier: scripts/test --full"
         elif item.get_closest_marker("browser") and not BROWSER:
             why = "no Chromium is here to open a page in: apt install chromium"
+        elif item.get_closest_marker("gpu") and not _gpu():
+            why = "no GPU is here"
         elif not CI:
             why = _missing(item)
         (keep if why is None else drop).append(item)

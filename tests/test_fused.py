@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib.util
 import os
 import pickle
 import random
@@ -22,10 +23,13 @@ from neurosim.ir.surrogates import SURROGATE_SLOPES
 from neurosim.models import LIF, AdEx, DeltaCurrent, ExpCurrent, HodgkinHuxley, Izhikevich, PoissonInput, SpikeSource
 from neurosim.units import Hz, ms, mV
 
+if importlib.util.find_spec("torch"):
+    import torch
+
+    if not torch.cuda.is_available():
+        os.environ["TRITON_INTERPRET"] = "1"  # read when triton is imported: kernels are then carried out by NumPy
+
 pytestmark = pytest.mark.engine("snntorch")
-torch = pytest.importorskip("torch")
-if not torch.cuda.is_available():
-    os.environ["TRITON_INTERPRET"] = "1"  # read when triton is imported: kernels are then carried out by NumPy
 
 
 def modules(graph: Graph, surrogate: str = "atan", **how: Any) -> tuple[Any, Any]:
@@ -376,7 +380,7 @@ def test_triton_prints_the_same(name: str, precision: str, monkeypatch: pytest.M
     close(grads, slow, 1e-12 if precision == "double" else 1e-6)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+@pytest.mark.gpu
 @pytest.mark.parametrize("number", range(6))
 def test_a_gpu_gives_the_same(number: int) -> None:
     for seed in range(2):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,23 @@ from neurosim.ir.interp import call as numpy_call
 from neurosim.models import LIF, DeltaCurrent, ExpCurrent, PairSTDP, SpikeSource
 from neurosim.units import ms, mV
 
+if importlib.util.find_spec("torch"):
+    import torch
+
+    class Bell(torch.autograd.Function):
+        """A surrogate that stays in the precision of its argument."""
+
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            ctx.save_for_backward(x)
+            return (x > 0).to(x.dtype)
+
+        @staticmethod
+        def backward(ctx: Any, *grads: Any) -> Any:
+            return grads[0] * torch.exp(-(ctx.saved_tensors[0] ** 2))
+
+
 pytestmark = pytest.mark.engine("snntorch")
-torch = pytest.importorskip("torch")
 
 
 CELL = ns.Cell(
@@ -161,19 +177,6 @@ def one_layer(**how: Any) -> Any:
     net = ns.Network("one", dt=1 * ms)
     net.population("hidden", 30, CELL)
     return module_of(net, precision="double", **how)
-
-
-class Bell(torch.autograd.Function):
-    """A surrogate that stays in the precision of its argument."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Any) -> Any:
-        ctx.save_for_backward(x)
-        return (x > 0).to(x.dtype)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Any) -> Any:
-        return grads[0] * torch.exp(-(ctx.saved_tensors[0] ** 2))
 
 
 def of_leaky(x: Any, spike_grad: Any) -> Any:

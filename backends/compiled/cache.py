@@ -14,7 +14,6 @@ import os
 import platform
 import tempfile
 import threading
-from collections.abc import Callable
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -48,7 +47,7 @@ _TYPES = {
 }
 _STUBS = ("NRT_MemInfo_call_dtor",)  # named by code that never runs: no kernel owns memory
 
-_loaded: dict[str, Callable[..., int]] = {}
+_loaded: dict[str, Kernel] = {}
 _keep: list[Any] = []
 _lock = threading.Lock()
 
@@ -101,7 +100,7 @@ def _bridge() -> str:
     return Path(__file__).with_name("bridge.py").read_text(encoding="utf-8")
 
 
-def load(source: str, name: str, spec: Spec) -> Callable[..., int]:
+def load(source: str, name: str, spec: Spec) -> Kernel:
     """Return a kernel, from memory, from disk, or freshly compiled.
 
     Parameters
@@ -120,13 +119,13 @@ def load(source: str, name: str, spec: Spec) -> Callable[..., int]:
         return _loaded[hashed]
 
 
-def _fetch(source: str, name: str, hashed: str, spec: Spec) -> Callable[..., int]:
+def _fetch(source: str, name: str, hashed: str, spec: Spec) -> Kernel:
     stem = directory() / f"{name}-{hashed}"
     found = _read(stem)
     symbol, code = found or _compile(source, name, hashed, spec)
     if found is None:
         _write(stem, symbol, code)
-    return _caller(_link(symbol, code), spec, name)
+    return Kernel(_link(symbol, code), spec, name)
 
 
 def ready(source: str, name: str, spec: Spec) -> bool:
@@ -238,22 +237,21 @@ def _link(symbol: str, code: bytes) -> int:
     return int(linker.get_function_address(symbol))
 
 
-def _caller(address: int, spec: Spec, name: str) -> Callable[..., int]:
-    """Return a function that packs its arguments and calls a kernel; the call lets other threads run.
+class Kernel:
+    """A compiled kernel; a call of it lets other threads run."""
 
-    Its attribute ``packed`` takes the block of 64-bit numbers that the arguments become (:mod:`.bridge`), unchecked.
-    """
-    # numba's own convention: int32 status = f(int64 *result, void **error, int64 *block)
-    prototype = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
-    function = prototype(address)
+    def __init__(self, address: int, spec: Spec, name: str) -> None:
+        # numba's own convention: int32 status = f(int64 *result, void **error, int64 *block)
+        prototype = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
+        self.function, self.name = prototype(address), name
+        self.kinds = tuple(argument.split()[-1] for argument in spec)
 
-    kinds = tuple(argument.split()[-1] for argument in spec)
-
-    def run(*args: Any) -> int:
+    def __call__(self, *args: Any) -> int:
+        """Check the arguments, pack them, and return what the kernel returns."""
         block: list[int] = []
-        if len(args) != len(kinds):
-            raise VerifyError(f"kernel {name} takes {len(kinds)} arguments, got {len(args)}")
-        for value, kind in zip(args, kinds, strict=True):
+        if len(args) != len(self.kinds):
+            raise VerifyError(f"kernel {self.name} takes {len(self.kinds)} arguments, got {len(args)}")
+        for value, kind in zip(args, self.kinds, strict=True):
             if kind == "i":
                 block.append(int(value))
             elif kind == "d":
@@ -263,17 +261,15 @@ def _caller(address: int, spec: Spec, name: str) -> Callable[..., int]:
                 fits = isinstance(value, np.ndarray) and value.dtype == _TYPES[element] and value.ndim == int(dims)
                 if not (fits and value.flags.c_contiguous):
                     raise VerifyError(
-                        f"kernel {name} wants {kind}, got {getattr(value, 'dtype', type(value))} "
+                        f"kernel {self.name} wants {kind}, got {getattr(value, 'dtype', type(value))} "
                         f"of shape {np.shape(value)}"
                     )
                 block += [value.ctypes.data, *value.shape]
-        return packed(np.array([b - (1 << 64) if b >= 1 << 63 else b for b in block], dtype=np.int64))
+        return self.packed(np.array([b - (1 << 64) if b >= 1 << 63 else b for b in block], dtype=np.int64))
 
-    def packed(block: np.ndarray) -> int:
+    def packed(self, block: np.ndarray) -> int:
+        """Take the 64-bit numbers that the arguments become (:mod:`.bridge`), unchecked."""
         result, error = ctypes.c_int64(0), ctypes.c_void_p(0)
-        if function(ctypes.addressof(result), ctypes.addressof(error), block.ctypes.data):
-            raise VerifyError(f"kernel {name} failed")
+        if self.function(ctypes.addressof(result), ctypes.addressof(error), block.ctypes.data):
+            raise VerifyError(f"kernel {self.name} failed")
         return result.value
-
-    run.packed = packed  # type: ignore[attr-defined]
-    return run

@@ -203,7 +203,7 @@ class OnCpu:
             printed = loop_numba.print_forward(loop, kind, self.width, traces, kept)
         else:
             printed = loop_numba.print_backward(loop, kind, self.width, traces)
-        kernel: Any = load(printed.source, "loop_ahead" if forward else "loop_back", printed.spec)
+        kernel = load(printed.source, "loop_ahead" if forward else "loop_back", printed.spec)
         self.kernel, self.spec, self.scratch = kernel.packed, [a.split() for a in printed.spec], printed.scratch
         self.dtype, self.own = fused.dtype, threading.local()
         self.dt = int(np.float64(fused.dt).view(np.int64))

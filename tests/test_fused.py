@@ -7,6 +7,9 @@ import importlib.util
 import os
 import pickle
 import random
+import signal
+import time
+import warnings
 from typing import Any
 
 import numpy as np
@@ -310,13 +313,54 @@ def test_a_copy_is_a_module_of_its_own(copied: Any) -> None:
     assert torch.equal(module({"source": train}).spikes["hidden"], before)
 
 
-def test_a_second_derivative_is_refused() -> None:
-    module = two_layers(back=None).to_torch(precision="double")
+@pytest.mark.parametrize("fuse", [True, False])
+def test_a_second_derivative_is_refused(fuse: bool) -> None:
+    module = two_layers(back=None).to_torch(precision="double", fuse=fuse)
     train = (torch.rand(1, 20, 9, generator=torch.Generator().manual_seed(3)) < 0.3).double()
     loss = module({"source": train}).spikes["out"].sum()
     for name in ("source_hidden_in", "hidden_out_in"):
         with pytest.raises(RuntimeError, match="no second derivative"):
             torch.autograd.grad(loss, module.weights[name], create_graph=True, retain_graph=True)
+
+
+def test_what_is_set_between_runs_counts() -> None:
+    train = (torch.rand(1, 20, 9, generator=torch.Generator().manual_seed(3)) < 0.3).double()
+
+    def slopes(module: Any) -> list[Any]:
+        loss = module({"source": train}).spikes["out"].sum()
+        return list(torch.autograd.grad(loss, list(module.parameters())))
+
+    module, plain = (two_layers().to_torch(precision="double", fuse=fuse) for fuse in (True, False))
+    before = slopes(module)
+    for m in (module, plain):
+        m.detach_reset = False
+        m.scale["hidden"] = 0.02
+    close(slopes(module), slopes(plain), 1e-10)
+    assert not all(torch.equal(a, b) for a, b in zip(before, slopes(module), strict=True))
+    module.fuse = False
+    assert set(module.loops().values()) == {"it was asked not to be"}
+
+
+def test_a_forked_process_has_threads_of_its_own() -> None:
+    """The parent's pool is copied into a child, and its threads are not."""
+    from neurosim.backends.snntorch_backend.fused import _pool
+
+    assert list(_pool(2, os.getpid()).map(abs, [-1, -2])) == [1, 2]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of any fork beside threads, since 3.12
+        child = os.fork()
+    if not child:
+        os._exit(0 if list(_pool(2, os.getpid()).map(abs, [-1, -2])) == [1, 2] else 1)
+    for _ in range(100):
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            break
+        time.sleep(0.1)
+    else:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        status = -1
+    assert status == 0
 
 
 def test_cells_without_state_and_modules_without_surrogates() -> None:

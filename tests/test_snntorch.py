@@ -374,6 +374,8 @@ def test_inputs_are_looked_at() -> None:
         module({"sauce": train})
     with pytest.raises(ParameterError, match=r"must be \[batch, time, 12\]"):
         module({"source": train[..., :3]})
+    with pytest.raises(ParameterError, match=r"must be \[batch, time, 12\].*got \[0, 10, 12\]"):
+        module({"source": train[:0]})
     with pytest.raises(ParameterError, match="must be spikes: 0 or 1"):
         module({"source": train * 0.5})
     with pytest.raises(ParameterError, match="agree on the number of steps"):

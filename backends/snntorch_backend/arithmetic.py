@@ -42,6 +42,15 @@ FORMATS = {
 }
 
 
+def first_order() -> None:
+    """Refuse a second derivative: those of surrogates and of functions are written down, not differentiated.
+
+    To be called backward. torch's own ``once_differentiable`` misses what only the point of a derivative depends on.
+    """
+    if torch.is_grad_enabled():
+        raise RuntimeError("a network's module has no second derivatives: create_graph=True cannot go through it")
+
+
 class _Rounded(torch.autograd.Function):
     """Multiples of a grid, ties to even; the derivative passes straight through."""
 
@@ -96,6 +105,7 @@ class _Surrogate(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        first_order()
         (above,) = ctx.saved_tensors
         with torch.enable_grad():
             x = above.detach().requires_grad_()
@@ -197,6 +207,7 @@ class _Called(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        first_order()
         out, *args = ctx.saved_tensors
         slopes = (_run(slope_program(ctx.name, k), ctx.fmt, [out, *args]) for k in range(len(args)))
         return (None, None, *(grads[0] * slope for slope in slopes))

@@ -18,15 +18,18 @@ SURROGATES = (
 )  # fmt: skip
 """snnTorch's surrogates, each taken with its own default slope. Its LSO raises an error on any input (1.0.0)."""
 
-_FIXED, _EDGE, _NEURON = 400_000_000, 90, 4000
+_FIXED, _EDGE, _NEURON = 400_000_000, 110, 4000
 """Bytes: torch itself; an edge; a neuron."""
 
 
 class SnnTorchSurrogate:
-    """One of snnTorch's surrogates, by name. Theirs are functions within functions, which cannot be pickled."""
+    """One of snnTorch's surrogates, by name. Theirs are functions within functions, which cannot be pickled.
+
+    ``slope`` is its derivative as a program, None where it has none.
+    """
 
     def __init__(self, name: str) -> None:
-        self.name = name
+        self.name, self.slope = name, SURROGATE_SLOPES.get(name)
         self.function = getattr(importlib.import_module("snntorch.surrogate"), name)()
 
     def __call__(self, above: Any) -> Any:
@@ -76,12 +79,11 @@ class SnnTorchBackend(Backend):
         """Return the network as a module with gradients; a surrogate is a callable, or snnTorch's name for one."""
         from neurosim.backends.snntorch_backend.module import NetworkModule
 
-        slope = SURROGATE_SLOPES.get(surrogate) if isinstance(surrogate, str) else None
         if isinstance(surrogate, str):
             if surrogate not in SURROGATES:
                 raise UnknownNameError(f"snnTorch has no surrogate '{surrogate}'{suggest(surrogate, SURROGATES)}")
             surrogate = SnnTorchSurrogate(surrogate)
-        return NetworkModule(graph, surrogate, scale, detach_reset, slope=slope, fuse=fuse, train=train)
+        return NetworkModule(graph, surrogate, scale, detach_reset, fuse=fuse, train=train)
 
     def version(self) -> str:
         """Return torch's version."""

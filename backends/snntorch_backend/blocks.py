@@ -61,9 +61,12 @@ class Future:
         self.longest = max(self.longest, piece.shape[1])
 
     def between(self, begin: int, end: int) -> Tensor | None:
-        """Return what arrives in the steps from ``begin`` to before ``end``, None for nothing."""
+        """Return what arrives in the steps from ``begin`` to before ``end``, None for nothing.
+
+        Without derivatives, sums are made in place, in a tensor of their own (not in one that is a piece).
+        """
         total: Tensor | None = None
-        shared = False  # whether it is a view of a piece
+        shared = False  # whether the total is a view of a piece
         starts: Iterable[int] = range(begin - self.longest + 1, end)
         for start in starts if len(starts) < len(self.pieces) else sorted(self.pieces):
             for piece in self.pieces.get(start, ()):
@@ -143,13 +146,18 @@ class Blocks:
             ready = [s for s in waiting if s not in inner and done.issuperset(s.names(s.sources))]
             waiting = [s for s in waiting if s not in inner and s not in ready]
             for s in ready:
-                for delay, part, piece in self._sent(s, weights[s.name], self.spikes, self.length):
+                for delay, part, piece in self.run.sent(s, weights[s.name], self.spikes, self.length):
                     self.future[s.targets[part][0], s.receptor].add(delay, piece)
         for key, reach in self.module.reach.items():
             run.pending[key] = self.future[key].after(self.length, reach)
         run.n += self.length
 
     def _group(self, members: Sequence[str], inner: Sequence[Synapses], weights: Mapping[str, Tensor]) -> None:
+        """Run populations that send spikes to each other, by the synapses ``inner``, in blocks of the shortest delay.
+
+        What comes from outside, spikes and arrivals, is known for the whole stretch and cut into blocks once: a slice
+        per block would cost the way back a tensor of the whole length for each.
+        """
         length = min([self.length, *(min(s.delays) for s in inner if s.delays)])
         cuts = list(range(0, self.length, length)) or [0]
         pops = [self.module.graph.population(name) for name in members]
@@ -159,7 +167,7 @@ class Blocks:
         own = {name: self._split(self.given.get(name), length) for name in members}
         outside = {p for s in inner for p in s.names(s.sources) if p not in members and p in self.spikes}
         before = {name: self._split(self.spikes[name], length) for name in outside}
-        near: dict[Inbox, Future] = defaultdict(Future)
+        near: dict[Inbox, Future] = defaultdict(Future)  # within the group, from its own blocks
         far: dict[tuple[str, int, int], list[tuple[int, Tensor]]] = defaultdict(list)
         spikes: dict[str, list[Tensor]] = defaultdict(list)
         traces: dict[str, list[Tensor]] = defaultdict(list)
@@ -179,7 +187,7 @@ class Blocks:
                     fired[pop.name] = (emitted if given is None else given).to(self.module.dtype).expand(shape)
                     spikes[pop.name].append(fired[pop.name])
             for s in inner:
-                for delay, part, piece in self._sent(s, weights[s.name], fired, end - begin):
+                for delay, part, piece in self.run.sent(s, weights[s.name], fired, end - begin):
                     target = s.targets[part][0]
                     if target not in members:
                         far[s.name, delay, part].append((begin, piece))
@@ -211,8 +219,7 @@ class Blocks:
         """Return what arrives at a receptor in a block: sums on the grid in their own precision, then the module's."""
         present = [p for p in parts if p is not None]
         if not present:
-            none = torch.zeros(1, 1, 1, dtype=self.module.dtype, device=self.run.device)
-            return none.expand(1, steps, pop.size) if more is None else more
+            return self.run.nothing(pop, steps) if more is None else more
         arrived = (present[0] if len(present) == 1 else present[0] + present[1]).to(self.module.dtype)
         return arrived if more is None else arrived + more
 
@@ -223,7 +230,7 @@ class Blocks:
         run, wanted = self.run, self.wanted.get(pop.name, [])
         fused = self.module.fused_steps(pop.name, run.graded)
         start = run.n + begin
-        if fused is None:
+        if isinstance(fused, str):
             emitted, kept = run.one_by_one(pop, start, end - begin, inbox, wanted)
         else:
             inputs = {("inbox", r): x for r, x in inbox.items()}
@@ -236,34 +243,6 @@ class Blocks:
         for variable, values in kept.items():
             traces[f"{pop.name}.{variable}"].append(values)
         return emitted
-
-    def _sent(
-        self, s: Synapses, weight: Tensor, fired: Mapping[str, Tensor], steps: int
-    ) -> Iterable[tuple[int, int, Tensor]]:
-        """Yield what spikes of a block add: (delay, part of the target, [batch, steps, neurons])."""
-        run = self.run
-        parts = []
-        for name, ids, size in s.sources:
-            values = fired.get(name)
-            if values is None:
-                values = torch.zeros(run.batch, steps, size, dtype=self.module.dtype, device=run.device)
-            elif ids is not None:
-                values = values[:, :, ids]
-            parts.append(values)
-        joined = parts[0] if len(parts) == 1 else torch.cat(parts, 2)
-        adds = run.added(s, weight, joined.reshape(run.batch * steps, joined.shape[2]))
-        if adds is None:
-            return
-        for delay, add in zip(s.delays, adds, strict=True):
-            block, at = add.view(run.batch, steps, add.shape[1]), 0
-            for part, (name, ids, size) in enumerate(s.targets):
-                piece, at = block[:, :, at : at + size], at + size
-                if ids is not None:
-                    whole = torch.zeros(
-                        run.batch, steps, self.module.graph.population(name).size, dtype=piece.dtype, device=run.device
-                    )
-                    piece = whole.index_add(2, ids, piece)
-                yield delay, part, piece
 
 
 def _at(parts: Sequence[Tensor] | None, k: int) -> Tensor | None:

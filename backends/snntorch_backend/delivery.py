@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neurosim.backends.snntorch_backend.arithmetic import on_grid
-from neurosim.ir.edges import global_ids, iter_edges
+from neurosim.backends.snntorch_backend.arithmetic import first_order, on_grid
+from neurosim.ir.edges import edge_table
 from neurosim.ir.graph import Graph, ProjectionNode
 
 _FULL = 8
@@ -40,8 +40,8 @@ class _Along(torch.autograd.Function):
         return _product(index["slot_row"], index["slot_pre"], weight[index["by_slot"]], slots, spikes)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+        first_order()
         (spikes, weight), index, (grad,) = ctx.saved_tensors, ctx.index, grads
         d_spikes = d_weight = None
         if ctx.needs_input_grad[0]:
@@ -76,18 +76,11 @@ class Synapses:
 
     def __init__(self, graph: Graph, node: ProjectionNode) -> None:
         self.name, self.receptor, self.where = node.name, node.receptor, node.where
-        pieces = list(iter_edges(graph, node))
-
-        def column(values: list[Any], kind: Any) -> np.ndarray:
-            return np.concatenate([np.zeros(0, kind), *values]).astype(kind)
-
-        delay = column([np.broadcast_to(e.delay, (len(e),)) for e in pieces], np.int64)
-        self.initial = column([np.broadcast_to(e.weight, (len(e),)) for e in pieces], np.float64)
-        self.delay_steps = delay
-        delays, group = np.unique(delay, return_inverse=True)
+        edges = edge_table(graph, node)
+        self.pre, self.post = edges.pre.astype(np.int64), edges.post.astype(np.int64)
+        self.initial, self.delay_steps = edges.weight, edges.delay
+        delays, group = np.unique(edges.delay, return_inverse=True)
         self.delays = [int(d) for d in delays]
-        self.pre = self._local(graph, node.pre, column([e.pre for e in pieces], np.int64))
-        self.post = self._local(graph, node.post, column([e.post for e in pieces], np.int64))
         self.sources, self.targets = self._parts(node.pre), self._parts(node.post)
         self.n_pre, self.n_post = sum(s.size for s in node.pre), sum(s.size for s in node.post)
         self.full = len(self.delays) * self.n_pre * self.n_post <= _FULL * len(self.pre)
@@ -105,20 +98,10 @@ class Synapses:
             "order": torch.from_numpy(order),
             "row": torch.from_numpy(np.searchsorted(self.pre[order], np.arange(self.n_pre + 1))),
         }
-        self.segments = node.post
 
     @staticmethod
     def _parts(segments: Any) -> list[tuple[str, Tensor | None, int]]:
         return [(s.population, None if s.ids is None else torch.from_numpy(np.array(s.ids)), s.size) for s in segments]
-
-    @staticmethod
-    def _local(graph: Graph, segments: Any, ids: np.ndarray) -> np.ndarray:
-        """Turn global ids into positions in a group."""
-        first, members = global_ids(graph, segments)
-        if members is None:
-            return ids - first
-        order = np.argsort(members, kind="stable")
-        return order[np.searchsorted(members[order], ids)]
 
     @staticmethod
     def names(side: Any) -> list[str]:

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 from neurosim.backends.base import Drained, Engine, diverged, overflowed, recorded
-from neurosim.backends.snntorch_backend.module import NetworkModule, Stretch
+from neurosim.backends.snntorch_backend.module import NetworkModule
+from neurosim.backends.snntorch_backend.stretch import Stretch
 from neurosim.ir.graph import Graph
 
 
@@ -45,9 +46,9 @@ class TorchEngine(Engine):
         for key, waiting in self.run.pending.items():
             if waiting[0] is not None and bool((waiting[0].abs() > self.run.limit[key]).any()):
                 raise overflowed(self.graph, self.n)
-        fired = self.run.step({})
+        fired = self.run.step()
         for name, values in fired.items():
-            ids = torch.nonzero(values[0]).reshape(-1)
+            ids = torch.nonzero(values[0, 0]).reshape(-1)
             if len(ids):
                 self.spikes[name].append((self.n, ids.cpu().numpy()))
         for k, probe in enumerate(self.graph.probes):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from neurosim.backends.compiled.cache import load
 from neurosim.backends.snntorch_backend import loop_numba, loop_triton
+from neurosim.backends.snntorch_backend.arithmetic import first_order
 from neurosim.backends.snntorch_backend.loop import Leaf, Loop
 
 _BLOCK = 64
@@ -163,8 +165,7 @@ class _Loop(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, d_spikes: Tensor, *grads: Tensor) -> Any:
-        if torch.is_grad_enabled():  # torch's once_differentiable misses what only the surrogate's slope depends on
-            raise RuntimeError("a fused loop has no second derivative: create_graph=True cannot go through it")
+        first_order()
         call, (scalars, each, kept, *inputs) = ctx.call, ctx.saved_tensors
         loop, shape = call.fused.loop, (call.batch, call.steps, call.fused.neurons)
         like = {"dtype": kept.dtype, "device": kept.device}
@@ -236,7 +237,7 @@ class OnCpu:
         if threads == 1:
             part(0)
         else:
-            list(_pool(threads).map(part, range(threads)))
+            list(_pool(threads, os.getpid()).map(part, range(threads)))
 
 
 class OnGpu:
@@ -265,5 +266,6 @@ class OnGpu:
 
 
 @cache
-def _pool(threads: int) -> ThreadPoolExecutor:
+def _pool(threads: int, process: int) -> ThreadPoolExecutor:
+    """Return threads of this process: a forked one has its parent's pool, but not its threads."""
     return ThreadPoolExecutor(threads, thread_name_prefix="neurosim-loop")

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from neurosim.ir.adjoint import BAR, PER_UNIT, adjoint, bar
+from neurosim.ir.adjoint import adjoint, bar
 from neurosim.ir.graph import PopulationNode
-from neurosim.ir.program import Builder, Instr, Program
+from neurosim.ir.program import Builder, Program
 
 GIVEN = ("inbox", "scheduled", "table", "uniform", "normal", "poisson")
 """Leaves that differ from step to step and are made before the loop, [batch, time, neurons]."""
@@ -124,6 +124,3 @@ def _without_events(program: Program) -> Program:
         b.phase = ins.phase
         place.append(-1 if ins.op == "emit" else b.emit(ins.op, *(place[a] for a in ins.args), attr=ins.attr))
     return b.build()
-
-
-__all__ = ["BAR", "GIVEN", "PER_UNIT", "Instr", "Leaf", "Loop", "bar", "loop_of", "refusal"]

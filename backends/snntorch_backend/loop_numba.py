@@ -13,9 +13,10 @@ from dataclasses import dataclass
 
 from neurosim.backends.compiled.cache import BODY
 from neurosim.backends.compiled.expressions import FLOAT, HEADER, expression, function_sources, literal
-from neurosim.backends.snntorch_backend.loop import BAR, Instr, Loop, bar
+from neurosim.backends.snntorch_backend.loop import Loop
+from neurosim.ir.adjoint import BAR, bar
 from neurosim.ir.ops import FUNCTIONS
-from neurosim.ir.program import Program
+from neurosim.ir.program import Instr, Program
 
 SEGMENT = 16
 """Steps between two states that are kept for the way back."""

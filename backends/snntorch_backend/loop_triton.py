@@ -16,17 +16,20 @@ from typing import Any
 import numpy as np
 
 from neurosim.backends.compiled.cache import directory
-from neurosim.backends.snntorch_backend.loop import BAR, Instr, Loop, bar
+from neurosim.backends.compiled.expressions import BIAS, FRACTION, TINY, WIDTH
+from neurosim.backends.compiled.expressions import ROWS as NUMBA
+from neurosim.backends.snntorch_backend.loop import Loop
+from neurosim.ir.adjoint import BAR, bar
 from neurosim.ir.functions import FUNCTIONS
-from neurosim.ir.program import Program
+from neurosim.ir.program import Instr, Program
 
 SEGMENT = 1
 """Steps between two states that are kept for the way back."""
 
 HEADER = "import triton\nimport triton.language as tl\n"
 
-_FRACTION, _BIAS = {"f64": 52, "f32": 23}, {"f64": 1023, "f32": 127}
-_WIDTH, _TINY = {"f64": 64, "f32": 32}, {"f64": 1e-300, "f32": 1e-30}
+_OPERATORS = ("add", "sub", "mul", "neg", "lt", "le", "gt", "ge", "eq", "ne", "and", "or")
+"""Operations that are operators of Python, and so are written as for numba."""
 
 
 def number(value: float | int, dtype: str) -> str:
@@ -38,29 +41,29 @@ def number(value: float | int, dtype: str) -> str:
         with np.errstate(all="ignore"):
             x = float(np.float32(x))
     text = repr(x) if math.isfinite(x) else f'float("{x}")'
-    return f"tl.full((BLOCK,), {text}, tl.float{_WIDTH[dtype]})"
+    return f"tl.full((BLOCK,), {text}, tl.float{WIDTH[dtype]})"
 
 
 def _signed(bits: int, t: str) -> int:
-    return bits - (1 << _WIDTH[t]) if bits >> (_WIDTH[t] - 1) else bits
+    return bits - (1 << WIDTH[t]) if bits >> (WIDTH[t] - 1) else bits
 
 
 def _bits(x: str, t: str) -> str:
-    return f"({x}).to(tl.int{_WIDTH[t]}, bitcast=True)"
+    return f"({x}).to(tl.int{WIDTH[t]}, bitcast=True)"
 
 
 def _view(x: str, t: str) -> str:
-    return f"({x}).to(tl.float{_WIDTH[t]}, bitcast=True)"
+    return f"({x}).to(tl.float{WIDTH[t]}, bitcast=True)"
 
 
 def _div(a: Sequence[str], attr: Any, t: str) -> str:
-    real = [f"{x}.to(tl.float{_WIDTH[t]})" for x in a]
+    real = [f"{x}.to(tl.float{WIDTH[t]})" for x in a]
     return f"tl.div_rn({real[0]}, {real[1]})" if t == "f32" else f"({real[0]} / {real[1]})"
 
 
 def _rint(x: str, t: str) -> str:
     """Nearest integer, ties to even: a number so large that it has no fraction is added and taken away."""
-    magic = repr(2.0 ** _FRACTION[t])
+    magic = repr(2.0 ** FRACTION[t])
     near = f"tl.where({x} < 0, -(({magic} - {x}) - {magic}), ({x} + {magic}) - {magic})"
     return f"tl.where((tl.abs({x}) < {magic}) & ({x} != 0), {near}, {x})"
 
@@ -71,50 +74,35 @@ def _round_to(a: Sequence[str], attr: Any, t: str) -> str:
 
 
 def _pow2(a: Sequence[str], attr: Any, t: str) -> str:
-    magic = repr(1.5 * 2.0 ** _FRACTION[t])  # adding it leaves the integer in the low bits
-    return _view(f"({_bits(f'{a[0]} + {magic}', t)} + {_BIAS[t]}) << {_FRACTION[t]}", t)
+    magic = repr(1.5 * 2.0 ** FRACTION[t])  # adding it leaves the integer in the low bits
+    return _view(f"({_bits(f'{a[0]} + {magic}', t)} + {BIAS[t]}) << {FRACTION[t]}", t)
 
 
 def _exponent(a: Sequence[str], attr: Any, t: str) -> str:
-    raw = f"({_bits(a[0], t)} >> {_FRACTION[t]}) & {2 * _BIAS[t] + 1}"
-    return f"(({raw}).to(tl.float{_WIDTH[t]}) - {float(_BIAS[t])!r})"
+    raw = f"({_bits(a[0], t)} >> {FRACTION[t]}) & {2 * BIAS[t] + 1}"
+    return f"(({raw}).to(tl.float{WIDTH[t]}) - {float(BIAS[t])!r})"
 
 
 def _mantissa(a: Sequence[str], attr: Any, t: str) -> str:
-    keep = _signed(((1 << _WIDTH[t]) - 1) ^ ((2 * _BIAS[t] + 1) << _FRACTION[t]), t)
-    return _view(f"({_bits(a[0], t)} & {keep}) | {_BIAS[t] << _FRACTION[t]}", t)
-
-
-def _infix(symbol: str) -> Callable[[Sequence[str], Any, str], str]:
-    return lambda a, attr, t: f"({a[0]} {symbol} {a[1]})"
+    keep = _signed(((1 << WIDTH[t]) - 1) ^ ((2 * BIAS[t] + 1) << FRACTION[t]), t)
+    return _view(f"({_bits(a[0], t)} & {keep}) | {BIAS[t] << FRACTION[t]}", t)
 
 
 ROWS: dict[str, Callable[[Sequence[str], Any, str], str]] = {
-    "add": _infix("+"),
-    "sub": _infix("-"),
-    "mul": _infix("*"),
+    **{op: NUMBA[op] for op in _OPERATORS},
     "div": _div,
-    "neg": lambda a, attr, t: f"(-{a[0]})",
     "abs": lambda a, attr, t: f"tl.abs({a[0]})",
     "min": lambda a, attr, t: f"tl.where({a[0]} < {a[1]}, {a[0]}, {a[1]})",
     "max": lambda a, attr, t: f"tl.where({a[0]} > {a[1]}, {a[0]}, {a[1]})",
     "sqrt": lambda a, attr, t: f"tl.sqrt_rn({a[0]})" if t == "f32" else f"tl.sqrt({a[0]})",
     "floor": lambda a, attr, t: f"tl.floor({a[0]})",
     "rint": lambda a, attr, t: _rint(a[0], t),
-    "flush": lambda a, attr, t: f"tl.where(tl.abs({a[0]}) < {_TINY[t]!r}, tl.zeros_like({a[0]}), {a[0]})",
+    "flush": lambda a, attr, t: f"tl.where(tl.abs({a[0]}) < {TINY[t]!r}, tl.zeros_like({a[0]}), {a[0]})",
     "round_to": _round_to,
-    "float": lambda a, attr, t: f"{a[0]}.to(tl.float{_WIDTH[t]})",
+    "float": lambda a, attr, t: f"{a[0]}.to(tl.float{WIDTH[t]})",
     "pow2": _pow2,
     "exponent": _exponent,
     "mantissa": _mantissa,
-    "lt": _infix("<"),
-    "le": _infix("<="),
-    "gt": _infix(">"),
-    "ge": _infix(">="),
-    "eq": _infix("=="),
-    "ne": _infix("!="),
-    "and": _infix("&"),
-    "or": _infix("|"),
     "not": lambda a, attr, t: f"(~{a[0]})",
     "select": lambda a, attr, t: f"tl.where({a[0]}, {a[1]}, {a[2]})",
 }
@@ -202,7 +190,7 @@ def _store(array: str, row: str, value: str) -> str:
 
 
 def _setup(loop: Loop, lines: _Lines) -> list[str]:
-    shape = f"tl.zeros((BLOCK,), tl.float{_WIDTH[lines.dtype]})"
+    shape = f"tl.zeros((BLOCK,), tl.float{WIDTH[lines.dtype]})"
     return [
         *_PLACE.format(zero=number(0.0, lines.dtype), one=number(1.0, lines.dtype)).splitlines(),
         *(f"    p{k} = tl.load(scalars + {k}) + {shape}" for k in range(len(loop.scalars))),
@@ -214,7 +202,7 @@ def _setup(loop: Loop, lines: _Lines) -> list[str]:
 def _now(loop: Loop, dtype: str) -> list[str]:
     return [
         "        now = (start + t + tl.zeros((BLOCK,), tl.int64))",
-        f"        time = (now.to(tl.float64) * dt).to(tl.float{_WIDTH[dtype]})",
+        f"        time = (now.to(tl.float64) * dt).to(tl.float{WIDTH[dtype]})",
         *(f"        a{k} = {_load(f'x{k}', f'run * stride{k} + t')}" for k in range(len(loop.inputs))),
     ]
 

@@ -14,12 +14,12 @@ from neurosim.backends.snntorch_backend.arithmetic import FORMATS, Step, Surroga
 from neurosim.backends.snntorch_backend.blocks import Blocks, groups_of
 from neurosim.backends.snntorch_backend.delivery import Synapses
 from neurosim.backends.snntorch_backend.fused import Fused
-from neurosim.backends.snntorch_backend.loop import PER_UNIT, loop_of, refusal
+from neurosim.backends.snntorch_backend.loop import loop_of, refusal
 from neurosim.backends.snntorch_backend.state import State
 from neurosim.backends.snntorch_backend.stretch import Stretch
 from neurosim.errors import ParameterError, UnknownNameError, UnsupportedError, suggest
+from neurosim.ir.adjoint import PER_UNIT
 from neurosim.ir.graph import Graph
-from neurosim.ir.program import Program
 from neurosim.ir.random import Draws
 
 
@@ -85,7 +85,8 @@ class NetworkModule(nn.Module):
         After the last pass; in single precision the module computes in float32.
     surrogate : callable, optional
         Takes how far a neuron is above its threshold, in units of ``scale``; returns 0 or 1 with a derivative. None:
-        the module has no gradient.
+        the module has no gradient. Where its attribute ``slope`` is a program of one argument, its derivative,
+        populations are run by fused loops; otherwise steps with gradients are taken operation by operation.
     scale : mapping
         Population -> what of the compared variable counts as 1 for the surrogate, in SI.
     detach_reset : bool
@@ -93,10 +94,6 @@ class NetworkModule(nn.Module):
     weights_in : torch.dtype, optional
         What the weights are kept in: as everything else by default. In double precision they are those of the graph,
         which are finer than single precision can say.
-
-    slope : Program, optional
-        The derivative of ``surrogate`` as a program of one argument; without it, steps with gradients are taken
-        operation by operation.
     fuse : bool
         Whether populations may be run by fused loops.
     train : sequence of str
@@ -120,7 +117,6 @@ class NetworkModule(nn.Module):
         scale: Mapping[str, float] | None = None,
         detach_reset: bool = True,
         weights_in: torch.dtype | None = None,
-        slope: Program | None = None,
         fuse: bool = True,
         train: Sequence[str] = (),
     ) -> None:
@@ -153,8 +149,8 @@ class NetworkModule(nn.Module):
                 self.reach[name, s.receptor] = max(self.reach[name, s.receptor], max(s.delays, default=0) + 1)
         self.groups = groups_of(graph)
         self._begin: tuple[torch.device, dict[str, dict[str, Tensor]]] | None = None
-        self.slope, self.fuse = slope, fuse
-        self._fused: dict[tuple[str, bool], Fused | str] = {}
+        self.fuse = fuse
+        self._fused: dict[tuple[Any, ...], Fused | str] = {}
         self._emitting = [p.name for p in graph.populations if p.program is not None and p.program.emits()]
         self._device = torch.device("cpu")
 
@@ -281,7 +277,7 @@ class NetworkModule(nn.Module):
             size = self.graph.population(key.split(".", 1)[0]).size
             x = torch.as_tensor(value).to(self.device, self.dtype)
             x = x[None] if x.ndim == 2 else x
-            if x.ndim != 3 or x.shape[2] != size:
+            if x.ndim != 3 or x.shape[2] != size or not len(x):
                 raise ParameterError(
                     f"input for '{key}' must be [batch, time, {size}] or [time, {size}], got {list(np.shape(value))}"
                 )
@@ -318,40 +314,30 @@ class NetworkModule(nn.Module):
         out[PER_UNIT] = torch.tensor(1 / self.scale.get(population, 1.0), dtype=self.dtype, device=self.device)
         return out
 
-    def fused_steps(self, population: str, graded: bool) -> Fused | None:
-        """Return the fused loop of a population, None where its steps are taken operation by operation."""
-        key = population, graded
+    def fused_steps(self, population: str, graded: bool) -> Fused | str:
+        """Return the fused loop of a population, or why its steps are taken operation by operation."""
+        # what a loop is made from may be set anew between two runs
+        key = population, graded, self.fuse, self.detach_reset, self.surrogate, self.scale.get(population)
         if key not in self._fused:
             self._fused[key] = self._fusion(population, graded)
-        found = self._fused[key]
-        return None if isinstance(found, str) else found
+        return self._fused[key]
 
     def _fusion(self, population: str, graded: bool) -> Fused | str:
-        pop = self.graph.population(population)
-        if not self.fuse:
-            return "it was asked not to be"
-        reason = refusal(pop)
-        if reason is None and graded and self.slope is None:
+        pop, slope = self.graph.population(population), getattr(self.surrogate, "slope", None)
+        reason = refusal(pop) if self.fuse else "it was asked not to be"
+        if reason is None and graded and slope is None:
             reason = "the surrogate is no program"
         if reason is not None:
             return reason
         rows = tuple(k for k in self._at[population] if self.param(population, k).ndim)
-        try:
-            trained = tuple(key for key in self._at[population] if f"{population}.{key}" in self.trained)
-            loop = loop_of(pop, rows, self.slope if graded else None, self.detach_reset, trained)
-        except UnsupportedError as e:
-            return e.message
+        trained = tuple(k for k in self._at[population] if f"{population}.{k}" in self.trained)
+        loop = loop_of(pop, rows, slope if graded else None, self.detach_reset, trained)
         return Fused(loop, pop.size, self.graph.dt, self.dtype, lambda: self.params_of(population))
 
     def loops(self) -> dict[str, str]:
         """Return population -> ``fused``, or why its steps are taken operation by operation."""
-        graded = self.surrogate is not None
-        out = {}
-        for name in self.steps:
-            self.fused_steps(name, graded)
-            found = self._fused[name, graded]
-            out[name] = found if isinstance(found, str) else "fused"
-        return out
+        found = {name: self.fused_steps(name, self.surrogate is not None) for name in self.steps}
+        return {name: reason if isinstance(reason, str) else "fused" for name, reason in found.items()}
 
     # -- back to the network ------------------------------------------------------------------------------------
 

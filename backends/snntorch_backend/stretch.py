@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -47,28 +47,113 @@ class Stretch:
         """Return where it is now."""
         return State(self.n, self.batch, self.variables, self.pending)
 
-    def step(self, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Take one step, and return population -> spikes [batch, neurons]."""
+    def step(self) -> dict[str, Tensor]:
+        """Take one step of all populations, and return population -> spikes [batch, 1, neurons]."""
         fired: dict[str, Tensor] = {}
         for pop in self.module.graph.populations:
-            step = self.module.steps.get(pop.name)
-            if step is None:
-                continue
-            stores, emits = step(
-                self._leaf(pop, given), self.device, self._surrogate(pop.name), self.module.detach_reset
-            )
-            shape = (self.batch, pop.size)
-            self.variables[pop.name] |= {var: value.expand(shape) for var, value in stores.items()}
-            if emits:
-                own = next(iter(emits.values()))
-                fired[pop.name] = given.get(pop.name, own).to(self.module.dtype).expand(shape)
+            if pop.name in self.module.steps:
+                waiting = {receptor: self.pending[pop.name, receptor][0] for receptor in pop.receptors}
+                inbox = {r: self.nothing(pop) if x is None else x[:, None] for r, x in waiting.items()}
+                emitted, _ = self.one_by_one(pop, self.n, 1, inbox, ())
+                if emitted is not None:
+                    fired[pop.name] = emitted
         for waiting in self.pending.values():
             waiting.pop(0)
             waiting.append(None)
         for s, weight in zip(self.module.synapses, self.weights, strict=True):
-            self._send(s, weight, fired)
+            for delay, part, piece in self.sent(s, weight, fired, 1):
+                waiting = self.pending[s.targets[part][0], s.receptor]
+                old = waiting[delay - 1]
+                waiting[delay - 1] = piece[:, 0] if old is None else old + piece[:, 0]
         self.n += 1
         return fired
+
+    def nothing(self, pop: PopulationNode, steps: int = 1) -> Tensor:
+        """Return an inbox in which nothing arrives: [1, steps, neurons]."""
+        return torch.zeros(1, 1, 1, dtype=self.module.dtype, device=self.device).expand(1, steps, pop.size)
+
+    def one_by_one(
+        self, pop: PopulationNode, start: int, steps: int, inbox: Mapping[str, Tensor], wanted: Sequence[str]
+    ) -> tuple[Tensor | None, dict[str, Tensor]]:
+        """Run one population for some steps, operation by operation.
+
+        Parameters
+        ----------
+        pop : PopulationNode
+            Which; its variables are left as they are at the end.
+        start, steps : int
+            The first step and how many.
+        inbox : mapping
+            Receptor -> what arrives: [batch or 1, steps, neurons].
+        wanted : sequence of str
+            Variables to be returned.
+
+        Returns
+        -------
+        tuple
+            Its spikes [batch, steps, neurons], None if it has none; variable -> the same of its values after each step.
+        """
+        module, shape = self.module, (self.batch, pop.size)
+        rows = {receptor: x.to(module.dtype).unbind(1) for receptor, x in inbox.items()}
+        surrogate, state = self._surrogate(pop.name), self.variables[pop.name]
+        spikes: list[Tensor] = []
+        kept: dict[str, list[Tensor]] = {name: [] for name in wanted}
+        for k in range(steps):
+
+            def leaf(ins: Instr, *args: Tensor, k: int = k) -> Tensor:
+                if ins.op == "load":
+                    return state[ins.attr]
+                return rows[ins.attr][k] if ins.op == "inbox" else self._outside(pop, ins, start + k, *args)
+
+            stores, emits = module.steps[pop.name](leaf, self.device, surrogate, module.detach_reset)
+            state.update({var: value.expand(shape) for var, value in stores.items()})
+            if emits:
+                spikes.append(next(iter(emits.values())).to(module.dtype).expand(shape))
+            for name, values in kept.items():
+                values.append(state[name])
+        return torch.stack(spikes, 1) if spikes else None, {k: torch.stack(v, 1) for k, v in kept.items()}
+
+    def leaf_rows(self, pop: PopulationNode, op: str, attr: str, start: int, steps: int) -> Tensor:
+        """Return a leaf that differs from step to step, for some steps: [batch or 1, steps, neurons]."""
+        ins = Instr(op, (), attr)
+        rows = [self._outside(pop, ins, start + k) for k in range(steps)]
+        return torch.stack(
+            [row.expand(len(row) if row.ndim == 2 else 1, pop.size) for row in rows], 1
+        ).to(self.module.dtype)  # fmt: skip
+
+    def sent(
+        self, s: Synapses, weight: Tensor, fired: Mapping[str, Tensor], steps: int
+    ) -> Iterator[tuple[int, int, Tensor]]:
+        """Yield what spikes [batch, steps, neurons] add: (delay, part of the target, the same shape of its neurons)."""
+        parts = []
+        for name, ids, size in s.sources:
+            values = fired.get(name)
+            if values is None:
+                values = torch.zeros(self.batch, steps, size, dtype=self.module.dtype, device=self.device)
+            elif ids is not None:
+                values = values[:, :, ids]
+            parts.append(values)
+        joined = parts[0] if len(parts) == 1 else torch.cat(parts, 2)
+        flat = joined.reshape(self.batch * steps, joined.shape[2])
+        if self.graded:
+            adds: Tensor | None = s.graded(flat, weight)
+        else:
+            adds = s.counted(flat, weight, lambda: self._matrices(s, weight))
+        if adds is None:
+            return
+        for delay, add in zip(s.delays, adds, strict=True):
+            block, at = add.view(self.batch, steps, add.shape[1]), 0
+            for part, (name, ids, size) in enumerate(s.targets):
+                piece, at = block[:, :, at : at + size], at + size
+                if ids is not None:
+                    shape = self.batch, steps, self.module.graph.population(name).size
+                    piece = torch.zeros(shape, dtype=piece.dtype, device=self.device).index_add(2, ids, piece)
+                yield delay, part, piece
+
+    def _matrices(self, synapses: Synapses, weight: Tensor) -> Tensor:
+        if synapses.name not in self.matrices:
+            self.matrices[synapses.name] = synapses.matrices(weight)
+        return self.matrices[synapses.name]
 
     def _surrogate(self, population: str) -> Surrogate | None:
         surrogate = self.module.surrogate
@@ -77,114 +162,28 @@ class Stretch:
         scale = self.module.scale.get(population, 1.0)
         return lambda above: surrogate(above / scale)
 
-    def _send(self, synapses: Synapses, weight: Tensor, fired: Mapping[str, Tensor]) -> None:
-        parts = []
-        for name, ids, size in synapses.sources:
-            spikes = fired.get(name)
-            if spikes is None:
-                spikes = torch.zeros(self.batch, size, dtype=self.module.dtype, device=self.device)
-            elif ids is not None:
-                spikes = spikes[:, ids]
-            parts.append(spikes)
-        joined = parts[0] if len(parts) == 1 else torch.cat(parts, 1)
-        adds = self.added(synapses, weight, joined)
-        if adds is None:
-            return
-        sizes = {p.name: p.size for p in self.module.graph.populations}
-        for delay, add in zip(synapses.delays, adds, strict=True):
-            at = 0
-            for name, ids, size in synapses.targets:
-                piece, at = add[:, at : at + size], at + size
-                waiting = self.pending[name, synapses.receptor]
-                if ids is not None:
-                    whole = torch.zeros(self.batch, sizes[name], dtype=piece.dtype, device=self.device)
-                    piece = whole.index_add(1, ids, piece)
-                old = waiting[delay - 1]
-                waiting[delay - 1] = piece if old is None else old + piece
-
-    def added(self, synapses: Synapses, weight: Tensor, spikes: Tensor) -> Tensor | None:
-        """Return what rows of spikes [rows, n_pre] add, by delay: [delays, rows, n_post]; None for nothing."""
-        if self.graded:
-            return synapses.graded(spikes, weight)
-        return synapses.counted(spikes, weight, lambda: self._matrices(synapses, weight))
-
-    def one_by_one(
-        self, pop: PopulationNode, start: int, steps: int, inbox: Mapping[str, Tensor], wanted: Sequence[str]
-    ) -> tuple[Tensor | None, dict[str, Tensor]]:
-        """Run one population for some steps, operation by operation; return its spikes, and variables after each step.
-
-        Parameters
-        ----------
-        inbox : mapping
-            Receptor -> what arrives: [batch or 1, steps, neurons].
-        """
-        here, shape = self.n, (self.batch, pop.size)
-        rows = {receptor: x.unbind(1) for receptor, x in inbox.items()}
-        spikes: list[Tensor] = []
-        kept: dict[str, list[Tensor]] = {name: [] for name in wanted}
-        for k in range(steps):
-            self.n = start + k
-
-            def leaf(ins: Instr, *args: Tensor, k: int = k) -> Tensor:
-                return rows[ins.attr][k] if ins.op == "inbox" else self._answer(pop, {}, ins, *args)
-
-            step = self.module.steps[pop.name]
-            stores, emits = step(leaf, self.device, self._surrogate(pop.name), self.module.detach_reset)
-            self.variables[pop.name] |= {var: value.expand(shape) for var, value in stores.items()}
-            if emits:
-                spikes.append(next(iter(emits.values())).to(self.module.dtype).expand(shape))
-            for name, values in kept.items():
-                values.append(self.variables[pop.name][name])
-        self.n = here
-        return torch.stack(spikes, 1) if spikes else None, {k: torch.stack(v, 1) for k, v in kept.items()}
-
-    def leaf_rows(self, pop: PopulationNode, op: str, attr: str, start: int, steps: int) -> Tensor:
-        """Return a leaf that differs from step to step, for some steps: [batch or 1, steps, neurons]."""
-        here, rows = self.n, []
-        for k in range(steps):
-            self.n = start + k
-            row = self._answer(pop, {}, Instr(op, (), attr))
-            rows.append(row.expand(len(row) if row.ndim == 2 else 1, pop.size))
-        self.n = here
-        return torch.stack(rows, 1).to(self.module.dtype)
-
-    def _matrices(self, synapses: Synapses, weight: Tensor) -> Tensor:
-        if synapses.name not in self.matrices:
-            self.matrices[synapses.name] = synapses.matrices(weight)
-        return self.matrices[synapses.name]
-
-    def _leaf(self, pop: PopulationNode, given: Mapping[str, Tensor]) -> Callable[..., Tensor]:
-        return lambda ins, *args: self._answer(pop, given, ins, *args)
-
-    def _answer(self, pop: PopulationNode, given: Mapping[str, Tensor], ins: Instr, *args: Tensor) -> Tensor:
+    def _outside(self, pop: PopulationNode, ins: Instr, n: int, *args: Tensor) -> Tensor:
+        """Return a leaf of step ``n`` that is neither state nor inbox."""
         op, attr, module = ins.op, ins.attr, self.module
-        if op == "load":
-            return self.variables[pop.name][attr]
         if op == "param":
             return module.param(pop.name, attr)
-        if op == "inbox":
-            arrived = self.pending[pop.name, attr][0]
-            more = given.get(f"{pop.name}.{attr}")
-            if arrived is None:
-                arrived = torch.zeros(self.batch, pop.size, dtype=module.dtype, device=self.device)
-            return arrived.to(module.dtype) if more is None else arrived.to(module.dtype) + more
         if op == "step":
-            return torch.tensor(self.n, device=self.device)
+            return torch.tensor(n, device=self.device)
         if op == "time":
-            return torch.tensor(self.n * module.graph.dt, dtype=module.dtype, device=self.device)
+            return torch.tensor(n * module.graph.dt, dtype=module.dtype, device=self.device)
         if op == "index":
             return torch.arange(pop.size, device=self.device)
         if op == "table":
-            return self._tensor(table_row(pop.tables[attr], self.n)).to(module.dtype)
+            return self._tensor(table_row(pop.tables[attr], n)).to(module.dtype)
         if op == "scheduled":
-            return self._tensor(np.isin(np.arange(pop.size), scheduled(pop.schedules[attr], self.n)))
+            return self._tensor(np.isin(np.arange(pop.size), scheduled(pop.schedules[attr], n)))
         draws = self.streams[pop.name, attr]
         means = [None] * len(draws)
         if op == "poisson_of":
             table = np.asarray(args[0].detach().cpu().numpy(), dtype=np.float64)
             means = list(np.broadcast_to(table, (self.batch, pop.size))) if table.ndim == 2 else [table] * len(draws)
             draws = draws * self.batch if len(means) > len(draws) else draws
-        rows = [self._drawn(pop, ins, d.words(0, pop.size, self.n), mean) for d, mean in zip(draws, means, strict=True)]
+        rows = [self._drawn(pop, ins, d.words(0, pop.size, n), mean) for d, mean in zip(draws, means, strict=True)]
         return self._tensor(np.stack(rows)).to(module.dtype)
 
     def _drawn(self, pop: PopulationNode, ins: Instr, words: np.ndarray, mean: Any) -> np.ndarray:

@@ -50,7 +50,7 @@ class EdgeTable:
     weight : numpy.ndarray
         In SI units, on the receptor's grid.
     delay : numpy.ndarray
-        In seconds.
+        In steps, int64.
     """
 
     pre: np.ndarray
@@ -161,10 +161,10 @@ def edge_table(graph: Graph, projection: ProjectionNode) -> EdgeTable:
     """Return all edges of a projection at once (24 bytes each), after the pass ``order``."""
     ctx, grid, start = context(graph, projection), grid_of(graph, projection), 0
     none = np.zeros(0)
-    parts = [(none.astype(np.uint32), none.astype(np.uint32), none, none)]
+    parts = [(none.astype(np.uint32), none.astype(np.uint32), none, none.astype(np.int64))]
     for pre, post in _pieces(projection, ctx):
         weight = _weight(projection, ctx, grid, start, pre, post)
-        delay = np.asarray(_delay(graph, projection, ctx, start, pre, post)) * graph.dt
+        delay = np.asarray(_delay(graph, projection, ctx, start, pre, post), dtype=np.int64)
         parts.append((pre, post, np.broadcast_to(weight, len(pre)), np.broadcast_to(delay, len(pre))))
         start += len(pre)
     return EdgeTable(*(np.concatenate(side) for side in zip(*parts, strict=True)))

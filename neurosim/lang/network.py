@@ -327,7 +327,8 @@ class Network:
             like = suggest(projection, self.projections)
             raise UnknownNameError(f"no projection '{projection}' in network '{self.name}'{like}", caller())
         graph = importlib.import_module("neurosim.compile").compile_network(self)
-        return importlib.import_module("neurosim.ir.edges").edge_table(graph, graph.projection(projection))
+        table = importlib.import_module("neurosim.ir.edges").edge_table(graph, graph.projection(projection))
+        return replace(table, delay=table.delay * graph.dt)
 
     def to_torch(self, **options: Any) -> Any:
         """Return the network as a ``torch.nn.Module`` that can be trained.

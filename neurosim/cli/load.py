@@ -2,7 +2,7 @@
 
 A Python file is executed as a module of its own. If it comes to run its network, execution ends there and that
 network, its duration and its options are taken, so that a script works unchanged under ``python`` and under
-``neurosim run``. A JSON file is a simulation in SONATA.
+``neurosim run``. A JSON file is a simulation in SONATA, a .nir file a graph in NIR.
 """
 
 from __future__ import annotations
@@ -60,7 +60,8 @@ def load(target: str, settings: tuple[str, ...] = (), seed: int | None = None) -
     Parameters
     ----------
     target : str
-        Path of a Python file or of a SONATA configuration (JSON), or a name that ``neurosim networks`` lists.
+        Path of a Python file, of a SONATA configuration (JSON) or of a NIR graph (.nir), or a name that
+        ``neurosim networks`` lists.
     settings : tuple of str
         ``key=value``: with a dot a parameter of a population, without one a keyword of the builder.
     seed : int, optional
@@ -70,6 +71,8 @@ def load(target: str, settings: tuple[str, ...] = (), seed: int | None = None) -
     keywords = {k: v for k, v in overrides.items() if "." not in k}
     if target.endswith(".json"):
         return _configured(target, overrides, seed)
+    if target.endswith(".nir"):
+        return _intermediate(target, overrides, seed)
     by_name = target in registry.NETWORKS or not (target.endswith(".py") or os.sep in target or os.path.exists(target))
     with _intercepted(target):
         try:
@@ -231,6 +234,25 @@ def _configured(target: str, overrides: dict[str, str], seed: int | None) -> Loa
     found, seed = _built(simulation, keywords, seed, target, by_name=True)
     circuit, output = read[0]
     found.notes, found.finish = circuit.notes, SpikeOutput(circuit, output or None)
+    return _settled(found, overrides, seed)
+
+
+def _intermediate(target: str, overrides: dict[str, str], seed: int | None) -> Loaded:
+    """Read a graph in NIR; what ``--set`` can change of it are the keywords of the inner function."""
+    from neurosim.interchange.nir.build import Circuit, read_inputs, read_network
+
+    read: list[Circuit] = []
+
+    def graph(dt: Any = None, inputs: str = "", scheme: str = "", reset: str = "", integrators: str = "",
+              delays: str = "exact", seed: int = 0) -> Network:  # fmt: skip
+        given = read_inputs(inputs, dt) if inputs else None
+        read.append(read_network(target, dt=dt, inputs=given, scheme=scheme or None, reset=reset or None,
+                                 integrators=integrators or None, delays=delays, seed=seed))  # fmt: skip
+        return read[0].network
+
+    keywords = {k: v for k, v in overrides.items() if "." not in k}
+    found, seed = _built(graph, keywords, seed, target, by_name=True)
+    found.notes = read[0].notes
     return _settled(found, overrides, seed)
 
 

@@ -219,11 +219,12 @@ def compare(ctx: click.Context, **options: Any) -> None:  # fmt: skip
 
 @cli.command(short_help="Write a network in another format, such as SONATA.")
 @click.argument("network", metavar="NET.py|NAME")
-@click.option("--to", "target", required=True, metavar="FORMAT", help="sonata, or another one that is installed.")
+@click.option("--to", "target", required=True, metavar="FORMAT", help="lava, nir, pynn or sonata.")
 @click.option("-o", "--output", required=True, metavar="DIR", help="A folder, new or empty.")
 @_options("set", "seed")
 @click.option("--duration", "-d", metavar="TIME", help="Biological time that the files are for, such as 1s or 500ms.")
 @click.option("--lossy", is_flag=True, help="Write what can be written, where something cannot.")
+@click.option("--nir-scheme", metavar="SCHEME", help="How readers of the NIR graph take a step: euler, or exact.")
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
 @_options("debug")
 def export(**options: Any) -> None:

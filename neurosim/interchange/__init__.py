@@ -15,6 +15,7 @@ from neurosim.errors import ParameterError, UnknownNameError, suggest
 
 TARGETS: dict[str, str] = {
     "lava": "neurosim.backends.lava.export:export",
+    "nir": "neurosim.interchange.nir.write:export",
     "pynn": "neurosim.interchange.pynn_script:export",
     "sonata": "neurosim.interchange.sonata.write:export",
 }

@@ -23,6 +23,7 @@ from neurosim.interchange import Written, refuse_losses
 from neurosim.ir.edges import iter_edges
 from neurosim.ir.graph import Graph, PopulationNode
 from neurosim.ir.timegrid import whole_steps
+from neurosim.lang.names import free_name
 from neurosim.pynn.celltypes import STANDARD
 from neurosim.units import TIME, Quantity, scalar
 
@@ -459,9 +460,7 @@ class _Script:
 
     def connection(self, label: str, pre: str, post: str, rows: np.ndarray, side: str) -> str:
         """Keep a list of connections, and return the line that makes them."""
-        key = next(
-            k for k in (f"edges.{label}", *(f"edges.{label}.{i}" for i in range(2, 10**6))) if k not in self.arrays
-        )
+        key = free_name(f"edges.{label}", self.arrays, separator=".")
         return (f"    sim.Projection(p[{pre!r}], p[{post!r}], sim.FromListConnector({self.keep(key, rows)}), "
                 f"sim.StaticSynapse(), receptor_type={side!r}, label={label!r})")  # fmt: skip
 

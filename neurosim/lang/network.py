@@ -58,6 +58,7 @@ class Network:
         self.probes: list[Probe] = []
         self.published: dict[str, dict[str, float]] = {}
         self.default_duration: Quantity | None = None
+        self.origin: dict[str, Any] = {}  # format -> what its reader keeps for its writer
 
     # -- building -----------------------------------------------------------------------------------------------
 

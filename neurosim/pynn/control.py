@@ -20,6 +20,7 @@ from neurosim import Network
 from neurosim import run as runner
 from neurosim.compile import compile_network
 from neurosim.errors import ParameterError, UnknownNameError, UnsupportedError, caller, suggest
+from neurosim.lang.names import free_name
 from neurosim.pynn import random as pynn_random
 from neurosim.pynn.values import RoundingWarning, whole
 from neurosim.registry import load_backend
@@ -185,8 +186,7 @@ class Simulation:
         """Return a name for a population that neurosim can use, made from its label."""
         plain = "".join(c if c.isascii() and (c.isalnum() or c == "_") else "_" for c in label)
         plain = plain if plain[:1].isalpha() else f"p{plain}"
-        taken = {p.name for p in self.populations}
-        return next(k for k in (plain, *(f"{plain}_{i}" for i in range(2, 10**6))) if k not in taken)
+        return free_name(plain, {p.name for p in self.populations})
 
 
 def warn(text: str) -> None:

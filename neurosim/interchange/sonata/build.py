@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +15,7 @@ from neurosim.interchange.sonata.config import Config, read_config
 from neurosim.interchange.sonata.files import display, read_json
 from neurosim.interchange.sonata.nodes import Nodes, read_nodes
 from neurosim.ir.rules import EdgeList
+from neurosim.lang.names import free_name, legal_name
 from neurosim.lang.network import Network
 from neurosim.units import TIME, Quantity, ms, nA, pA, quantity, um
 
@@ -132,10 +132,10 @@ def _parts(config: Config, nodes: dict[str, Nodes], extra: str | None) -> list[P
     taken: set[str] = set()
     alone = {p.nodes.name: sum(q.nodes is p.nodes for q in found) == 1 for p in found}
     for part in found:
-        stem = _name(part.nodes.name)
+        stem = legal_name(part.nodes.name)
         if not alone[part.nodes.name]:
-            stem = _name(f"{part.nodes.name}_{part.label}")
-        part.label = next(k for k in (stem, *(f"{stem}_{i}" for i in range(2, 10**6))) if k not in taken)
+            stem = legal_name(f"{part.nodes.name}_{part.label}")
+        part.label = free_name(stem, taken)
         taken.add(part.label)
         if part.label != part.nodes.name and alone[part.nodes.name]:
             config.notes.append(f"the population '{part.nodes.name}' is called '{part.label}' here")
@@ -279,8 +279,8 @@ def _connect(net: Network, config: Config, outlines: list[edges.Population], par
             unit = next(p.built for p in (target[b],) if p.built is not None).unit
             scale = unit[receptor] if isinstance(unit, dict) else unit
             several = len(found) > 1
-            label = _name(outline.name) + (f"_{source[a].label}_{target[b].label}_{receptor}" if several else "")
-            name = next(k for k in (label, *(f"{label}_{i}" for i in range(2, 10**6))) if k not in net.projections)
+            label = legal_name(outline.name) + (f"_{source[a].label}_{target[b].label}_{receptor}" if several else "")
+            name = free_name(label, net.projections)
             net.connect(source[a].group, target[b].group, receptor=receptor, rule=EdgeList(pre, post),
                         weight=weight * scale, delay=_steps_of(wait, net.dt, outline), name=name)  # fmt: skip
         config.notes += sorted(notes)
@@ -379,11 +379,5 @@ def _stimulate(net: Network, config: Config, nodes: dict[str, Nodes], parts: lis
                 amplitude = clamp.amplitude * (nA if unit is pA else 1e3 * unit)
                 current = models.DCInput(amplitude, clamp.start * ms,
                                          None if np.isinf(clamp.stop) else clamp.stop * ms)  # fmt: skip
-                free = _name(f"{clamp.name}_{k}") if k else _name(clamp.name)
+                free = legal_name(f"{clamp.name}_{k}") if k else legal_name(clamp.name)
                 net.stimulate(part.group[ids], current(port=part.built.port), name=free)
-
-
-def _name(text: str) -> str:
-    """Return a text as a name in a network: letters, digits and '_', a letter first."""
-    out = re.sub(r"\W", "_", text, flags=re.ASCII)
-    return out if out[:1].isalpha() else f"n{out}"

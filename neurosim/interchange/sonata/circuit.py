@@ -9,6 +9,7 @@ import numpy as np
 
 from neurosim.interchange.sonata.standard import in_unit
 from neurosim.ir.edges import iter_edges
+from neurosim.lang.names import free_name
 from neurosim.recording.sonata import MAGIC, VERSION
 
 _ROWS = 1 << 15
@@ -137,7 +138,7 @@ def write_edges(folder: str, graph: Any, projection: Any, of_one: dict[str, dict
                 file = files.get((source, target))
                 if file is None:
                     stem = projection.name.replace("+", "_") + (f"_{ends[0]}_{ends[1]}" if several else "")
-                    name = next(k for k in (stem, *(f"{stem}_{i}" for i in range(2, 10**6))) if k not in names)
+                    name = free_name(stem, names)
                     names.add(name)
                     file = files[source, target] = EdgeFile(
                         folder, name, *ends, (sizes[ends[0]], sizes[ends[1]]),

@@ -44,7 +44,7 @@ def opened(path: str, what: str) -> Iterator[Any]:
     import h5py
 
     shown = display(path)
-    _present(path, what)
+    present(path, what)
     if not h5py.is_hdf5(path):
         raise ResultFileError(f"{what}: '{shown}' is not an HDF5 file, or its beginning is damaged")
     try:
@@ -142,7 +142,7 @@ def pieces(length: int) -> Iterator[slice]:
 
 
 def _read(path: str, what: str) -> str:
-    _present(path, what)
+    present(path, what)
     try:
         if os.path.getsize(path) > TEXT_LIMIT:
             raise ResultFileError(f"{what}: '{display(path)}' has more than {TEXT_LIMIT >> 20} MiB")
@@ -208,7 +208,8 @@ def read_table(path: str, what: str, key: str | None = None) -> list[dict[str, s
     return out
 
 
-def _present(path: str, what: str) -> None:
+def present(path: str, what: str) -> None:
+    """Complain where there is no such file."""
     if not os.path.exists(path):
         raise ResultFileError(f"{what}: there is no file '{display(path)}'")
     if os.path.isdir(path):

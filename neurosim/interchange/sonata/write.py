@@ -30,6 +30,7 @@ from neurosim.interchange.sonata.circuit import write_edges, write_nodes
 from neurosim.interchange.sonata.standard import Standard, in_unit, standard
 from neurosim.ir.edges import iter_edges
 from neurosim.ir.timegrid import whole_steps
+from neurosim.lang.names import free_name
 from neurosim.lang.network import Network
 from neurosim.recording.atomic import refusal
 from neurosim.units import TIME, Quantity, scalar
@@ -149,8 +150,7 @@ def _circuit(part: str, network: Network, units: Any, graph: Any, plans: dict[st
         for key, stimulus, ids, receptor in pop.stimuli:
             if stimulus.kind == "drive":
                 varying = "rate" not in stimulus.params or key in units.population(name).tables
-                source = next(k for k in (f"{name}_{key}", *(f"{name}_{key}_{i}" for i in range(2, 10**6)))
-                              if k not in network.populations and k not in names)  # fmt: skip
+                source = free_name(f"{name}_{key}", names | network.populations.keys())
                 names.add(source)
                 out = stimuli.poisson(part, graph, units.population(name), pop, source, key, ids, str(receptor),
                                       plans[name], steps, varying)  # fmt: skip

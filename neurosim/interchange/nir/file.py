@@ -1,0 +1,249 @@
+"""NIR files: opened with care, their subgraphs resolved, the order of their nodes found."""
+
+from __future__ import annotations
+
+import functools
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from neurosim.errors import BackendMissingError, NeurosimError, ResultFileError, UnsupportedError, suggest
+from neurosim.interchange.nir.cells import GRADED, SPIKING
+from neurosim.interchange.nir.maps import LINEAR
+from neurosim.interchange.sonata.files import display, opened, present
+from neurosim.recording.sonata import COMPRESSION_LIMIT
+
+KNOWN = (*SPIKING, *GRADED, *LINEAR)
+
+PATIENCE = 20.0
+"""Seconds that reading a small file may take."""
+
+_PROBE = """
+import sys, h5py
+with h5py.File(sys.argv[1], "r") as file:
+    file.visititems(lambda _, found: found[()] if isinstance(found, h5py.Dataset) and found.nbytes < 4096 else None)
+"""
+
+MAX_DEPTH = 32
+"""How deep graphs may be nested in graphs."""
+
+
+@dataclass
+class Flat:
+    """A graph without subgraphs.
+
+    Attributes
+    ----------
+    nodes : dict
+        Name -> NIR node; those of a subgraph are ``subgraph.node``.
+    edges : list of (str, str)
+    inputs, outputs : list of str
+        The graph's own, not those of subgraphs.
+    conventions : dict
+        What neurosim wrote into the metadata, if it made the file.
+    nested : bool
+        Whether there were subgraphs.
+    """
+
+    nodes: dict[str, Any]
+    edges: list[tuple[str, str]]
+    inputs: list[str]
+    outputs: list[str]
+    conventions: dict[str, Any] = field(default_factory=dict)
+    nested: bool = False
+
+
+def require() -> Any:
+    """Return the packages nir and SciPy, or say how to install them."""
+    try:
+        import nir
+        import scipy.sparse  # noqa: F401
+    except ImportError as error:
+        raise BackendMissingError(f"NIR needs the package '{error.name}': pip install 'neurosim-snn[nir]'") from None
+    return nir
+
+
+def read_graph(path: str) -> Flat:
+    """Read a file.
+
+    Raises
+    ------
+    ResultFileError
+        It is missing or damaged, no NIR graph, or one whose types do not fit.
+    UnsupportedError
+        It has a node that neurosim does not know.
+    """
+    nir = require()
+    shown = display(path)
+    present(path, "the NIR graph")
+    info = os.stat(path)
+    _endured(os.path.realpath(path), info.st_size, info.st_mtime_ns, shown)
+    with opened(path, "the NIR graph") as file:
+        if "node" not in file or "version" not in file:
+            raise ResultFileError(f"'{shown}' is an HDF5 file but no NIR graph: it has no 'node' and 'version'")
+        _survey(file["node"], shown)
+        kind = _kind(file["node"])
+        if kind != "NIRGraph":
+            raise ResultFileError(f"'{shown}' holds a single node of NIR, {kind}, and no graph")
+    try:
+        graph = nir.read(path, type_check=True)
+    except NeurosimError:
+        raise
+    except Exception as error:  # the package checks by assert, and stumbles over what is missing
+        text = str(error) or type(error).__name__
+        raise ResultFileError(f"'{shown}' is no consistent NIR graph: {text}") from None
+    return flatten(graph, shown)
+
+
+@functools.lru_cache(maxsize=64)
+def _endured(path: str, size: int, changed: int, shown: str) -> None:
+    """Read a file's texts in a process of its own: where they are damaged, the HDF5 library may never come back."""
+    try:
+        done = subprocess.run([sys.executable, "-c", _PROBE, path], capture_output=True, check=False,
+                              timeout=PATIENCE + size / 10e6)  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise ResultFileError(f"the NIR graph: '{shown}' is damaged: reading it does not come to an end") from None
+    if done.returncode < 0:
+        raise ResultFileError(f"the NIR graph: '{shown}' is damaged: reading it crashes the HDF5 library")
+
+
+def _survey(node: Any, shown: str, depth: int = 0) -> None:
+    """Look at everything before it is read: what kinds of nodes there are, how large the arrays claim to be."""
+    import h5py
+
+    if depth > 3 * MAX_DEPTH:
+        raise ResultFileError(f"'{shown}' nests graphs more than {MAX_DEPTH} deep")
+    if not isinstance(node, h5py.Group):
+        raise ResultFileError(f"'{shown}': {node.name} is no group")
+    for key in node:
+        if not isinstance(node.get(key, getlink=True), h5py.HardLink):
+            raise ResultFileError(f"'{shown}': '{key}' in {node.name} is a link to somewhere else")
+        found = node[key]
+        if isinstance(found, h5py.Group):
+            _survey(found, shown, depth + 1)
+        elif not isinstance(found, h5py.Dataset):
+            raise ResultFileError(f"'{shown}': '{key}' in {node.name} is neither a group nor an array")
+        elif found.is_virtual or found.external:
+            raise ResultFileError(f"'{shown}': {found.name} lies in another file")
+        elif found.nbytes > COMPRESSION_LIMIT * max(found.id.get_storage_size(), 64):
+            raise ResultFileError(f"'{shown}': {found.name} claims {found.nbytes} bytes, more than the file can hold")
+    if "type" in node:
+        kind = _kind(node)
+        if kind != "NIRGraph" and kind not in KNOWN:
+            name = str(node.name).rpartition("/")[2]
+            raise UnsupportedError(f"'{shown}': the node '{name}' is a '{kind}', which NIR 1.0.8 does not have"
+                                   f"{suggest(kind, KNOWN)}")  # fmt: skip
+
+
+def _kind(node: Any) -> str:
+    found = node["type"][()] if "type" in node else "nothing"
+    return found.decode("utf-8", "replace") if isinstance(found, bytes) else str(found)
+
+
+def flatten(graph: Any, shown: str) -> Flat:
+    """Return a graph with its subgraphs put in their places, and what it says of its conventions."""
+    nodes: dict[str, Any] = {}
+    edges: list[tuple[str, str]] = []
+    nested = _put(graph, "", nodes, edges, shown)
+    ends = {kind: [name for name in graph.nodes if type(graph.nodes[name]).__name__ == kind]
+            for kind in ("Input", "Output")}  # fmt: skip
+    for name, node in nodes.items():
+        if type(node).__name__ not in KNOWN:
+            raise UnsupportedError(f"'{shown}': the node '{name}' is a {type(node).__name__}, which neurosim does not "
+                                   "read")  # fmt: skip
+        _finite(name, node, shown)
+    return Flat(nodes, edges, ends["Input"], ends["Output"], _conventions(graph), nested)
+
+
+def _put(graph: Any, prefix: str, nodes: dict[str, Any], edges: list[tuple[str, str]], shown: str) -> bool:
+    import nir
+
+    if prefix.count(".") > MAX_DEPTH:
+        raise ResultFileError(f"'{shown}' nests graphs more than {MAX_DEPTH} deep")
+    subs = {name: node for name, node in graph.nodes.items() if isinstance(node, nir.NIRGraph)}
+    for name, node in graph.nodes.items():
+        if name in subs:
+            _put(node, f"{prefix}{name}.", nodes, edges, shown)
+        else:
+            nodes[prefix + name] = node
+
+    def end(name: str, kind: str) -> str:
+        if name not in subs:
+            return prefix + name
+        found = [k for k, n in subs[name].nodes.items() if type(n).__name__ == kind]
+        if len(found) != 1:
+            raise UnsupportedError(f"'{shown}': the subgraph '{prefix}{name}' has {len(found)} nodes of the kind "
+                                   f"{kind}; one is read")  # fmt: skip
+        return f"{prefix}{name}.{found[0]}"
+
+    edges += [(end(a, "Output"), end(b, "Input")) for a, b in graph.edges]
+    return bool(subs)
+
+
+def _finite(name: str, node: Any, shown: str) -> None:
+    for key, value in vars(node).items():
+        if isinstance(value, np.ndarray) and value.dtype.kind == "f" and not np.all(np.isfinite(value)):
+            raise ResultFileError(f"'{shown}': {key} of the node '{name}' is not finite everywhere")
+    for key in ("tau", "tau_syn", "tau_mem"):
+        if np.any(np.asarray(getattr(node, key, 1.0)) <= 0):
+            raise ResultFileError(f"'{shown}': {key} of the node '{name}' is not positive everywhere")
+
+
+def _conventions(graph: Any) -> dict[str, Any]:
+    """Return what neurosim wrote into a graph's metadata, as far as it is what it writes."""
+    given = graph.metadata.get("neurosim") if isinstance(graph.metadata, dict) else None
+    out: dict[str, Any] = {}
+    if isinstance(given, dict):
+        for key, kind in (("dt", float), ("scheme", str), ("reset", str), ("integrators", str)):
+            value = given.get(key)
+            value = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+            if isinstance(value, (kind, np.floating if kind is float else str)):
+                out[key] = kind(value)
+    return out
+
+
+# -- order
+
+
+def components(names: list[str], edges: list[tuple[str, str]]) -> list[list[str]]:
+    """Return the strongly connected components, sources first (Tarjan 1972, without recursion)."""
+    after: dict[str, list[str]] = {name: [] for name in names}
+    for a, b in edges:
+        after[a].append(b)
+    index: dict[str, int] = {}
+    low: dict[str, int] = {}
+    stack: list[str] = []
+    on: set[str] = set()
+    found: list[list[str]] = []
+    for root in names:
+        if root in index:
+            continue
+        work = [(root, iter(after[root]))]
+        index[root] = low[root] = len(index)
+        stack.append(root)
+        on.add(root)
+        while work:
+            name, rest = work[-1]
+            for other in rest:
+                if other not in index:
+                    index[other] = low[other] = len(index)
+                    stack.append(other)
+                    on.add(other)
+                    work.append((other, iter(after[other])))
+                    break
+                if other in on:
+                    low[name] = min(low[name], index[other])
+            else:
+                work.pop()
+                if work:
+                    low[work[-1][0]] = min(low[work[-1][0]], low[name])
+                if low[name] == index[name]:
+                    at = stack.index(name)
+                    found.append(stack[at:])
+                    on -= set(stack[at:])
+                    del stack[at:]
+    return found[::-1]

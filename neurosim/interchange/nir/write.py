@@ -1,0 +1,455 @@
+"""``neurosim export --to nir``: a network as a NIR graph, with the spikes of its sources and those that it makes.
+
+::
+
+    DIR/graph.nir      the graph
+    DIR/inputs.h5      spikes of the Inputs, as NIR's data
+    DIR/expected.h5    spikes that neurosim's neurons make of them, in the graph's own time
+    DIR/README.txt     what was written, and what a reader will take differently
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import secrets
+import shutil
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from neurosim import __version__
+from neurosim.compile import compile_network
+from neurosim.errors import ParameterError, UnsupportedError
+from neurosim.interchange import Written, refuse_losses
+from neurosim.interchange.nir import cells
+from neurosim.interchange.nir.build import rebuild
+from neurosim.interchange.nir.file import Flat, components, require
+from neurosim.interchange.nir.neurons import Neuron, integrators_of, neuron, scheme_of
+from neurosim.ir.edges import edge_table
+from neurosim.ir.graph import ProbeNode
+from neurosim.ir.timegrid import whole_steps
+from neurosim.lang.names import free_name, legal_name
+from neurosim.lang.network import Network
+from neurosim.recording.atomic import refusal
+from neurosim.registry import load_backend
+from neurosim.units import TIME, Quantity, scalar
+
+GRAPH, INPUTS, EXPECTED = "graph.nir", "inputs.h5", "expected.h5"
+
+FOREVER = 1e8
+"""Seconds after which the end of a current counts as none."""
+
+MAX_MATRIX = 1 << 31
+"""Bytes of the largest matrix that is written: NIR's are dense."""
+
+
+def export(network: Network, directory: str, *, duration: Quantity, lossy: bool = False,
+           scheme: str | None = None) -> Written:  # fmt: skip
+    """Write a network.
+
+    Parameters
+    ----------
+    network : Network
+        What to write; its random numbers are drawn now.
+    directory : str
+        A folder that does not exist yet, or is empty.
+    duration : Quantity
+        How long the inputs and the expected spikes are.
+    lossy : bool
+        Write what can be written where something cannot.
+    scheme : {"exact", "euler"}, optional
+        How the reader takes a step. Euler by default, which is what snnTorch, Norse, SpikingJelly and Lava do; exact
+        where a cell of the network means just that.
+
+    Raises
+    ------
+    ParameterError
+        Something would be lost and ``lossy`` is not given: the message lists it.
+    UnsupportedError
+        A cell that NIR does not have.
+    """
+    nir = require()
+    steps = whole_steps(scalar(duration, TIME, "the duration of the export"), network.dt,
+                        "the duration of the export", None, least=1)  # fmt: skip
+    if scheme not in (None, "exact", "euler"):
+        raise ParameterError(f"--nir-scheme must be 'exact' or 'euler', got {scheme!r}")
+    target = os.path.abspath(directory)
+    if os.path.isfile(target) or (os.path.isdir(target) and os.listdir(target)):
+        raise ParameterError(f"'{directory}' is there already and not an empty folder: name another one, or empty it")
+    written = Written(directory, GRAPH)
+    writer = _Writer(network, scheme, written)
+    graph = writer.graph()
+    refuse_losses(written.losses, lossy)
+    inputs, expected = writer.spikes(steps)
+    part = f"{target}.{secrets.token_hex(4)}.part"
+    try:
+        os.makedirs(part)
+        nir.write(os.path.join(part, GRAPH), graph)
+        written.files.append(GRAPH)
+        for name, data in ((INPUTS, inputs), (EXPECTED, expected)):
+            if data:
+                nir.write_data(os.path.join(part, name), nir.NIRGraphData(nodes=data))
+                written.files.append(name)
+        written.files.append("README.txt")
+        with open(os.path.join(part, "README.txt"), "w", encoding="utf-8") as file:
+            file.write(_readme(network, writer, written, steps))
+        if os.path.isdir(target):
+            os.rmdir(target)
+        os.replace(part, target)
+    except OSError as error:
+        raise refusal(directory, error) from None
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return written
+
+
+class _Writer:
+    """Makes the graph of a network."""
+
+    def __init__(self, network: Network, scheme: str | None, written: Written) -> None:
+        self.network, self.written = network, written
+        self.units, self.compiled = compile_network(network, after="units"), compile_network(network)
+        self.scheme = scheme or _one([scheme_of(p.cell) for p in network.populations.values()], "schemes", "euler")
+        self.integrators = _one([integrators_of(p.cell) for p in network.populations.values()], "integrators", "step")
+        self.flat: Any = network.origin.get("nir")
+        self.names: dict[str, str] = {}  # population -> node
+        self.neurons: dict[str, Neuron] = {}
+        self.sources: list[str] = []
+        self.lag: dict[str, int] = {}
+        self.nodes: dict[str, Any] = {}
+        self.edges: list[tuple[str, str]] = []
+        self.currents: dict[str, np.ndarray] = {}  # constant, in SI
+        self._plan()
+
+    def _plan(self) -> None:
+        """Decide what every population becomes."""
+        fed = {s.population for p in self.units.projections for s in p.post}
+        ends = [(a.population, b.population) for p in self.units.projections for a in p.pre for b in p.post]
+        loops = [group for group in components(list(self.network.populations), ends)
+                 if len(group) > 1 or (group[0], group[0]) in ends]  # fmt: skip
+        recurrent = {label for group in loops for label in group}
+        for label, pop in self.network.populations.items():
+            node = self.units.population(label)
+            self.names[label] = self._original(label)
+            source = pop.cell.schedule is not None or (not pop.cell.receptors and not pop.cell.ports)
+            if source and label not in fed:
+                self.sources.append(label)
+            elif pop.cell.prototype is not cells.readout():
+                self.neurons[label] = neuron(pop, node, self.scheme, self.network.dt, label in recurrent)
+                self.written.changes += self.neurons[label].changes
+                self.written.losses += self.neurons[label].losses
+        self.reset = _one([n.reset or None for n in self.neurons.values()], "resets", "value")
+        if self.reset != "value":
+            self.written.changes.append(
+                "v is lowered by the threshold after a spike, which NIR cannot say: the metadata "
+                "do, and reading elsewhere needs that said (snnTorch: reset_mechanism)"
+            )
+        self._edges()
+        self._lags()
+
+    def _original(self, label: str) -> str:
+        """Return the name that a population had in the file that it comes from, else its own."""
+        nodes = {} if self.flat is None else self.flat.nodes
+        return next((name for name in nodes if legal_name(name) == label), label)
+
+    def _edges(self) -> None:
+        """Sort the connections by their ends and delays."""
+        self.links: dict[tuple[str, str, str, int], tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
+        for raw in self.units.projections:
+            table, ordered = edge_table(self.units, raw), self.compiled.projection(raw.name)
+            late_table = edge_table(self.compiled, ordered).delay
+            if raw.plasticity is not None:
+                self.written.losses.append(f"the learning rule of '{raw.name}': NIR has none; its weights at the start "
+                                           "are written")  # fmt: skip
+            pre, post = _places(raw.pre), _places(raw.post)
+            for b, (target, at_b) in enumerate(post):
+                late = self.neurons[target].late if target in self.neurons else 0
+                mine = (table.post >= at_b[0]) & (table.post < at_b[0] + len(at_b[1]))
+                for a, (source, at_a) in enumerate(pre):
+                    rows = np.flatnonzero(mine & (table.pre >= at_a[0]) & (table.pre < at_a[0] + len(at_a[1])))
+                    name = raw.name if len(pre) == len(post) == 1 else f"{raw.name}_{a}_{b}"
+                    delays = late_table[rows] + late
+                    for d in np.unique(delays):
+                        these = rows[delays == d]
+                        self.links[name, source, target, int(d)] = (
+                            at_a[1][table.pre[these] - at_a[0]], at_b[1][table.post[these] - at_b[0]],
+                            table.weight[these])  # fmt: skip
+
+    def _lags(self) -> None:
+        """Let each population start when the first of its inputs can come: the rest of a delay is written."""
+        names = list(self.network.populations)
+        ends = [(a, b) for _, a, b, _ in self.links]
+        self.loop: dict[str, int] = {}
+        for k, group in enumerate(components(names, ends)):
+            self.loop |= dict.fromkeys(group, k)
+            least = min((self.lag[a] + d for _, a, b, d in self.links if b in group and a not in group), default=0)
+            self.lag |= dict.fromkeys(group, least)
+
+    # -- the graph
+
+    def graph(self) -> Any:
+        """Return the graph, and put into ``written`` what it changes."""
+        import nir
+
+        flat: Flat | None = self.flat
+        same = flat is not None and self._unchanged(flat)
+        if flat is not None and same:
+            self._verbatim(flat)
+        else:
+            self._compose()
+        for label, pop in self.network.populations.items():
+            for _, stimulus, _, _ in pop.stimuli:
+                if stimulus.kind == "drive" or not _constant(stimulus):
+                    how = "enters from outside" if stimulus.name == "ArrayCurrent" and self.flat else "NIR has none"
+                    text = f"the stimulus {stimulus.name} of '{label}': {how}"
+                    (self.written.changes if how.startswith("enters") else self.written.losses).append(text)
+        late = {self.names[k]: n for k, n in self.lag.items() if n}
+        if late and not same:
+            each = ", ".join(f"{k} {n}" for k, n in late.items())
+            self.written.changes.append("the graph starts each neuron when its first input can come: in neurosim it is "
+                                        f"behind the sources by {each} steps")  # fmt: skip
+        if self.scheme == "euler" and abs(self.network.dt - 1e-4) > 1e-10:
+            self.written.changes.append(
+                f"snnTorch reads every graph as if dt were 0.1 ms, and here it is {1e3 * self.network.dt:g} ms"
+            )
+        others = [f"'{p.variable}' of '{p.target}'" for p in self.network.probes if p.variable not in ("spikes", "v")]
+        if others:
+            self.written.changes.append(f"what is recorded is not written: {', '.join(others)}")
+        meta = {"dt": float(self.network.dt), "scheme": self.scheme, "reset": self.reset,
+                "integrators": self.integrators, "version": __version__}  # fmt: skip
+        try:
+            return nir.NIRGraph(self.nodes, self.edges, metadata={"neurosim": meta})
+        except (ValueError, AssertionError) as error:
+            raise UnsupportedError(f"the package nir does not take this graph: {error}") from None
+
+    def _unchanged(self, flat: Flat) -> bool:
+        """Whether connections and biases are still those of the file that the network was read from."""
+        again = rebuild(flat, self.network, self.scheme, self.reset, self.integrators)
+        sizes = [{k: p.n for k, p in net.populations.items()} for net in (again, self.network)]
+        if sizes[0] != sizes[1]:
+            return False
+        other = compile_network(again, after="units")
+        if again.projections.keys() != self.network.projections.keys():
+            return False
+        for raw in self.units.projections:
+            mine, its = edge_table(self.units, raw), edge_table(other, other.projection(raw.name))
+            if not all(np.array_equal(getattr(mine, k), getattr(its, k)) for k in ("pre", "post", "weight")):
+                return False
+        for label, pop in self.network.populations.items():
+            a, b = ({k: v for k, v in g.population(label).params.items() if k.startswith("bias")}
+                    for g in (self.units, other))  # fmt: skip
+            if set(a) != set(b) or not all(np.array_equal(a[k], b[k]) for k in a):
+                return False
+            known = [key for key, s, _, _ in pop.stimuli if _constant(s)]
+            if set(known) != {key for key, s, _, _ in again.populations[label].stimuli}:
+                return False
+        return True
+
+    def _verbatim(self, flat: Flat) -> None:
+        self.nodes, self.edges = dict(flat.nodes), list(flat.edges)
+        for label in self.neurons:
+            name = self.names[label]
+            self.nodes[name] = self._node(label, np.shape(_any_parameter(flat.nodes[name])))
+        if flat.nested:
+            self.written.changes.append("subgraphs are written as part of the graph, their nodes as 'subgraph.node'")
+
+    def _node(self, label: str, shape: tuple[int, ...]) -> Any:
+        import nir
+
+        how = self.neurons[label]
+        return getattr(nir, how.kind)(**{k: np.array(v, np.float64).reshape(shape) for k, v in how.params.items()})
+
+    def _compose(self) -> None:
+        """Write populations as neurons and connections as dense matrices."""
+        import nir
+
+        sizes = {label: pop.n for label, pop in self.network.populations.items()}
+        for label in self.sources:
+            self._put(self.names[label], nir.Input(input_type={"input": np.array([sizes[label]])}))
+        for label in self.neurons:
+            self._put(self.names[label], self._node(label, (sizes[label],)))
+        readouts = [k for k in self.network.populations if k not in self.sources and k not in self.neurons]
+        for label in readouts:
+            self._put(self.names[label], nir.Output(output_type={"output": np.array([sizes[label]])}))
+        constant = {label: self._bias(label) for label in (*self.neurons, *readouts)}
+        for (name, source, target, d), (pre, post, weight) in self.links.items():
+            self._link(name, source, target, d, (pre, post, weight), constant, sizes)
+        for label, value in constant.items():
+            if value is not None and np.any(value):
+                self._lean(label, value)
+        if not self.sources and self.neurons and all(any(b == k for _, _, b, _ in self.links) for k in self.neurons):
+            first = next(iter(self.neurons))
+            enter = self._put("input", nir.Input(input_type={"input": np.array([1])}))
+            none = self._put("input_weights", nir.Linear(weight=np.zeros((sizes[first], 1))))
+            self.edges += [(enter, none), (none, self.names[first])]
+            self.written.changes.append(
+                f"the network has no sources, and NIR wants an Input: '{enter}', with weights 0"
+            )
+        leading = {a for _, a, _, _ in self.links}
+        last = [k for k in self.neurons if k not in leading] or (
+            [] if readouts else [p.target for p in self.network.probes if p.target in self.neurons] or [*self.neurons]
+        )
+        for label in dict.fromkeys(last):
+            out = self._put("output" if len(last) == 1 else f"output_{label}",
+                            nir.Output(output_type={"output": np.array([sizes[label]])}))  # fmt: skip
+            self.edges.append((self.names[label], out))
+
+    def _put(self, name: str, node: Any) -> str:
+        """Add a node under a name that is free."""
+        name = free_name(name, self.nodes)
+        self.nodes[name] = node
+        return name
+
+    def _link(self, name: str, source: str, target: str, d: int, edges: Any, constant: dict[str, Any],
+              sizes: dict[str, int]) -> None:  # fmt: skip
+        import nir
+
+        pre, post, weight = edges
+        shape = sizes[target], sizes[source]
+        if shape[0] * shape[1] * 8 > MAX_MATRIX:
+            raise UnsupportedError(f"projection '{name}' is a matrix of {shape[0]:,} x {shape[1]:,}, "
+                                   f"{shape[0] * shape[1] * 8 / 2**30:.1f} GiB: NIR's matrices are dense, and "
+                                   f"{MAX_MATRIX >> 30} GiB are written at most")  # fmt: skip
+        scale = self.neurons[target].weight if target in self.neurons else np.ones(sizes[target])
+        dense = np.zeros(shape)
+        np.add.at(dense, (post, pre), weight * np.broadcast_to(scale, (sizes[target],))[post])
+        loop = self.loop[source] == self.loop[target]
+        rest = d - (1 if loop else self.lag[target] - self.lag[source])
+        value = constant.get(target)
+        if value is not None and np.all(np.isfinite(value)) and not loop and not rest:
+            node = nir.Affine(weight=dense, bias=np.array(value))
+            constant[target] = None
+        else:
+            node = nir.Linear(weight=dense)
+        made = self._put(self._map_name(name), node)
+        before = self.names[source]
+        if rest:
+            delay = self._put(f"{made}_delay", nir.Delay(delay=np.full(sizes[source], rest * self.network.dt)))
+            self.edges.append((before, delay))
+            before = delay
+        self.edges += [(before, made), (made, self.names[target])]
+
+    def _map_name(self, name: str) -> str:
+        nodes = {} if self.flat is None else self.flat.nodes
+        return next((k for k in nodes if legal_name(k) == name), name)
+
+    def _bias(self, label: str) -> np.ndarray | None:
+        """Return the constant input of a population, in the neuron's own units; infinite where it has none such."""
+        pop, node = self.network.populations[label], self.units.population(label)
+        total = np.zeros(pop.n)
+        for key, stimulus, ids, _ in pop.stimuli:
+            if not _constant(stimulus):
+                continue
+            amplitude = np.broadcast_to(np.asarray(node.params[f"{key}.amplitude"], np.float64), (pop.n,))
+            chosen = np.ones(pop.n) if ids is None else np.isin(np.arange(pop.n), ids)
+            total = total + amplitude * chosen
+            start = float(np.max(node.params.get(f"{key}.start", 0.0)))
+            if round(start / self.network.dt) != self.lag[label] and start:
+                self.written.changes.append(f"a current of '{label}' that starts at {1e3 * start:g} ms is written from "
+                                            "the start")  # fmt: skip
+        self.currents[label] = total
+        if not np.any(total):
+            return None
+        if self.lag[label]:
+            self.written.changes.append(
+                f"the constant current into '{label}' begins with the graph: in neurosim it had "
+                f"been there for {self.lag[label]} steps"
+            )
+        return total * (self.neurons[label].bias if label in self.neurons else 1.0)
+
+    def _lean(self, label: str, value: np.ndarray) -> None:
+        """Put a constant current where there is no Affine for it: into the leak."""
+        how, name = self.neurons.get(label), self.names[label]
+        if how is None or "v_leak" not in how.params:
+            raise UnsupportedError(f"the constant current into '{label}' has no place: NIR's biases belong to "
+                                   "connections, and this neuron has no leak")  # fmt: skip
+        shift = self.currents[label] * how.leak
+        old = self.nodes[name].v_leak
+        self.nodes[name].v_leak = old + shift.reshape(np.shape(old))
+        self.written.changes.append(f"the constant current into '{label}' is written as part of v_leak")
+
+    # -- what it does
+
+    def spikes(self, steps: int) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Run the network; return NIR's data of the sources and of the neurons, by the graph's own time."""
+        import nir
+
+        names = [k for k in self.network.populations if k in self.sources or self.network.populations[k].cell.threshold]
+        probed = replace(self.compiled, probes=tuple(ProbeNode(name, "spikes", None) for name in names))
+        options = importlib.import_module("neurosim.backends.base").Options()
+        engine = load_backend("native").build(probed, options)
+        engine.advance(steps)
+        found = engine.drain().spikes
+        engine.close()
+        dt = self.network.dt
+
+        def data(label: str, lag: int) -> Any:
+            at, who = found[label]
+            kept = at >= lag
+            return nir.NIRNodeData({"spikes": nir.EventData(
+                idx=np.asarray(who[kept], np.int64), time=(at[kept] - lag) * dt,
+                n_neurons=self.network.populations[label].n, t_max=max(steps - lag, 0) * dt)})  # fmt: skip
+
+        inputs = {self.names[k]: data(k, 0) for k in self.sources}
+        return inputs, {self.names[k]: data(k, self.lag[k]) for k in names if k not in self.sources}
+
+
+def _places(segments: Any) -> list[tuple[str, tuple[int, np.ndarray]]]:
+    """Return (population, (first index in the group, ids in the population)) of the parts of a group."""
+    out, first = [], 0
+    for s in segments:
+        out.append((s.population, (first, np.arange(s.size) if s.ids is None else np.asarray(s.ids))))
+        first += s.size
+    return out
+
+
+def _constant(stimulus: Any) -> bool:
+    """Whether a stimulus is a constant current that never ends."""
+    if stimulus.name != "DCInput" or stimulus.kind != "current":
+        return False
+    return "stop" not in stimulus.params or float(np.min(getattr(stimulus.value("stop"), "value", 0.0))) >= FOREVER
+
+
+def _any_parameter(node: Any) -> Any:
+    return next(
+        v for k, v in vars(node).items() if isinstance(v, np.ndarray) and k not in ("input_type", "output_type")
+    )
+
+
+def _one(found: list[str | None], what: str, default: str) -> str:
+    """Return what all that say something agree on."""
+    said = sorted({x for x in found if x})
+    if len(said) > 1:
+        raise UnsupportedError(
+            f"the cells of this network have different {what}, {' and '.join(said)}: a graph has one"
+        )
+    return said[0] if said else default
+
+
+def _readme(network: Network, writer: _Writer, written: Written, steps: int) -> str:
+    """Return the text beside the files."""
+    rows = [f"  {name}: {type(node).__name__}" for name, node in writer.nodes.items()]
+    lags = {writer.names[k]: n for k, n in writer.lag.items() if n}
+    behind = [
+        f"In neurosim the neurons run behind the graph, by steps: {', '.join(f'{k} {n}' for k, n in lags.items())}."
+    ]
+
+    def listed(title: str, items: list[str]) -> list[str]:
+        return ["", title, *(f"  - {item}" for item in items)] if items else []
+
+    text = [
+        f"The network '{network.name}' as a NIR graph, written by neurosim {__version__}.",
+        f"dt = {network.dt * 1e3:g} ms; a step is taken by the scheme '{writer.scheme}', a spike resets v by "
+        f"'{writer.reset}'; this stands in the metadata.",
+        f"'neurosim run {GRAPH}' runs it again. {EXPECTED} has the spikes of {steps} steps, {INPUTS} those of the "
+        "Inputs.",
+        *(behind if lags else []),
+        "",
+        "Nodes",
+        *rows,
+        *listed("What others take differently", written.changes),
+        *listed("What is not here (--lossy)", written.losses),
+    ]
+    return "\n".join(text) + "\n"

@@ -1,0 +1,644 @@
+"""NIR graphs in and out: the paper's files, random graphs against their definition, other readers, and mistakes."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import h5py
+import nir
+import nir_kit as kit
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from conftest import FULL, SHARED
+from hypothesis import given
+from hypothesis import strategies as st
+
+import neurosim as ns
+from neurosim.cli.main import cli
+from neurosim.errors import NeurosimError
+from neurosim.interchange.nir import file as nir_file
+from neurosim.interchange.nir import maps
+from neurosim.interchange.nir.build import read_inputs, read_network
+from neurosim.interchange.nir.write import export
+from neurosim.models import (
+    IF,
+    LIF,
+    AdEx,
+    CubaLIF,
+    DCInput,
+    DeltaCurrent,
+    ExpConductance,
+    ExpCurrent,
+    PairSTDP,
+    PoissonInput,
+    PulseCurrent,
+    SpikeSource,
+)
+from neurosim.units import Hz, ms, mV, second
+
+PAPER = SHARED / "nir"
+LIF_SPIKES = [460, 510, 710, 760]
+
+
+def write(path: Path, nodes: dict[str, Any], edges: list[tuple[str, str]], **more: Any) -> str:
+    nir.write(path / "graph.nir", nir.NIRGraph(nodes, edges, **more))
+    return str(path / "graph.nir")
+
+
+def size(n: Any) -> dict[str, np.ndarray]:
+    return {"input": np.atleast_1d(n)}
+
+
+def steps(data: Any, dt: float) -> np.ndarray:
+    """Events of NIR's data as [steps, neurons]."""
+    out = np.zeros((round(data.t_max / dt), data.n_neurons))
+    out[np.rint(data.time / dt).astype(int), data.idx] = 1
+    return out
+
+
+# -- the files of the paper
+
+
+@pytest.mark.shared_data("nir/01_lif/lif_norse.nir", "nir/01_lif/lif_exact.csv")
+@pytest.mark.parametrize("scheme", ["exact", "euler"])
+def test_lif_of_the_paper(scheme: str) -> None:
+    given_ = np.loadtxt(PAPER / "01_lif" / "lif_exact.csv", delimiter=",")[:, :1]
+    path = str(PAPER / "01_lif" / "lif_norse.nir")
+    circuit = read_network(path, dt=0.1 * ms, inputs=given_, scheme=scheme)
+    result = circuit.network.run(circuit.duration)
+    assert result.spikes["n1"].steps.tolist() == LIF_SPIKES
+    assert np.flatnonzero(circuit.output(result, "output")).tolist() == LIF_SPIKES
+    # with the input as a population, everything behind it is a step late, and `output` takes that back
+    driven = read_network(path, dt=0.1 * ms, scheme=scheme).network
+    driven.populations["input"].cell.schedule.times = np.flatnonzero(given_) * 1e-4
+    driven.populations["input"].cell.schedule.ids = np.zeros(int(given_.sum()), int)
+    assert driven.run(100 * ms).spikes["n1"].steps.tolist() == [n + 1 for n in LIF_SPIKES]
+
+
+@pytest.mark.shared_data("nir/02_cnn/cnn_sinabs.nir", "nmnist_small/nmnist_small.npz")
+def test_cnn_of_the_paper_on_nmnist() -> None:
+    """All 100 samples in the full tier, every tenth otherwise; at least 95 % are right."""
+    data = np.load(SHARED / "nmnist_small" / "nmnist_small.npz")
+    offsets, which = data["offsets"], np.flatnonzero(data["is_test"])[:: 1 if FULL else 10]
+    events = {key: data[key] for key in ("t_us", "p", "x", "y")}
+    right = 0
+    for k in which:
+        mine = {key: each[offsets[k] : offsets[k + 1]] for key, each in events.items()}
+        at = mine["t_us"] // 1000
+        seen = at < 310
+        x = np.zeros((310, 2, 34, 34))
+        np.add.at(x, (at[seen], mine["p"][seen], mine["y"][seen], mine["x"][seen]), 1)
+        circuit = read_network(str(PAPER / "02_cnn" / "cnn_sinabs.nir"), dt=1 * ms, inputs=x)
+        counts = circuit.output(circuit.network.run(circuit.duration), "output").sum(0)
+        right += int(counts.argmax() == data["labels"][k])
+    assert right >= 0.95 * len(which)
+
+
+UNCHANGED: dict[str, dict[str, Any]] = {
+    "01_lif/lif_norse.nir": {},
+    "02_cnn/cnn_sinabs.nir": {},
+    "03_rnn/braille_noDelay_bias_zero.nir": {"scheme": "euler"},
+    "03_rnn/braille_noDelay_noBias_subtract.nir": {"scheme": "euler", "reset": "subtract"},
+}
+
+
+@pytest.mark.shared_data(*(f"nir/{name}" for name in UNCHANGED))
+@pytest.mark.parametrize("name", UNCHANGED)
+def test_files_of_the_paper_are_written_back_unchanged(name: str, tmp_path: Path) -> None:
+    circuit = read_network(str(PAPER / name), dt=0.1 * ms, **UNCHANGED[name])
+    export(circuit.network, str(tmp_path / "out"), duration=5 * ms)
+    a, b = nir.read(PAPER / name), nir.read(tmp_path / "out" / "graph.nir")
+    assert set(a.nodes) == set(b.nodes) and sorted(a.edges) == sorted(b.edges)
+    for key, node in a.nodes.items():
+        mine, other = node.to_dict(), b.nodes[key].to_dict()
+        assert all(np.array_equal(mine[k], other[k]) for k in mine if k != "metadata"), key
+    # and what was chosen at reading stands in the metadata
+    again = read_network(str(tmp_path / "out" / "graph.nir"))
+    kinds = [[p.cell.prototype for p in c.network.populations.values() if p.cell.schedule is None]
+             for c in (circuit, again)]  # fmt: skip
+    assert kinds[0] == kinds[1]
+
+
+@pytest.mark.shared_data("nir/03_rnn/braille_noDelay_bias_zero.nir", "nir/03_rnn/braille_noDelay_noBias_subtract.nir")
+@pytest.mark.parametrize(("name", "reset"), [("bias_zero", "value"), ("noBias_subtract", "subtract")])
+def test_braille_graphs_run_as_defined(name: str, reset: str) -> None:
+    path = PAPER / "03_rnn" / f"braille_noDelay_{name}.nir"
+    x = (np.random.default_rng(5).random((256, 12)) < 0.2).astype(float)
+    circuit = read_network(str(path), dt=0.1 * ms, inputs=x, scheme="euler", reset=reset)
+    result = circuit.network.run(circuit.duration)
+    expected = kit.Direct(nir.read(path), 1e-4, "euler", reset).run({"input": x})
+    for key in ("lif1.lif", "lif2"):
+        assert expected[key].sum() > 20
+        assert np.array_equal(circuit.output(result, key)[:256], expected[key]), key
+
+
+# -- random graphs
+
+
+@st.composite
+def graphs(draw: st.DrawFn) -> tuple[Any, dict[str, str], int]:
+    """A graph of two to four layers with short cuts, delays and recurrent layers."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    nodes: dict[str, Any] = {"in": nir.Input(size(3))}
+    edges: list[tuple[str, str]] = []
+    sizes, layers = {"in": 3}, ["in"]
+    for k in range(draw(st.integers(2, 4))):
+        kind = draw(st.sampled_from(["LIF", "CubaLIF", "IF", "LIF", "Threshold"]))
+        n, name = draw(st.integers(1, 4)), f"n{k}"
+        nodes[name] = nir.Threshold(rng.uniform(0.2, 0.6, n)) if kind == "Threshold" else kit.neuron(kind, rng, (n,))
+        sizes[name] = n
+        for source in {layers[-1], draw(st.sampled_from(layers))}:
+            weight = rng.uniform(-1, 2, (n, sizes[source]))
+            node = nir.Affine(weight, rng.uniform(-0.1, 0.2, n)) if draw(st.booleans()) else nir.Linear(weight)
+            way = [source]
+            if draw(st.booleans()):
+                nodes[f"d_{source}_{name}"] = nir.Delay(rng.integers(0, 4, sizes[source]) * 1e-3)
+                way.append(f"d_{source}_{name}")
+            nodes[f"w_{source}_{name}"] = node
+            way.append(f"w_{source}_{name}")
+            if draw(st.booleans()):
+                nodes[f"s_{source}_{name}"] = nir.Scale(rng.uniform(0.5, 1.5, n))
+                way.append(f"s_{source}_{name}")
+            edges += zip(way, [*way[1:], name], strict=True)
+        if kind in ("LIF", "CubaLIF") and draw(st.booleans()):
+            nodes[f"r_{name}"] = nir.Linear(rng.uniform(-1, 1, (n, n)))
+            edges += [(name, f"r_{name}"), (f"r_{name}", name)]
+        layers.append(name)
+    end = layers[-1]
+    if draw(st.booleans()):
+        nodes["read"] = nir.LI(rng.uniform(2e-3, 2e-2, 2), np.ones(2), np.zeros(2))
+        nodes["w_read"] = nir.Linear(rng.uniform(-1, 1, (2, sizes[end])))
+        edges += [(end, "w_read"), ("w_read", "read"), ("read", "out")]
+        nodes["out"] = nir.Output({"output": np.array([2])})
+    else:
+        nodes["out"] = nir.Output({"output": np.array([sizes[end]])})
+        edges.append((end, "out"))
+    options = {
+        "scheme": draw(st.sampled_from(["exact", "euler"])),
+        "reset": draw(st.sampled_from(["value", "subtract"])),
+    }
+    return nir.NIRGraph(nodes, edges), options, draw(st.integers(0, 2**32))
+
+
+@given(graphs())
+def test_random_graphs_do_what_their_definition_says(
+    tmp_path_factory: Any, case: tuple[Any, dict[str, str], int]
+) -> None:
+    graph, options, seed = case
+    folder = tmp_path_factory.mktemp("nir")
+    nir.write(folder / "graph.nir", graph)
+    x = np.random.default_rng(seed).integers(0, 2, (30, 3)).astype(float)
+    expected = kit.Direct(graph, 1e-3, **options).run({"in": x})
+    circuit = read_network(str(folder / "graph.nir"), dt=1 * ms, inputs=x, **options)
+    result = circuit.network.run(circuit.duration, backend="reference")
+    for name in circuit.populations:
+        got = circuit.output(result, name)[:30]
+        assert np.allclose(got, expected[name], rtol=1e-9, atol=1e-9), name
+    # written and read once more: the same graph, the same spikes
+    export(circuit.network, str(folder / "out"), duration=30 * ms)
+    again = read_network(str(folder / "out" / "graph.nir"), inputs=x)
+    second_run = again.network.run(again.duration, backend="reference")
+    for name in circuit.populations:
+        assert np.array_equal(again.output(second_run, name), circuit.output(result, name)), name
+
+
+@pytest.mark.parametrize(("kind", "given_"), [("CubaLI", {}), ("I", {}), ("I", {"integrators": "second"}), ("LI", {})])
+def test_neurons_that_only_integrate(kind: str, given_: dict[str, str], tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    nodes = {"in": nir.Input(size(2)), "n": kit.neuron(kind, rng, (2,)), "out": nir.Output({"output": np.array([2])})}
+    path = write(tmp_path, nodes, [("in", "n"), ("n", "out")])
+    x = rng.normal(size=(20, 2))
+    circuit = read_network(path, dt=1 * ms, inputs=x, **given_)
+    got = circuit.output(circuit.network.run(circuit.duration), "out")
+    expected = kit.Direct(nir.read(path), 1e-3, "exact").run({"in": x})["out"]
+    scale = 1e-3 if "integrators" in given_ else 1.0
+    assert np.allclose(got, expected * scale, rtol=1e-9, atol=1e-12)
+
+
+def test_convolutions_and_pools_do_what_their_definition_says(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    nodes = {
+        "in": nir.Input(size([2, 9, 8])),
+        "conv": nir.Conv2d((9, 8), rng.normal(size=(3, 2, 3, 3)), (2, 1), (1, 2), (1, 2), 1, rng.normal(size=3)),
+        "a": kit.neuron("IF", rng, (3, 5, 8)),
+        "sum": nir.SumPool2d(np.array([2, 3]), np.array([2, 2]), np.array([0, 1])),
+        "conv2": nir.Conv2d(None, rng.normal(size=(2, 3, 2, 2)), 1, 0, 1, 1, np.zeros(2)),
+        "avg": nir.AvgPool2d(np.array([1, 2]), np.array([1, 1]), np.array([0, 0])),
+        "flat": nir.Flatten(None, 0, -1),
+        "b": kit.neuron("LIF", rng, (4,)),
+        "out": nir.Output({"output": np.array([4])}),
+    }
+    order = ["in", "conv", "a", "sum", "conv2", "avg", "flat", "b", "out"]
+    path = write(tmp_path, nodes, list(zip(order, order[1:], strict=False)))
+    x = rng.integers(0, 3, (25, 2, 9, 8)).astype(float)
+    circuit = read_network(path, dt=1 * ms, inputs=x)
+    result = circuit.network.run(circuit.duration)
+    expected = kit.Direct(nir.read(path), 1e-3, "exact").run({"in": x})
+    for name in ("a", "b"):
+        assert 10 < expected[name].sum() < expected[name].size
+        assert np.array_equal(circuit.output(result, name)[:25], expected[name]), name
+
+
+@pytest.mark.engine("torch")
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
+@pytest.mark.parametrize("padding", [0, (1, 2), "same", "valid"])
+@pytest.mark.parametrize("groups", [1, 2])
+def test_convolutions_are_those_of_torch(padding: Any, groups: int) -> None:
+    import torch
+
+    rng = np.random.default_rng(0)
+    weight, bias = rng.normal(size=(4, 4 // groups, 3, 2)), rng.normal(size=4)
+    stride = (1, 1) if padding == "same" else (2, 3)
+    node = nir.Conv2d((7, 9), weight, stride, padding, (2, 1), groups, bias)
+    x = rng.normal(size=(4, 7, 9))
+    expected = torch.nn.functional.conv2d(
+        torch.tensor(x), torch.tensor(weight), torch.tensor(bias), stride, padding, (2, 1), groups).numpy()  # fmt: skip
+    node.input_type, node.output_type = {"input": np.array(x.shape)}, {"output": np.array(expected.shape)}
+    got = maps.matrix(node, "it") @ x.ravel() + maps.bias(node)
+    assert np.allclose(got.reshape(expected.shape), expected)
+    line = nir.Conv1d(9, weight[:, :, 0, :], 2, 1 if padding == (1, 2) else 0, 2, groups, bias)
+    expected = torch.nn.functional.conv1d(
+        torch.tensor(x[:, 0]), torch.tensor(weight[:, :, 0, :]), torch.tensor(bias), 2, line.padding, 2, groups
+    ).numpy()
+    line.input_type, line.output_type = {"input": np.array([4, 9])}, {"output": np.array(expected.shape)}
+    got = maps.matrix(line, "it") @ x[:, 0].ravel() + maps.bias(line)
+    assert np.allclose(got.reshape(expected.shape), expected)
+
+
+def test_subgraphs_are_put_in_their_places(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    lif, weight = kit.neuron("LIF", rng, (2,)), nir.Linear(rng.uniform(0, 2, (2, 2)))
+    inner = nir.NIRGraph({"i": nir.Input(size(2)), "w": weight, "lif": lif, "o": nir.Output({"output": np.array([2])})},
+                         [("i", "w"), ("w", "lif"), ("lif", "o")])  # fmt: skip
+    flat = {"in": nir.Input(size(2)), "w": weight, "lif": lif, "out": nir.Output({"output": np.array([2])})}
+    x = rng.integers(0, 2, (30, 2))
+    found = []
+    for name, nodes, edges in (
+        ("nested", {"in": flat["in"], "sub": inner, "out": flat["out"]}, [("in", "sub"), ("sub", "out")]),
+        ("flat", flat, [("in", "w"), ("w", "lif"), ("lif", "out")]),
+    ):
+        (tmp_path / name).mkdir()
+        circuit = read_network(write(tmp_path / name, nodes, edges), dt=1 * ms, inputs=x)
+        found.append(circuit.output(circuit.network.run(circuit.duration), "out"))
+        assert list(circuit.populations) == [{"nested": "sub.lif", "flat": "lif"}[name], "out"]
+    assert found[0].sum() > 5 and np.array_equal(*found)
+
+
+# -- networks of neurosim's
+
+
+def network(cell: Any, recurrent: bool, drive: bool = False) -> ns.Network:
+    net = ns.Network("net", dt=0.1 * ms, seed=3)
+    at, who = np.nonzero(np.random.default_rng(0).random((300, 10)) < 0.08)
+    source = net.population("s", 10, SpikeSource(at * 0.1 * ms, who))
+    a, b = net.population("a", 20, cell), net.population("b", 5, cell)
+    net.connect(source, a, weight=ns.normal(4 * mV, 3 * mV), delay=0.1 * ms, name="sa")
+    if recurrent:
+        net.connect(a, a, rule=ns.FixedProbability(0.3), weight=ns.normal(-1 * mV, 1 * mV), delay=0.1 * ms, name="aa")
+        net.connect(source, b, weight=ns.normal(1 * mV, 2 * mV), delay=ns.uniform(0.5 * ms, 1 * ms), name="sb")
+    net.connect(a, b, weight=ns.normal(5 * mV, 2 * mV), delay=0.3 * ms, name="ab")
+    if drive:
+        net.stimulate(a, DCInput(np.linspace(1, 10, 20) * mV))
+    net.record([a, b], "spikes")
+    return net
+
+
+CELLS = {
+    "delta": LIF(v_reset=-70 * mV, receptors={"e": DeltaCurrent}),
+    "delta, before": LIF(v_reset=-70 * mV, tau_m=5 * ms, receptors={"e": DeltaCurrent(when="before")}),
+    "delta, Euler": LIF(v_reset=-70 * mV, method="euler", receptors={"e": DeltaCurrent}),
+    "exponential": LIF(v_reset=-70 * mV, tau_m=10 * ms, receptors={"e": ExpCurrent(tau=5 * ms)}),
+    "exponential, equal": LIF(v_reset=-70 * mV, tau_m=5 * ms, receptors={"e": ExpCurrent(tau=5 * ms)}),
+    "pulse": LIF(v_reset=-70 * mV, r_m=100.0, receptors={"e": PulseCurrent}),
+    "integrator": IF(v_reset=-70 * mV, receptors={"e": DeltaCurrent}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("recurrent", [False, True])
+@pytest.mark.parametrize("name", CELLS)
+def test_what_is_written_gives_the_same_spikes(name: str, recurrent: bool, tmp_path: Path) -> None:
+    """As a NIR graph carried out from its definition, and read again by neurosim."""
+    net = network(CELLS[name], recurrent, drive=name == "delta")
+    result = net.run(30 * ms)
+    written = export(net, str(tmp_path / "out"), duration=30 * ms)
+    assert written.files == ["graph.nir", "inputs.h5", "expected.h5", "README.txt"]
+    graph = nir.read(tmp_path / "out" / "graph.nir")
+    x = read_inputs(str(tmp_path / "out" / "inputs.h5"), 0.1 * ms)
+    direct = kit.Direct(graph, 1e-4, "euler").run(x)
+    again = read_network(str(tmp_path / "out" / "graph.nir"), inputs=x)
+    output = again.network.run(again.duration)
+    expected = nir.read_data(tmp_path / "out" / "expected.h5")
+    for key in ("a", "b"):
+        raster = steps(expected.nodes[key].observables["spikes"], 1e-4)
+        assert raster.sum() == len(result.spikes[key]) > 30
+        assert np.array_equal(direct[key][: len(raster)], raster), key
+        assert np.array_equal(again.output(output, key)[: len(raster)], raster), key
+
+
+@pytest.mark.engine("snntorch", "norse")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("name", [k for k in CELLS if k != "integrator"])
+def test_snntorch_and_norse_read_what_is_written(name: str, tmp_path: Path) -> None:
+    """Feed-forward: their importers run no recurrent graph (nirtorch 2.6). IF they read with a leak of their own."""
+    import norse.torch
+    import torch
+    from snntorch.import_nir import import_from_nir
+
+    export(network(CELLS[name], False), str(tmp_path / "out"), duration=30 * ms)
+    x = read_inputs(str(tmp_path / "out" / "inputs.h5"), 0.1 * ms)["s"]
+    expected = steps(nir.read_data(tmp_path / "out" / "expected.h5").nodes["b"].observables["spikes"], 1e-4)
+    for tool in ("norse", "snntorch"):
+        graph = nir.read(tmp_path / "out" / "graph.nir")
+        with contextlib.redirect_stdout(io.StringIO()):  # snnTorch says how it scales weights
+            module = norse.torch.from_nir(graph, dt=1e-4) if tool == "norse" else import_from_nir(graph)
+        state, got = None, []
+        with torch.no_grad():
+            for row in x[: len(expected)]:
+                z, state = module(torch.tensor(row[None], dtype=torch.float32), state)
+                got.append((z[0] if isinstance(z, tuple) else z)[0].numpy())
+        assert expected.sum() > 30 and np.array_equal(np.array(got), expected), tool
+
+
+@pytest.mark.engine("snntorch")
+def test_a_recurrent_layer_of_snntorch_gives_the_spikes(tmp_path: Path) -> None:
+    import snntorch
+    import torch
+
+    export(network(CELLS["delta"], True), str(tmp_path / "out"), duration=30 * ms)
+    graph = nir.read(tmp_path / "out" / "graph.nir")
+    x = read_inputs(str(tmp_path / "out" / "inputs.h5"), 0.1 * ms)["s"]
+    node = graph.nodes["a"]
+    layer = snntorch.RLeaky(beta=torch.tensor(1 - 1e-4 / node.tau), threshold=float(node.v_threshold[0]),
+                            linear_features=20, reset_mechanism="zero", reset_delay=False).double()  # fmt: skip
+    layer.recurrent.weight.data = torch.tensor(graph.nodes["aa"].weight)
+    layer.recurrent.bias.data.zero_()
+    weight = torch.tensor(graph.nodes["sa"].weight) * torch.tensor(node.r * 1e-4 / node.tau)[:, None]
+    layer.recurrent.weight.data *= torch.tensor(node.r * 1e-4 / node.tau)[:, None]
+    got: list[np.ndarray] = []
+    spike, mem = torch.zeros(20, dtype=torch.double), torch.zeros(20, dtype=torch.double)
+    with torch.no_grad():
+        for row in x:
+            spike, mem = layer(weight @ torch.tensor(row), spike.double(), mem)
+            got.append(spike.numpy())
+    expected = steps(nir.read_data(tmp_path / "out" / "expected.h5").nodes["a"].observables["spikes"], 1e-4)
+    assert expected.sum() > 100 and np.array_equal(np.array(got)[: len(expected)], expected)
+
+
+def test_exact_scheme_is_that_of_cubalif(tmp_path: Path) -> None:
+    net = ns.Network(dt=1 * ms, seed=1)
+    source = net.population("s", 2, SpikeSource([[1, 5, 9] * ms, [2, 5] * ms]))
+    cell = net.population("c", 3, CubaLIF(v_threshold=0.05, tau_mem=np.array([8, 10, 12]) * ms))
+    net.connect(source, cell, weight=np.array([[0.5, 1, 0.3], [0.7, 0.9, 1.1]]), delay=2 * ms, name="w")
+    net.stimulate(cell, DCInput(np.array([0.01, 0.02, 0.03])))
+    net.record(cell, "spikes")
+    export(net, str(tmp_path / "out"), duration=20 * ms)
+    graph = nir.read(tmp_path / "out" / "graph.nir")
+    assert type(graph.nodes["w"]).__name__ == "Affine" and graph.metadata["neurosim"]["scheme"] == "exact"
+    x = read_inputs(str(tmp_path / "out" / "inputs.h5"), 1 * ms)
+    direct = kit.Direct(graph, 1e-3, "exact").run(x)["c"]
+    again = read_network(str(tmp_path / "out" / "graph.nir"), inputs=x)
+    got = again.output(again.network.run(again.duration), "c")[:20]
+    assert direct.sum() > 3 and np.array_equal(got, direct)
+    with pytest.raises(NeurosimError, match="only --nir-scheme exact says that"):
+        export(net, str(tmp_path / "euler"), duration=20 * ms, scheme="euler")
+
+
+def test_changed_weights_are_written(tmp_path: Path) -> None:
+    """A graph whose weights were trained, or set, is no copy of the file any more."""
+    rng = np.random.default_rng(0)
+    nodes = {"in": nir.Input(size(3)), "fc": nir.Affine(rng.normal(size=(2, 3)), rng.normal(size=2)),
+             "lif.x": kit.neuron("LIF", rng, (2,)), "out": nir.Output({"output": np.array([2])})}  # fmt: skip
+    path = write(tmp_path, nodes, [("in", "fc"), ("fc", "lif.x"), ("lif.x", "out")])
+    net = read_network(path, dt=1 * ms).network
+    edges = net.edges("fc")
+    new = np.array(edges.weight) * 2
+    net.projections["fc"].weight[:] = new
+    net.set_parameter("lif_x.v_threshold", 3.0)
+    export(net, str(tmp_path / "out"), duration=5 * ms)
+    graph = nir.read(tmp_path / "out" / "graph.nir")
+    assert set(graph.nodes) == {"in", "fc", "lif.x", "output"}
+    assert np.allclose(graph.nodes["fc"].weight, 2 * nodes["fc"].weight)
+    assert np.array_equal(graph.nodes["fc"].bias, nodes["fc"].bias)
+    assert np.array_equal(graph.nodes["lif.x"].v_threshold, [3.0, 3.0])
+
+
+# -- what cannot be
+
+
+def lif_graph(**changes: Any) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+    nodes = {"in": nir.Input(size(2)), "w": nir.Linear(np.ones((3, 2))),
+             "lif": kit.neuron("LIF", np.random.default_rng(0), (3,)),
+             "out": nir.Output({"output": np.array([3])})}  # fmt: skip
+    return nodes | changes, [("in", "w"), ("w", "lif"), ("lif", "out")]
+
+
+def bad_graphs() -> dict[str, tuple[Any, dict[str, Any], str]]:
+    nodes, edges = lif_graph()
+    two = np.array([2])
+    three = nir.Linear(np.eye(3))
+    li = kit.neuron("LI", np.random.default_rng(0), (3,))
+    x = np.zeros((5, 2))
+    nan = kit.neuron("LIF", np.random.default_rng(0), (3,))
+    nan.v_threshold = np.array([1.0, np.nan, 1.0])
+    zero = kit.neuron("LIF", np.random.default_rng(0), (3,))
+    zero.tau = np.array([0.0, 1.0, 1.0])
+    return {
+        "no dt": ((nodes, edges), {"dt": None}, "has no time step, as NIR has none: give it with --set dt=0.1ms"),
+        "scheme": ((nodes, edges), {"scheme": "heun"}, "scheme must be 'exact' or 'euler', got 'heun'"),
+        "reset": ((nodes, edges), {"reset": "soft"}, "reset must be 'value' or 'subtract', got 'soft'"),
+        "input name": ((nodes, edges), {"inputs": {"int": x}}, "has no input 'int'; did you mean 'in'?"),
+        "input shape": ((nodes, edges), {"inputs": np.zeros((5, 3))}, "the input 'in' must be [steps, 2], got [5, 3]"),
+        "input value": ((nodes, edges), {"inputs": np.full((5, 2), np.inf)}, "the input 'in' is not finite everywhere"),
+        "input text": ((nodes, edges), {"inputs": [["a", "b"]]}, "the input 'in' is no array of numbers"),
+        "nan": (({**nodes, "lif": nan}, edges), {}, "v_threshold of the node 'lif' is not finite everywhere"),
+        "tau": (({**nodes, "lif": zero}, edges), {}, "tau of the node 'lif' is not positive everywhere"),
+        "graded": (
+            ({**nodes, "li": li, "v": three}, [("in", "w"), ("w", "li"), ("li", "v"), ("v", "lif"), ("lif", "out")]),
+            {}, "the potential of 'li' (LI) goes on to 'lif': only spikes do here"),
+        "loop": (
+            ({**nodes, "back": three, "w2": nir.Linear(np.eye(3))},
+             [("in", "w"), ("w", "back"), ("back", "w2"), ("w2", "back"), ("w2", "lif"), ("lif", "out")]),
+            {}, "form a loop without a neuron in it"),
+        "delay": (
+            ({**nodes, "d": nir.Delay(np.array([1e-3, 1.55e-3]))}, [("in", "d"), ("d", "w"), *edges[1:]]),
+            {}, "a delay of the node 'd' is 1.55 ms, which is not a whole number of steps at dt = 1 ms"),
+        "negative delay": (
+            ({**nodes, "d": nir.Delay(np.array([-1e-3, 0.0]))}, [("in", "d"), ("d", "w"), *edges[1:]]),
+            {}, "a delay of the node 'd' is negative"),
+        "types": (({**nodes, "w": nir.Linear(np.ones((3, 4)))}, edges), {"check": False},
+                  "is no consistent NIR graph: Type inference error"),
+        "many inputs": (
+            ({**nodes, "in2": nir.Input({"input": two})}, [*edges, ("in2", "w")]), {"inputs": x},
+            "has the inputs in, in2: give a mapping from these to arrays"),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", bad_graphs())
+def test_bad_graphs(name: str, tmp_path: Path) -> None:
+    (nodes, edges), options, message = bad_graphs()[name]
+    check = options.pop("check", True)
+    path = write(tmp_path, nodes, edges, type_check=check)
+    with pytest.raises(NeurosimError, match=re.escape(message)):
+        read_network(path, **({"dt": 1 * ms} | options))
+
+
+def test_delays_can_be_rounded(tmp_path: Path) -> None:
+    nodes, edges = lif_graph(d=nir.Delay(np.array([1e-3, 1.55e-3])))
+    path = write(tmp_path, nodes, [("in", "d"), ("d", "w"), *edges[1:]])
+    net = read_network(path, dt=1 * ms, delays="round").network
+    found = sorted({(p.delay, len(p.rule.pre)) for p in net.projections.values()})
+    assert found == [(0.001, 3), (0.002, 3)]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("01_lif/lif_rockpool.nir", "is no consistent NIR graph: Type inference error"),
+        ("03_rnn/extras/braille_noDelay_bias_zero_subgraph.nir", "references destination node 'lif' which does not"),
+        ("01_lif/lif_exact.csv", "is not an HDF5 file"),
+        ("nowhere.nir", "there is no file"),
+    ],
+)
+@pytest.mark.shared_data("nir")
+def test_bad_files_of_the_paper(name: str, message: str) -> None:
+    with pytest.raises(NeurosimError, match=re.escape(message)):
+        read_network(str(PAPER / name), dt=0.1 * ms)
+
+
+def test_bad_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes, edges = lif_graph()
+    whole = Path(write(tmp_path, nodes, edges)).read_bytes()
+    bad = tmp_path / "bad.nir"
+
+    def refused(message: str) -> None:
+        with pytest.raises(NeurosimError, match=message):
+            read_network(str(bad), dt=1 * ms)
+
+    bad.write_bytes(whole[: len(whole) // 2])
+    refused("truncated")
+    for at in range(300, len(whole), 2999):  # a flipped byte is refused, or does not matter
+        bad.write_bytes(whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :])
+        with contextlib.suppress(NeurosimError):
+            read_network(str(bad), dt=1 * ms)
+    with h5py.File(bad, "w") as file:
+        file["x"] = 1
+    refused("no NIR graph")
+    with h5py.File(bad, "w") as file:
+        file["version"] = "1.0"
+        file["node/type"] = "Transformer"
+    refused("is a 'Transformer', which NIR 1.0.8 does not have")
+    bad.write_bytes(whole)
+    with h5py.File(bad, "a") as file:
+        del file["node/nodes/w/weight"]
+        file["node/nodes/w/weight"] = h5py.ExternalLink("/etc/hostname", "/x")
+    refused("is a link to somewhere else")
+    bad.write_bytes(whole)
+    with h5py.File(bad, "a") as file:
+        del file["node/nodes/w/weight"]
+        file["node/nodes/w"].create_dataset("weight", (10**6, 10**6), "f8", chunks=(10, 10), compression="gzip")
+    refused("more than the file can hold")
+    nir.write(bad, nir.LIF(np.ones(1), np.ones(1), np.ones(1), np.ones(1)))
+    refused("holds a single node of NIR, LIF, and no graph")
+    for text, message in (("while True: pass", "reading it does not come to an end"),
+                          ("import os; os.abort()", "reading it crashes the HDF5 library")):  # fmt: skip
+        monkeypatch.setattr(nir_file, "PATIENCE", 1.0)
+        monkeypatch.setattr(nir_file, "_PROBE", text)
+        bad.write_bytes(whole + b" " * len(text))
+        refused(message)
+
+
+def unwritable() -> dict[str, tuple[Any, str]]:
+    def with_cell(cell: Any) -> Any:
+        net = ns.Network(dt=0.1 * ms)
+        pop = net.population("p", 2, cell)
+        return net, pop
+
+    def adex() -> ns.Network:
+        return with_cell(AdEx)[0]
+
+    def conductance() -> ns.Network:
+        return with_cell(LIF(receptors={"e": ExpConductance(tau=2 * ms, e_rev=0 * mV)}, r_m=1e8 * mV / mV))[0]
+
+    def two_taus() -> ns.Network:
+        return with_cell(LIF(receptors={"e": ExpCurrent(tau=2 * ms), "i": ExpCurrent(tau=5 * ms)}))[0]
+
+    def mixed() -> ns.Network:
+        return with_cell(LIF(receptors={"e": ExpCurrent(tau=2 * ms), "i": DeltaCurrent}))[0]
+
+    def runge() -> ns.Network:
+        return with_cell(LIF(method="rk4", receptors={"e": DeltaCurrent}))[0]
+
+    def refractory() -> ns.Network:
+        return with_cell(LIF(t_ref=2 * ms, receptors={"e": DeltaCurrent}))[0]
+
+    def driven() -> ns.Network:
+        net, pop = with_cell(LIF(receptors={"e": DeltaCurrent}))
+        net.stimulate(pop, PoissonInput(10 * Hz, 1 * mV))
+        return net
+
+    def learning() -> ns.Network:
+        net, pop = with_cell(LIF(receptors={"e": DeltaCurrent}))
+        net.connect(pop, pop, weight=1 * mV, plasticity=PairSTDP(w_max=2 * mV), name="pp")
+        return net
+
+    return {
+        "cell": (adex, "population 'p' is a AdEx, and NIR has LIF, CubaLIF and IF"),
+        "two time constants": (two_taus, "has receptors with the time constants 2 ms, 5 ms; a CubaLIF of NIR has one"),
+        "two kinds": (mixed, "has receptors of different kinds; a neuron of NIR has one input"),
+        "rk4": (runge, "is integrated by rk4; NIR's readers solve exactly or by Euler steps"),
+        "refractory": (refractory, "- the refractory period of 'p' (2 ms): NIR has none"),
+        "Poisson": (driven, "- the stimulus PoissonInput of 'p': NIR has none"),
+        "learning": (learning, "- the learning rule of 'pp': NIR has none; its weights at the start are written"),
+    }
+
+
+@pytest.mark.parametrize("name", unwritable())
+def test_what_nir_cannot_say_is_refused(name: str, tmp_path: Path) -> None:
+    build, message = unwritable()[name]
+    with pytest.raises(NeurosimError) as caught:
+        export(build(), str(tmp_path / "out"), duration=1 * ms)
+    assert message in str(caught.value)
+    assert not (tmp_path / "out").exists()
+    if message.startswith("-"):  # a loss: the rest can be had
+        written = export(build(), str(tmp_path / "out"), duration=1 * ms, lossy=True)
+        assert [f"- {loss}" for loss in written.losses] == [message]
+
+
+# -- the command line
+
+
+def test_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    nodes, edges = lif_graph()
+    write(tmp_path, nodes, edges)
+    x = np.random.default_rng(0).integers(0, 2, (50, 2))
+    np.save("x.npy", x)
+    runner = CliRunner()
+    first = runner.invoke(cli, ["run", "graph.nir", "--set", "dt=1ms", "--set", "inputs=x.npy", "--json", "--backend",
+                                "reference"])  # fmt: skip
+    assert first.exit_code == 0, first.output
+    spikes = json.loads(first.stdout)["populations"]["lif"]["spikes"]
+    circuit = read_network("graph.nir", dt=1 * ms, inputs=x)
+    assert spikes == len(circuit.network.run(circuit.duration).spikes["lif"]) > 0
+    out = runner.invoke(cli, ["export", "graph.nir", "--to", "nir", "-o", "out", "--set", "dt=1ms", "--set",
+                              "scheme=euler", "-d", "50ms"])  # fmt: skip
+    assert out.exit_code == 0 and "begin with out/graph.nir" in out.output, out.output
+    assert nir.read("out/graph.nir").metadata["neurosim"]["scheme"] == "euler"
+    lost = runner.invoke(cli, ["run", "graph.nir"])
+    assert lost.exit_code == 2 and "has no time step" in lost.stderr
+    wrong = runner.invoke(cli, ["export", "graph.nir", "--to", "sonata", "-o", "s", "--nir-scheme", "euler"])
+    assert "--nir-scheme is for --to nir, not for --to sonata" in wrong.stderr
+    missing = runner.invoke(cli, ["run", "graph.nir", "--set", "dt=1ms", "--set", "inputs=y.npy"])
+    assert missing.exit_code == 2 and "the inputs 'y.npy' cannot be read" in missing.stderr
+
+
+def test_duration_is_that_of_the_inputs(tmp_path: Path) -> None:
+    nodes, edges = lif_graph()
+    circuit = read_network(write(tmp_path, nodes, edges), dt=1 * ms, inputs=np.zeros((7, 2)))
+    assert circuit.duration == 7 * ms and circuit.network.default_duration == 0.007 * second

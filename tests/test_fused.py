@@ -91,7 +91,7 @@ def close(got: list[Any], want: list[Any], tolerance: float) -> None:
         assert float((a - b).abs().max()) <= tolerance * size
 
 
-SAMPLE = (0, 1, 4, 5)
+SAMPLE = (0, 1, 4)
 """Families whose kernels are compiled soon enough for every run of the tests."""
 
 

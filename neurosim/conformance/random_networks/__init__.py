@@ -23,5 +23,6 @@ from neurosim.conformance.random_networks.comparing import difference as differe
 from neurosim.conformance.random_networks.comparing import outcome as outcome
 from neurosim.conformance.random_networks.dice import Chooser as Chooser
 from neurosim.conformance.random_networks.dice import Seeded as Seeded
+from neurosim.conformance.random_networks.many import survey as survey
 from neurosim.conformance.random_networks.writing import RandomNetwork as RandomNetwork
 from neurosim.conformance.random_networks.writing import draw as draw

@@ -51,12 +51,14 @@ class Engine(ABC):
     """A network that has been built. Steps are counted from 0; state is never reset.
 
     ``at_once`` says that the engine takes the steps of a whole run in one :meth:`advance`: no progress is shown then,
-    and Ctrl-C ends the run with nothing kept. ``layout`` names the way in which :meth:`snapshot` lays out its arrays.
+    and Ctrl-C ends the run with nothing kept. ``layout`` names the way in which :meth:`snapshot` lays out its arrays;
+    ``reach`` is the longest delay in steps.
     """
 
     threads: int = 1
     at_once: bool = False
     layout: str = ""
+    reach: int = 0
     timings: dict[str, float]
 
     @abstractmethod
@@ -83,6 +85,29 @@ class Engine(ABC):
         """Go to where :meth:`snapshot` was, after so many steps; nothing has been simulated yet."""
         raise UnsupportedError("this engine keeps no checkpoints")
 
+    def write(self, population: str, name: str, values: float | np.ndarray) -> None:
+        """Set a state variable, or a parameter of a population's program, from the next step on.
+
+        Parameters
+        ----------
+        name : str
+            A state variable or a key of the population's ``params`` that its program reads.
+        values : float or array
+            One value, or one per neuron; a parameter keeps to what it was: one, or one per neuron.
+        """
+        raise UnsupportedError("this engine cannot be changed while it runs")
+
+    def follow(self, other: Engine, recent: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> None:
+        """Go on from where another engine is, whose graph differs in numbers only; this one has not simulated yet.
+
+        Parameters
+        ----------
+        recent : mapping
+            Population -> (steps, neurons) of its spikes in the last ``reach`` steps: what of them has not arrived yet
+            arrives with the weights of this engine.
+        """
+        raise UnsupportedError("this engine cannot be changed while it runs")
+
     def edges(self) -> int:
         """Return the number of edges built."""
         return 0
@@ -92,7 +117,7 @@ class Engine(ABC):
 
 
 class Backend(ABC):
-    """A way of running a graph."""
+    """A way of running a graph; ``live`` says that its engines can be changed between two steps."""
 
     name: str
     operations: frozenset[str] = frozenset(OPS)
@@ -100,6 +125,7 @@ class Backend(ABC):
     threads: bool = False
     plasticity: bool = False
     checkpoints: bool = False
+    live: bool = False
     options: tuple[str, ...] = ()
     summary: str = ""
 

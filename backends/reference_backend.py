@@ -34,6 +34,7 @@ class ReferenceBackend(Backend):
     precisions = ("double", "single")
     plasticity = True
     checkpoints = True
+    live = True
     summary = "plain NumPy, step by step: the definition that the others are tested against"
 
     def build(self, graph: Graph, options: Options) -> Engine:
@@ -100,7 +101,8 @@ class ReferenceEngine(Engine):
         order = np.argsort(join[0], kind="stable")
         pre_sorted, self.target, self.weight, self.delay = (x[order] for x in join)
         self.row = np.searchsorted(pre_sorted, np.arange(self.graph.size + 1))
-        self.slots = int(self.delay.max(initial=0)) + 1
+        self.reach = int(self.delay.max(initial=0))
+        self.slots = self.reach + 1
         self.ring = np.zeros((self.slots, total))
         limits = [np.full(pop.size, 2.0**53 * pop.grids[r]) for pop in self.graph.populations for r in pop.receptors]
         self.limit = np.concatenate(limits) if limits else np.zeros(0)
@@ -132,7 +134,7 @@ class ReferenceEngine(Engine):
                     spiking.append(spikes + offsets[pop.name])
             slot[:] = 0.0
             for ids in spiking:
-                self._emit(ids)
+                self._emit(ids, self.n)
             found = np.concatenate([np.zeros(0, np.int64), *spiking])
             for plastic in self.plastic.values():
                 plastic.learn(self.n, self.states, found)
@@ -196,13 +198,14 @@ class ReferenceEngine(Engine):
             return np.where(means > POISSON_MEAN_LIMIT, self.dtype(np.nan), counts)
         raise AssertionError(f"the reference has no leaf {op}")
 
-    def _emit(self, ids: np.ndarray) -> None:
-        """Send spikes of this step into the ring."""
+    def _emit(self, ids: np.ndarray, step: int) -> None:
+        """Send spikes of a step into the ring, as far as they have not arrived."""
         counts = self.row[ids + 1] - self.row[ids]
         edges = np.repeat(self.row[ids] - np.concatenate(([0], np.cumsum(counts)[:-1])), counts) + np.arange(
             counts.sum()
         )
-        np.add.at(self.ring, ((self.n + self.delay[edges]) % self.slots, self.target[edges]), self.weight[edges])
+        edges = edges[step + self.delay[edges] >= self.n]
+        np.add.at(self.ring, ((step + self.delay[edges]) % self.slots, self.target[edges]), self.weight[edges])
 
     def _finite(self) -> None:
         for pop, state in self.states.items():
@@ -236,6 +239,23 @@ class ReferenceEngine(Engine):
         """Go to where a snapshot was."""
         put_back(arrays, self._arrays())
         self.n = steps
+
+    def write(self, population: str, name: str, values: float | np.ndarray) -> None:
+        """Set a state variable or a parameter."""
+        if name in self.states[population]:
+            self.states[population][name][...] = values
+        else:
+            self.params[population][name] = self._param(values)
+
+    def follow(self, other: Engine, recent: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> None:
+        """Go on from another interpreter's state; the ring is filled anew."""
+        assert isinstance(other, ReferenceEngine)
+        self.restore(other.snapshot(), other.n)
+        self.ring[:] = 0.0
+        offsets = self.graph.offsets()
+        for name, (steps, ids) in recent.items():
+            for step in np.unique(steps):
+                self._emit(ids[steps == step] + offsets[name], int(step))
 
     def drain(self) -> Drained:
         """Hand over spikes and samples."""

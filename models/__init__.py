@@ -15,12 +15,22 @@ from neurosim.models.cells import (
     EscapeLIF,
     HodgkinHuxley,
     Izhikevich,
+    LiveSource,
     PoissonSource,
     Prediction,
     RateUnit,
     SpikeSource,
 )
-from neurosim.models.inputs import ArrayCurrent, DCInput, OUNoise, PoissonInput, SineCurrent, StepCurrent, WhiteNoise
+from neurosim.models.inputs import (
+    ArrayCurrent,
+    DCInput,
+    LiveCurrent,
+    OUNoise,
+    PoissonInput,
+    SineCurrent,
+    StepCurrent,
+    WhiteNoise,
+)
 from neurosim.models.plasticity import (
     GuetigSTDP,
     InhibitorySTDP,
@@ -46,7 +56,7 @@ from neurosim.models.synapses import (
 __all__ = [
     "ALIF", "AdEx", "AlphaConductance", "AlphaCurrent", "ArrayCurrent", "CubaLIF", "DCInput", "DeltaCurrent", "EIF",
     "ErrorUnit", "EscapeLIF", "ExpConductance", "ExpCurrent", "GLIF", "GuetigSTDP", "HodgkinHuxley", "IF",
-    "InhibitorySTDP", "Izhikevich", "LIF", "Modulator", "MultiplicativeSTDP", "NMDA", "NearestSTDP", "OUNoise",
-    "PairSTDP", "PoissonInput", "PoissonSource", "PowerLawSTDP", "Prediction", "PulseCurrent", "RateUnit",
-    "RewardSTDP", "SineCurrent", "SpikeSource", "StepCurrent", "Surprise", "TripletSTDP", "WhiteNoise",
+    "InhibitorySTDP", "Izhikevich", "LIF", "LiveCurrent", "LiveSource", "Modulator", "MultiplicativeSTDP", "NMDA",
+    "NearestSTDP", "OUNoise", "PairSTDP", "PoissonInput", "PoissonSource", "PowerLawSTDP", "Prediction", "PulseCurrent",
+    "RateUnit", "RewardSTDP", "SineCurrent", "SpikeSource", "StepCurrent", "Surprise", "TripletSTDP", "WhiteNoise",
 ]  # fmt: skip

@@ -130,15 +130,7 @@ def simulate(
     if seconds < 0:
         raise ParameterError(f"duration must not be negative, got {duration}", where)
     steps = whole_steps(seconds, network.dt, "the duration", where)
-    if threads is not None and (not isinstance(threads, int) or threads < 1):
-        raise ParameterError(f"threads must be a whole number of at least 1, got {threads!r}", where)
-    engine_class = load_backend(backend)
-    known = inspect.signature(simulate).parameters.keys() - {"network", "duration", "extra"} | set(engine_class.options)
-    for key in extra:
-        if key not in known:
-            raise ParameterError(f"backend '{backend}' has no option '{key}'{suggest(key, known)}", where)
-    if threads not in (None, 1) and not engine_class.threads:
-        raise UnsupportedError(f"backend '{backend}' runs on one thread: leave threads out", where)
+    engine_class = chosen(backend, threads, extra, where)
     interval = _interval(network, checkpoint, checkpoint_every, resume, where)
     if checkpoint is not None and not engine_class.checkpoints:
         raise UnsupportedError(
@@ -156,42 +148,27 @@ def simulate(
         kept = importlib.import_module("neurosim.recording.checkpoint").Checkpoints(checkpoint, resume)
         threads = kept.threads or threads
     options = importlib.import_module("neurosim.backends.base").Options(threads=threads, extra=extra)
-    with _held(kept), _blamed(backend):
+    with _held(kept), blamed(backend):
         engine = engine_class.build(graph, options)
     compiled = getattr(engine, "timings", {}).get("compile", 0.0)
     built = time.perf_counter() - begin - compiled
     report("build", steps, steps, built)
-    records = importlib.import_module("neurosim.recording")
-    provenance = records.Provenance(
-        network=graph.name,
-        network_hash=digest(graph),
-        seed=graph.seed,
-        dt=graph.dt,
-        n_steps=steps,
-        duration_s=seconds,
-        backend=backend,
-        backend_version=engine_class.version(),
-        precision=precision,
-        threads=engine.threads,
-        versions=_versions(),
-        started=started,
-        wall_build_s=built,
-        wall_compile_s=compiled,
-        overrides=dict(overrides or {}),
+    provenance = provenance_of(graph, engine, engine_class, steps, started, built).replace(
+        backend=backend, duration_s=seconds, overrides=dict(overrides or {})
     )
     done, status, failure = 0, "finished", None
     with _held(kept):
-        sink = _Sink(graph, provenance, output)
+        sink = Sink(graph, provenance, output)
         if kept is not None:
             done = _resume(kept, engine, sink, provenance, steps)
     start = time.perf_counter()
     try:
-        with _interrupts() as stop:
+        with interrupts() as stop:
             stretch = max(1, steps if engine.at_once else min(steps, 20))
             while done < steps:
                 now = min(stretch, steps - done, steps if interval is None else interval - done % interval)
                 before = time.perf_counter()
-                with _blamed(backend):
+                with blamed(backend):
                     engine.advance(now)
                 done += now
                 found = drained(engine, graph, backend)
@@ -231,6 +208,40 @@ def simulate(
     return result
 
 
+def chosen(backend: str, threads: int | None, extra: Mapping[str, Any], where: str | None) -> Any:
+    """Return a backend that takes what a run asks for, or say what it does not take."""
+    if threads is not None and (not isinstance(threads, int) or threads < 1):
+        raise ParameterError(f"threads must be a whole number of at least 1, got {threads!r}", where)
+    found = load_backend(backend)
+    known = inspect.signature(simulate).parameters.keys() - {"network", "duration", "extra"} | set(found.options)
+    for key in extra:
+        if key not in known:
+            raise ParameterError(f"backend '{backend}' has no option '{key}'{suggest(key, known)}", where)
+    if threads not in (None, 1) and not found.threads:
+        raise UnsupportedError(f"backend '{backend}' runs on one thread: leave threads out", where)
+    return found
+
+
+def provenance_of(graph: Graph, engine: Any, backend: Any, steps: int, started: str, built: float) -> Any:
+    """Return what is known of a run before it begins; ``built`` are the wall seconds that it took to build."""
+    return importlib.import_module("neurosim.recording").Provenance(
+        network=graph.name,
+        network_hash=digest(graph),
+        seed=graph.seed,
+        dt=graph.dt,
+        n_steps=steps,
+        duration_s=steps * graph.dt,
+        backend=backend.name,
+        backend_version=backend.version(),
+        precision=graph.precision,
+        threads=engine.threads,
+        versions=_versions(),
+        started=started,
+        wall_build_s=built,
+        wall_compile_s=getattr(engine, "timings", {}).get("compile", 0.0),
+    )
+
+
 def _interval(network: Network, checkpoint: Any, every: Quantity | None, resume: bool, where: str | None) -> int | None:
     """Return the steps between two checkpoints, None where only the end is kept."""
     if checkpoint is None:
@@ -244,7 +255,7 @@ def _interval(network: Network, checkpoint: Any, every: Quantity | None, resume:
     return whole_steps(scalar(every, TIME, "checkpoint_every", where), network.dt, "checkpoint_every", where, 1)
 
 
-def _resume(kept: Any, engine: Any, sink: _Sink, provenance: Any, steps: int) -> int:
+def _resume(kept: Any, engine: Any, sink: Sink, provenance: Any, steps: int) -> int:
     """Go to where a checkpoint is, with what was recorded until then; return the steps done."""
     try:
         kept.check({
@@ -281,7 +292,7 @@ def _held(kept: Any) -> Iterator[None]:
 
 def drained(engine: Any, graph: Graph, backend: str) -> Any:
     """Return what the engine hands over, after a look at whether it is all there."""
-    with _blamed(backend):
+    with blamed(backend):
         out = engine.drain()
     spikes, samples, counts = (getattr(out, key, None) for key in ("spikes", "samples", "counts"))
     wanted = {p.target for p in graph.probes if p.variable in ("spikes", "rate")}
@@ -390,7 +401,7 @@ def _group_memory(root: str) -> list[int]:
 
 
 @contextmanager
-def _blamed(backend: str) -> Iterator[None]:
+def blamed(backend: str) -> Iterator[None]:
     """Name the backend where one that another package brings raises something of its own."""
     try:
         yield
@@ -403,7 +414,7 @@ def _blamed(backend: str) -> Iterator[None]:
 
 
 @contextmanager
-def _interrupts() -> Iterator[threading.Event]:
+def interrupts() -> Iterator[threading.Event]:
     """Turn the first Ctrl-C into a request to stop between two stretches; the second one stops at once."""
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():
@@ -432,7 +443,7 @@ def _versions() -> dict[str, str]:
     return out
 
 
-class _Sink:
+class Sink:
     """Takes what the engine recorded, stretch by stretch, into memory or into a file."""
 
     def __init__(self, graph: Graph, provenance: Any, output: str | os.PathLike[str] | None) -> None:

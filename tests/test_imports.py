@@ -29,6 +29,7 @@ ARROWS["registry"] = {"errors", "units", "params"}
 ARROWS["recording"] = {"errors", "units", "analysis"}
 ARROWS["analysis"] = {"errors", "units"}
 ARROWS["run"] = ARROWS["compile"] | {"compile", "registry", "recording", "analysis"}
+ARROWS["simulation"] = ARROWS["run"] | {"run"}
 ARROWS["learning"] = ARROWS["compile"] | {"compile", "registry"}
 ARROWS["report"] = {"errors", "units", "recording", "analysis"}
 ARROWS["comparison"] = ARROWS["run"] | {"run", "report"}

@@ -237,6 +237,30 @@ def _link(symbol: str, code: bytes) -> int:
     return int(linker.get_function_address(symbol))
 
 
+def _signed(word: int) -> int:
+    return word - (1 << 64) if word >= 1 << 63 else word
+
+
+class Bound:
+    """A kernel with its arguments, packed once; whoever holds it may change one (:meth:`change`) and call it again."""
+
+    def __init__(self, kernel: Kernel, args: tuple[Any, ...]) -> None:
+        self.kernel, self.args = kernel, list(args)  # the arrays live as long as this
+        words = [kernel.words(value, kind) for value, kind in zip(args, kernel.kinds, strict=True)]
+        self.at = np.concatenate(([0], np.cumsum([len(w) for w in words]))).tolist()
+        self.block = np.array([w for each in words for w in each], dtype=np.int64)
+
+    def change(self, k: int, value: Any) -> None:
+        """Replace argument k."""
+        if value is not self.args[k]:
+            self.block[self.at[k] : self.at[k + 1]] = self.kernel.words(value, self.kernel.kinds[k])
+            self.args[k] = value
+
+    def __call__(self) -> int:
+        """Return what the kernel returns."""
+        return self.kernel.packed(self.block)
+
+
 class Kernel:
     """A compiled kernel; a call of it lets other threads run."""
 
@@ -248,24 +272,26 @@ class Kernel:
 
     def __call__(self, *args: Any) -> int:
         """Check the arguments, pack them, and return what the kernel returns."""
-        block: list[int] = []
+        return self.bind(*args)()
+
+    def bind(self, *args: Any) -> Bound:
+        """Check and pack arguments for many calls, between which some may be changed."""
         if len(args) != len(self.kinds):
             raise VerifyError(f"kernel {self.name} takes {len(self.kinds)} arguments, got {len(args)}")
-        for value, kind in zip(args, self.kinds, strict=True):
-            if kind == "i":
-                block.append(int(value))
-            elif kind == "d":
-                block.append(int(np.float64(value).view(np.int64)))
-            else:
-                element, _, dims = kind.partition(":")
-                fits = isinstance(value, np.ndarray) and value.dtype == _TYPES[element] and value.ndim == int(dims)
-                if not (fits and value.flags.c_contiguous):
-                    raise VerifyError(
-                        f"kernel {self.name} wants {kind}, got {getattr(value, 'dtype', type(value))} "
-                        f"of shape {np.shape(value)}"
-                    )
-                block += [value.ctypes.data, *value.shape]
-        return self.packed(np.array([b - (1 << 64) if b >= 1 << 63 else b for b in block], dtype=np.int64))
+        return Bound(self, args)
+
+    def words(self, value: Any, kind: str) -> list[int]:
+        """Return the 64-bit numbers that an argument becomes, if it is what it has to be."""
+        if kind == "i":
+            return [_signed(int(value))]
+        if kind == "d":
+            return [int(np.float64(value).view(np.int64))]
+        element, _, dims = kind.partition(":")
+        fits = isinstance(value, np.ndarray) and value.dtype == _TYPES[element] and value.ndim == int(dims)
+        if not (fits and value.flags.c_contiguous):
+            found = getattr(value, "dtype", type(value))
+            raise VerifyError(f"kernel {self.name} wants {kind}, got {found} of shape {np.shape(value)}")
+        return [_signed(value.ctypes.data), *value.shape]
 
     def packed(self, block: np.ndarray) -> int:
         """Take the 64-bit numbers that the arguments become (:mod:`.bridge`), unchecked."""

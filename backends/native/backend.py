@@ -19,6 +19,7 @@ class NativeBackend(Backend):
     threads = True
     plasticity = True
     checkpoints = True
+    live = True
     summary = "compiled loops (numba), multi-threaded; the default"
 
     def estimate(self, graph: Graph, threads: int | None = None) -> int:

@@ -18,7 +18,7 @@ from neurosim.backends.native import tables as K
 from neurosim.backends.native.layout import deliveries, most_arrivals, share
 from neurosim.backends.native.learning import Learning, Past, columns_of, rules_of
 from neurosim.backends.native.printer import Shape, arguments, module_source, scalar_values, shape_of
-from neurosim.ir.edges import viewed
+from neurosim.ir.edges import iter_edges, viewed
 from neurosim.ir.graph import Graph, PlasticityNode, PopulationNode
 from neurosim.ir.random import stream_key
 
@@ -58,7 +58,10 @@ class NativeEngine(Engine):
         self.rules = rules_of(graph) if K.PLASTIC in classes else []
         source = module_source(self.shapes, self.rules, graph.precision, classes)
         self.layout = hashlib.sha256(source.encode()).hexdigest()
-        self.kernel: Any = load(source, "run", arguments(graph.precision, bool(self.rules)))
+        spec = arguments(graph.precision, bool(self.rules))
+        self.kernel: Any = load(source, "run", spec)
+        self.argument = {entry.split()[0]: at for at, entry in enumerate(spec)}  # its place in a call
+        self.bound: list[Any] = [None] * self.threads  # a kernel's arguments, packed
         self.compile_wall = time.perf_counter() - compile_start
         self._delays()
         self._parts()
@@ -102,7 +105,7 @@ class NativeEngine(Engine):
                 else:
                     own = d.delays[row[K.B_DELAY_AT] : row[K.B_DELAY_AT] + row[K.B_NDELAY]]
                     shortest, longest = min(shortest, int(own[0])), max(longest, int(own[-1]))
-        self.window = memory.window(shortest)
+        self.window, self.reach = memory.window(shortest), max(longest, ring)
         self.slots = max(1, ring)
         self.history = memory.history(longest, self.window)
         self.past = Past(self.graph, longest, self.window, self.dtype)
@@ -222,71 +225,41 @@ class NativeEngine(Engine):
             raise
 
     def _call(self, k: int, first: int, stop: int, out: np.ndarray, records: np.ndarray) -> int:
-        part, d = self.parts[k], self.edge_tables[k]
-        return int(
-            self.kernel(
-                k,
-                self.threads,
-                first,
-                stop,
-                self.window,
-                self.control,
-                part.status,
-                self.graph.dt,
-                part.pops,
-                part.f,
-                part.scalars,
-                part.keys,
-                part.tabled,
-                part.thresholds,
-                part.scheduled,
-                part.inbox,
-                part.width,
-                self.slots,
-                first - self.history,
-                self.need,
-                d.blocks,
-                d.rows,
-                d.delays,
-                d.target16,
-                d.target32,
-                d.delay16,
-                d.weight32,
-                d.weight64,
-                d.shared,
-                self.logs,
-                self.segments,
-                records,
-                part.where,
-                out,
-                part.spike,
-                part.words,
-                part.counts,
-                *self._learned(k),
-            )
-        )
+        changing = {"first": first, "last": stop, "origin": first - self.history, "records": records, "out": out}
+        if self.bound[k] is None:
+            self.bound[k] = self._bind(k, changing)
+        for name, value in changing.items():
+            self.bound[k].change(self.argument[name], value)
+        return int(self.bound[k]())
 
-    def _learned(self, k: int) -> tuple[Any, ...]:
+    def _bind(self, k: int, changing: Mapping[str, Any]) -> Any:
+        """Pack a thread's arguments, by the names that they have in the kernel."""
+        part, d = self.parts[k], self.edge_tables[k]
+        constant = {
+            "tid": k, "threads": self.threads, "window": self.window, "control": self.control, "status": part.status,
+            "dt": self.graph.dt, "pops": part.pops, "f": part.f, "scalars": part.scalars, "keys": part.keys,
+            "tabled": part.tabled, "thresholds": part.thresholds, "scheduled": part.scheduled, "inbox": part.inbox,
+            "width": part.width, "slots": self.slots, "need": self.need, "blocks": d.blocks, "rows": d.rows,
+            "delays": d.delays, "target16": d.target16, "target32": d.target32, "delay16": d.delay16,
+            "weight32": d.weight32, "weight64": d.weight64, "shared": d.shared, "logs": self.logs,
+            "segments": self.segments, "where": part.where, "spike": part.spike, "words": part.words,
+            "counts": part.counts, **self._learned(k),
+        }  # fmt: skip
+        given = {**constant, **changing}
+        return self.kernel.bind(*(given[name] for name in self.argument))
+
+    def _learned(self, k: int) -> dict[str, Any]:
         """Return the arguments of learning, where there is any."""
         if not self.rules:
-            return ()
+            return {}
         learning = self.learning[k]
         c = learning.columns
-        return (
-            learning.rows,
-            learning.copies,
-            self.weight[k],
-            self.edge_values[k],
-            self.computed[k],
-            learning.params,
-            learning.keys,
-            self.past.values,
-            self.past.slots,
-            c.columns,
-            c.edge,
-            c.pre,
-            c.delay,
-        )
+        return {
+            "learn": learning.rows, "copies": learning.copies, "edges": self.weight[k],
+            "edge_values": self.edge_values[k], "computed": self.computed[k], "lparams": learning.params,
+            "lkeys": learning.keys, "lhist": self.past.values, "hslots": self.past.slots, "columns": c.columns,
+            "column_edge": c.edge, "column_pre": c.pre, "column_delay": c.delay,
+        }  # fmt: skip
 
     def _buffers(self, first: int, stop: int) -> tuple[np.ndarray, list[np.ndarray], dict[int, tuple[int, int, int]]]:
         """Lay out the samples of the next stretch: their buffer, a table per thread, where each probe's samples are."""
@@ -313,30 +286,33 @@ class NativeEngine(Engine):
         for k in range(self.threads):
             segments = self.segments[k, self.history : self.history + new]
             if new:
-                for p, pop in enumerate(self.graph.populations):
-                    self.counts[pop.name] += int((segments[:, p + 1] - segments[:, p]).sum())
+                for name, count in zip(self.counts, np.diff(segments, axis=1).sum(0).tolist(), strict=True):
+                    self.counts[name] += count
                 ids_of.append(self.logs[k, segments[0, 0] : segments[-1, -1]].copy())
                 steps_of.append(np.repeat(first + np.arange(new), segments[:, -1] - segments[:, 0]))
             past = self.segments[k, new : new + self.history].copy()
             start, end = int(past[0, 0]), int(past[-1, -1])
             self.logs[k, : end - start] = self.logs[k, start:end].copy()
             self.segments[k, : self.history] = past - start
-        if new and self.found:
+        if self.found and any(len(ids) for ids in ids_of):
             steps, ids = np.concatenate(steps_of), np.concatenate(ids_of)
             order = np.argsort(steps, kind="stable")  # each log is in order, and the threads own ascending neurons
             steps, ids = steps[order], ids[order].astype(np.int64)
-            for name, offset in self.graph.offsets().items():
-                if name in self.found:
-                    mine = (ids >= offset) & (ids < offset + self.graph.population(name).size)
-                    self.found[name].append((steps[mine], ids[mine] - offset))
+            for pop, offset in zip(self.graph.populations, self.graph.offsets().values(), strict=True):
+                mine = (ids >= offset) & (ids < offset + pop.size) if pop.name in self.found else np.zeros(0, bool)
+                if mine.any():
+                    self.found[pop.name].append((steps[mine], ids[mine] - offset))
 
     def drain(self) -> Drained:
         """Hand over spikes and samples."""
-        spikes = {}
+        spikes: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         for name, parts in self.found.items():
-            spikes[name] = tuple(
-                np.concatenate([p[i] for p in parts]) if parts else np.zeros(0, np.int64) for i in (0, 1)
-            )
+            if len(parts) == 1:
+                spikes[name] = parts[0]
+            elif parts:
+                spikes[name] = np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
+            else:
+                spikes[name] = np.zeros(0, np.int64), np.zeros(0, np.int64)
             self.found[name] = []
         samples: list[tuple[np.ndarray, np.ndarray] | None] = []
         for k in range(len(self.graph.probes)):
@@ -377,6 +353,52 @@ class NativeEngine(Engine):
             length = int(self.segments[k, self.history - 1, -1])
             put_back(arrays, {f"{k}/log": self.logs[k, :length]})
         self.n = steps
+
+    def write(self, population: str, name: str, values: float | np.ndarray) -> None:
+        """Set a state variable or a parameter, in every thread's part."""
+        p = list(self.graph.offsets()).index(population)
+        shape = self.shapes[self.kind[p]]
+        if name in shape.scalars:
+            for part in self.parts:
+                part.scalars[part.pops[p, K.SCALARS] + shape.scalars.index(name)] = values
+            return
+        row = shape.row_names().index(f"s:{name}" if name in shape.states else f"p:{name}")
+        for part in self.parts:
+            part.write(p, row, values)
+
+    def follow(self, other: Engine, recent: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> None:
+        """Go on from another engine's states; parameters, which lie beside them in the tiles, stay this one's."""
+        assert isinstance(other, NativeEngine) and self.threads == other.threads
+        mine = {f"{k}/f": part.f for k, part in enumerate(self.parts)}
+        mine |= {f"{k}/inbox": part.inbox for k, part in enumerate(self.parts)}
+        self.restore({**other.snapshot(), **mine}, other.n)
+        for part, old in zip(self.parts, other.parts, strict=True):
+            part.take_states(old)
+            part.status[K.SCATTERED] = self.n
+        self._scatter(recent)
+
+    def _scatter(self, recent: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> None:
+        """Fill the rings of arrivals to come; edges that are delivered when due find their spikes in the logs."""
+        rings = {(p.name, block.population) for block in self.blocks if block.ring for p in block.projections}
+        offsets = self.graph.offsets()
+        starts = np.array(list(offsets.values()))
+        fired: dict[int, np.ndarray] = {}
+        for name, (steps, ids) in recent.items():
+            for step in np.unique(steps):
+                everyone = fired.setdefault(int(step), np.zeros(self.graph.size, bool))
+                everyone[ids[steps == step] + offsets[name]] = True
+        for projection in self.graph.projections if rings else ():
+            mine = np.array([(projection.name, k) in rings for k in range(len(starts))])
+            for e in iter_edges(self.graph, projection) if mine.any() else ():
+                rung = mine[np.searchsorted(starts, e.pre, side="right") - 1]
+                weight, delay = np.broadcast_to(e.weight, len(e)), np.broadcast_to(e.delay, len(e))
+                for step, everyone in fired.items():
+                    due = np.flatnonzero(rung & everyone[e.pre] & (step + delay >= self.n))
+                    for part in self.parts:
+                        place = part.share.place[projection.receptor][e.post[due]]
+                        here = place >= 0
+                        slots = (step + delay[due][here]) % self.slots * part.width
+                        np.add.at(part.inbox, slots + place[here], weight[due][here])
 
     def state(self, population: str) -> dict[str, np.ndarray]:
         """Return a copy of the state variables."""
@@ -551,6 +573,22 @@ class _Part:
         """Return copies of this thread's part of every state variable of population p."""
         view = self._view(p)
         return [view[:, i, :].reshape(-1).copy() for i in range(len(self.engine.graph.populations[p].states))]
+
+    def write(self, p: int, row: int, values: float | np.ndarray) -> None:
+        """Set a row of the tiles of population p; the last neuron fills the places beyond the end."""
+        view = self._view(p)
+        if np.ndim(values) == 0:
+            view[:, row, :] = values
+            return
+        lo, hi = self.share.tiles[p]
+        size = self.engine.graph.populations[p].size
+        wanted = np.minimum(np.arange(lo * K.TILE, hi * K.TILE), size - 1)
+        view[:, row, :] = np.asarray(values)[wanted].reshape(hi - lo, K.TILE)
+
+    def take_states(self, other: _Part) -> None:
+        """Copy the states, which are the first rows of a tile, from a part of the same neurons."""
+        for p, pop in enumerate(self.engine.graph.populations):
+            self._view(p)[:, : len(pop.states), :] = other._view(p)[:, : len(pop.states), :]
 
     def _records(self, graph: Graph) -> None:
         """List where the recorded state variables of this thread lie: (probe, start, end) and the positions."""

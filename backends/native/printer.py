@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ class Shape:
     spikes: bool
     checked: bool
 
-    @property
+    @cached_property
     def height(self) -> int:
         """Number of rows of a tile."""
         return len(self.row_names())

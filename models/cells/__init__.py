@@ -11,10 +11,11 @@ from neurosim.models.cells.hodgkin_huxley import HodgkinHuxley
 from neurosim.models.cells.integrate_and_fire import IF
 from neurosim.models.cells.izhikevich import Izhikevich
 from neurosim.models.cells.lif import LIF
+from neurosim.models.cells.live_source import LiveSource
 from neurosim.models.cells.poisson_source import PoissonSource
 from neurosim.models.cells.spike_source import SpikeSource
 
 __all__ = [
     "ALIF", "AdEx", "CubaLIF", "EIF", "ErrorUnit", "EscapeLIF", "GLIF", "HodgkinHuxley", "IF", "Izhikevich", "LIF",
-    "PoissonSource", "Prediction", "RateUnit", "SpikeSource",
+    "LiveSource", "PoissonSource", "Prediction", "RateUnit", "SpikeSource",
 ]  # fmt: skip

@@ -44,6 +44,16 @@ _SINE = Current(
 
 _ARRAY = Current(output="values", values=Param(0.0, None, "values"), name="ArrayCurrent", doc="current from an array")
 
+LiveCurrent = Current(
+    "value[n+1] = value",
+    output="value",
+    name="LiveCurrent",
+    doc=(
+        "a current that is set while the network runs, by simulation.set('pop.NAME.value', values), where NAME is the "
+        "stimulus' own; 0 at the start, and then what was set last"
+    ),
+)
+
 _FOREVER = 1e9
 """Seconds after which nobody looks any more: the end of a current that has a start and no stop."""
 

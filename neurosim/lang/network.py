@@ -308,6 +308,36 @@ class Network:
         simulate = importlib.import_module("neurosim.run").simulate  # lang does not depend on what runs it
         return simulate(self, duration, backend=backend, **options)
 
+    def start(self, **options: Any) -> Any:
+        """Build the network, and return a :class:`~neurosim.simulation.Simulation`, which runs as far as it is told,
+        and can be changed in between.
+
+        Parameters
+        ----------
+        **options
+            ``backend``, ``threads``, ``precision``, ``weight_bits``, ``output`` as :meth:`run` takes them.
+        """
+        return importlib.import_module("neurosim.simulation").Simulation(self, **options)
+
+    def stream(self, every: Quantity | None = None, duration: Quantity | None = None, **options: Any) -> Any:
+        """Simulate, and stop every so often: ``for step in net.stream(every=1 * ms)``.
+
+        Parameters
+        ----------
+        every : Quantity, optional
+            Time from one stop to the next, a whole number of steps; one step by default.
+        duration : Quantity, optional
+            When to end; by default the loop is left with ``break``.
+        **options
+            As :meth:`start` takes them.
+
+        Returns
+        -------
+        iterator of Step
+            With the spikes of the stretch and the states at its end; ``step.simulation`` changes what follows.
+        """
+        return self.start(**options).stream(every, duration)
+
     def edges(self, projection: str) -> Any:
         """Return the edges of a projection as every backend builds them, without running anything.
 

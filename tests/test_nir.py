@@ -37,6 +37,7 @@ from neurosim.models import (
     ExpCurrent,
     PairSTDP,
     PoissonInput,
+    PoissonSource,
     PulseCurrent,
     SpikeSource,
 )
@@ -58,7 +59,9 @@ def size(n: Any) -> dict[str, np.ndarray]:
 def steps(data: Any, dt: float) -> np.ndarray:
     """Events of NIR's data as [steps, neurons]."""
     out = np.zeros((round(data.t_max / dt), data.n_neurons))
-    out[np.rint(data.time / dt).astype(int), data.idx] = 1
+    assert data.idx.shape == data.time.shape and len(data.idx) == 1
+    assert np.array_equal(data.to_time_gridded(dt).data[0].sum(0), np.bincount(data.idx[0], minlength=data.n_neurons))
+    out[np.floor(data.time[0] / dt).astype(int), data.idx[0]] = 1
     return out
 
 
@@ -260,14 +263,14 @@ def test_convolutions_are_those_of_torch(padding: Any, groups: int) -> None:
     expected = torch.nn.functional.conv2d(
         torch.tensor(x), torch.tensor(weight), torch.tensor(bias), stride, padding, (2, 1), groups).numpy()  # fmt: skip
     node.input_type, node.output_type = {"input": np.array(x.shape)}, {"output": np.array(expected.shape)}
-    got = maps.matrix(node, "it") @ x.ravel() + maps.bias(node)
+    got = maps.matrix(node, "it") @ x.ravel() + maps.bias(node, "it")
     assert np.allclose(got.reshape(expected.shape), expected)
     line = nir.Conv1d(9, weight[:, :, 0, :], 2, 1 if padding == (1, 2) else 0, 2, groups, bias)
     expected = torch.nn.functional.conv1d(
         torch.tensor(x[:, 0]), torch.tensor(weight[:, :, 0, :]), torch.tensor(bias), 2, line.padding, 2, groups
     ).numpy()
     line.input_type, line.output_type = {"input": np.array([4, 9])}, {"output": np.array(expected.shape)}
-    got = maps.matrix(line, "it") @ x[:, 0].ravel() + maps.bias(line)
+    got = maps.matrix(line, "it") @ x[:, 0].ravel() + maps.bias(line, "it")
     assert np.allclose(got.reshape(expected.shape), expected)
 
 
@@ -422,10 +425,173 @@ def test_changed_weights_are_written(tmp_path: Path) -> None:
     net.set_parameter("lif_x.v_threshold", 3.0)
     export(net, str(tmp_path / "out"), duration=5 * ms)
     graph = nir.read(tmp_path / "out" / "graph.nir")
-    assert set(graph.nodes) == {"in", "fc", "lif.x", "output"}
+    assert set(graph.nodes) == {"in", "fc", "lif.x", "out"}
     assert np.allclose(graph.nodes["fc"].weight, 2 * nodes["fc"].weight)
     assert np.array_equal(graph.nodes["fc"].bias, nodes["fc"].bias)
     assert np.array_equal(graph.nodes["lif.x"].v_threshold, [3.0, 3.0])
+
+
+def there_and_back(net: ns.Network, folder: Path, duration: Any = 30 * ms) -> tuple[dict[str, int], list[str]]:
+    """Write, read again with the inputs that were written, compare with what was expected: spikes, and what changed."""
+    result = net.run(duration)
+    written = export(net, str(folder / "out"), duration=duration)
+    path = str(folder / "out" / "graph.nir")
+    again = read_network(path, inputs=str(folder / "out" / "inputs.h5"))
+    output, counts = again.network.run(again.duration, backend="reference"), {}
+    for name, data in nir.read_data(folder / "out" / "expected.h5").nodes.items():
+        expected = steps(data.observables["spikes"], net.dt)
+        assert np.array_equal(again.output(output, name)[: len(expected)], expected), name
+        counts[name] = int(expected.sum())
+        if name in result.spikes:  # what is missing was before the graph begins, when nothing can have happened
+            assert counts[name] == len(result.spikes[name]), name
+    return counts, written.changes
+
+
+DELTA = {"receptors": {"e": DeltaCurrent}}
+
+
+def test_neurons_that_need_no_input(tmp_path: Path) -> None:
+    """They spike from the same step on: alone, behind others, unfed, by a current."""
+    net = network(LIF(v_rest=-49 * mV, v_th=-50 * mV, v_reset=-60 * mV, **DELTA), False)
+    tonic = net.population("tonic", 2, LIF(v_rest=-45 * mV, **DELTA))
+    driven = net.population("driven", 3, LIF(**DELTA))
+    net.connect(tonic, net["b"], weight=5 * mV, delay=1 * ms, name="tb")
+    net.stimulate(driven, DCInput(np.array([16, 25, 45]) * mV))
+    net.record([tonic, driven], "spikes")
+    counts, changes = there_and_back(net, tmp_path)
+    assert min(counts.values()) >= 2 and counts["b"] > 50
+    assert "NIR wants an Input for every neuron: 'silence' gives nothing" in changes
+
+
+def test_a_network_without_sources(tmp_path: Path) -> None:
+    net = ns.Network(dt=0.1 * ms, seed=1)
+    pop = net.population("p", 10, LIF(**DELTA))
+    net.stimulate(pop, DCInput(np.linspace(15, 40, 10) * mV))
+    net.connect(pop, pop, rule=ns.FixedProbability(0.3), weight=-2 * mV, delay=1 * ms, name="pp")
+    net.record(pop, "spikes")
+    assert there_and_back(net, tmp_path)[0]["p"] > 5
+
+
+def test_sources_at_random_and_currents_that_start_late(tmp_path: Path) -> None:
+    net = ns.Network(dt=0.1 * ms, seed=1)
+    source = net.population("s", 20, PoissonSource(100 * Hz))
+    pop = net.population("p", 3, LIF(**DELTA))
+    net.connect(source, pop, weight=8 * mV, delay=0.4 * ms, name="sp")
+    net.stimulate(pop, DCInput(5 * mV, start=0.4 * ms))
+    net.stimulate(pop[:2], DCInput(3 * mV, start=0.4 * ms))
+    net.record(pop, "spikes")
+    counts, changes = there_and_back(net, tmp_path, 100 * ms)
+    assert counts["p"] > 50 and not [line for line in changes if "current" in line]
+    graph = nir.read(tmp_path / "out" / "graph.nir")
+    assert type(graph.nodes["s"]).__name__ == "Input" and type(graph.nodes["sp"]).__name__ == "Affine"
+    net.stimulate(pop, DCInput(5 * mV, start=3 * ms))
+    changes = export(net, str(tmp_path / "late"), duration=1 * ms).changes
+    assert "the constant currents into 'p', which start at 0.4, 3 ms, are there from the start of the graph" in changes
+
+
+def test_unions_and_names_that_meet(tmp_path: Path) -> None:
+    net = network(CELLS["delta"], False)
+    net.connect(net["s"] + net["a"], net["b"], weight=3 * mV, delay=0.3 * ms, name="x")
+    net.connect(net["a"], net["b"], weight=-5 * mV, delay=0.3 * ms, name="x_1_0")
+    net.connect(net["a"][5:15], net["b"][1:3], weight=4 * mV, delay=0.3 * ms, name="a")
+    assert there_and_back(net, tmp_path)[0]["b"] > 30
+
+
+def test_nodes_that_share_a_legal_name(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    nodes = {"a.b": nir.Input(size(2)), "a b": nir.Linear(rng.uniform(0, 2, (3, 2))),
+             "a_b": kit.neuron("LIF", rng, (3,)),
+             "a-b": nir.Linear(rng.uniform(0, 2, (2, 3))), "a:b": kit.neuron("LIF", rng, (2,)),
+             "out": nir.Output({"output": np.array([2])})}  # fmt: skip
+    order = list(nodes)
+    path = write(tmp_path, nodes, list(zip(order, order[1:], strict=False)), metadata={"author": "me"})
+    x = rng.integers(0, 2, (30, 2))
+    circuit = read_network(path, dt=1 * ms, inputs=x)
+    expected = kit.Direct(nir.read(path), 1e-3, "exact").run({"a.b": x})
+    result = circuit.network.run(circuit.duration)
+    assert np.array_equal(circuit.output(result, "a:b")[:30], expected["a:b"]) and expected["a:b"].sum() > 3
+    for k, net in enumerate((circuit.network, read_network(path, dt=1 * ms).network)):
+        export(net, str(tmp_path / f"out{k}"), duration=5 * ms)
+        back = nir.read(tmp_path / f"out{k}" / "graph.nir")
+        assert set(back.nodes) == set(nodes) and back.metadata["author"] == "me"
+
+
+@pytest.mark.parametrize("scheme", ["exact", "euler"])
+def test_a_layer_that_spikes_by_itself_waits_for_the_graph(scheme: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    lif = {"tau": np.full(2, 5e-3), "r": np.ones(2), "v_leak": np.zeros(2), "v_threshold": np.full(2, 0.3)}
+    nodes = {"in": nir.Input(size(2)), "l": nir.LIF(**lif), "w": nir.Linear(np.eye(2)),
+             "m": nir.LIF(**{**lif, "v_leak": np.full(2, 0.9)}), "u": nir.Linear(np.eye(2)), "n": nir.LIF(**lif),
+             "out": nir.Output({"output": np.array([2])})}  # fmt: skip
+    order = list(nodes)
+    path = write(tmp_path, nodes, list(zip(order, order[1:], strict=False)))
+    x = 2.0 * rng.integers(0, 2, (40, 2))
+    circuit = read_network(path, dt=1 * ms, inputs=x, scheme=scheme)
+    result = circuit.network.run(circuit.duration)
+    expected = kit.Direct(nir.read(path), 1e-3, scheme).run({"in": x})
+    for name in "lmn":
+        assert np.array_equal(circuit.output(result, name)[:40], expected[name]) and expected[name].sum() > 10, name
+
+
+def test_an_output_is_what_arrives_there(tmp_path: Path) -> None:
+    """Twice by two ways: no alias of the neuron."""
+    nodes, edges = lif_graph(flat=nir.Flatten({"input": np.array([3])}, 0, -1))
+    path = write(tmp_path, nodes, [*edges, ("lif", "flat"), ("flat", "out")])
+    x = np.ones((20, 2))
+    circuit = read_network(path, dt=1 * ms, inputs=x)
+    got = circuit.output(circuit.network.run(circuit.duration), "out")[:20]
+    expected = kit.Direct(nir.read(path), 1e-3, "exact").run({"in": x})["out"]
+    assert np.array_equal(got, expected) and set(np.unique(got)) == {0.0, 2.0}
+
+
+def test_inputs_from_nir_s_data(tmp_path: Path) -> None:
+    nodes, edges = lif_graph()
+    path, data = write(tmp_path, nodes, edges), tmp_path / "x.h5"
+
+    def read(observable: Any, **more: Any) -> Any:
+        nir.write_data(data, nir.NIRGraphData({"in": nir.NIRNodeData({"spikes": observable, **more})}))
+        return read_network(path, dt=1 * ms, inputs=str(data))
+
+    grid = np.zeros((1, 6, 2))
+    grid[0, [0, 3, 5], [1, 0, 1]] = 1
+    same = read(nir.TimeGriddedData(grid, 1e-3)).network.run(6 * ms).spikes["lif"]
+    idx, time = np.array([[1, 0, 1, -1]]), np.array([[0.0, 3e-3, 5.9e-3, np.inf]])
+    events = read(nir.EventData(idx, time, 2, 6e-3), v=nir.TimeGriddedData(grid, 1e-3))
+    assert events.duration == 6 * ms and events.network.run(6 * ms).spikes["lif"].identical(same)
+    for observable, message in (
+        (nir.TimeGriddedData(grid, 1e-4), "have steps of 0.1 ms, and the run 1 ms"),
+        (nir.TimeGriddedData(np.repeat(grid, 2, 0), 1e-3), "hold 2 samples of 'in': one is read"),
+        (nir.EventData(np.repeat(idx, 2, 0), np.repeat(time, 2, 0), 2, 6e-3), "hold 2 samples of 'in': one is read"),
+        (nir.EventData(idx + 5, time, 2, 6e-3), "have an event that is of none of its 2 neurons, or at no time"),
+        (nir.EventData(idx[:, :3], -time[:, :3] - 1, 2, 6e-3), "have an event that is of none of its 2 neurons"),
+        (nir.EventData(idx[:, :3], time[:, :3], 2, 1e9), "too many to hold at once"),
+    ):
+        with pytest.raises(NeurosimError, match=re.escape(message)):
+            read(observable)
+    nir.write_data(data, nir.NIRGraphData({"in": nir.NIRNodeData({"v": nir.TimeGriddedData(grid, 1e-3),
+                                                                  "u": nir.TimeGriddedData(grid, 1e-3)})}))  # fmt: skip
+    with pytest.raises(NeurosimError, match="the inputs have u, v of 'in': 'spikes', or one thing"):
+        read_network(path, dt=1 * ms, inputs=str(data))
+
+
+def test_a_graph_read_with_inputs_cannot_be_changed_and_written(tmp_path: Path) -> None:
+    nodes, edges = lif_graph(v=nir.Linear(np.eye(3)), m=kit.neuron("LIF", np.random.default_rng(1), (3,)))
+    path = write(tmp_path, nodes, [*edges[:2], ("lif", "v"), ("v", "m"), ("m", "out")])
+    circuit = read_network(path, dt=1 * ms, inputs=np.ones((5, 2)))
+    written = export(circuit.network, str(tmp_path / "same"), duration=5 * ms)
+    assert "what was given to 'lif' as inputs is not written" in written.changes
+    assert set(nir.read(tmp_path / "same" / "graph.nir").nodes) == set(nodes) | {"v", "m"}
+    circuit.network.projections["v"].weight[:] = 0.7
+    with pytest.raises(NeurosimError, match="read the graph without inputs, change that, and write it"):
+        export(circuit.network, str(tmp_path / "out"), duration=5 * ms)
+
+
+def test_delays_beyond_the_inputs_and_no_steps(tmp_path: Path) -> None:
+    nodes, edges = lif_graph(d=nir.Delay(np.full(2, 22e-3)))
+    path = write(tmp_path, nodes, [("in", "d"), ("d", "w"), *edges[1:]])
+    circuit = read_network(path, dt=1 * ms, inputs=np.ones((20, 2)))
+    assert circuit.duration == 20 * ms and len(circuit.network.run(circuit.duration).spikes["lif"]) == 0
+    assert read_network(path, dt=1 * ms, inputs=np.ones((0, 2))).duration == 0 * ms
 
 
 # -- what cannot be
@@ -455,7 +621,7 @@ def bad_graphs() -> dict[str, tuple[Any, dict[str, Any], str]]:
         "input name": ((nodes, edges), {"inputs": {"int": x}}, "has no input 'int'; did you mean 'in'?"),
         "input shape": ((nodes, edges), {"inputs": np.zeros((5, 3))}, "the input 'in' must be [steps, 2], got [5, 3]"),
         "input value": ((nodes, edges), {"inputs": np.full((5, 2), np.inf)}, "the input 'in' is not finite everywhere"),
-        "input text": ((nodes, edges), {"inputs": [["a", "b"]]}, "the input 'in' is no array of numbers"),
+        "input text": ((nodes, edges), {"inputs": [["a", "b"]]}, "the input 'in' is no array of real numbers"),
         "nan": (({**nodes, "lif": nan}, edges), {}, "v_threshold of the node 'lif' is not finite everywhere"),
         "tau": (({**nodes, "lif": zero}, edges), {}, "tau of the node 'lif' is not positive everywhere"),
         "graded": (
@@ -471,6 +637,21 @@ def bad_graphs() -> dict[str, tuple[Any, dict[str, Any], str]]:
         "negative delay": (
             ({**nodes, "d": nir.Delay(np.array([-1e-3, 0.0]))}, [("in", "d"), ("d", "w"), *edges[1:]]),
             {}, "a delay of the node 'd' is negative"),
+        "long delay": (
+            ({**nodes, "d": nir.Delay(np.full(2, 1e300))}, [("in", "d"), ("d", "w"), *edges[1:]]), {},
+            "a delay of the node 'd' is 1e+300 s; the longest are 65535 steps, 65.535 s"),
+        "into an input": ((nodes, [*edges, ("lif", "v"), ("v", "in")]) and (
+            {**nodes, "v": nir.Linear(np.ones((2, 3)))}, [*edges, ("lif", "v"), ("v", "in")]), {},
+            "an edge leads from 'v' into the Input 'in'"),
+        "complex": (({**nodes, "w": nir.Linear(np.ones((3, 2)) * 1j)}, edges), {},
+                    "weight of the node 'w' is no array of real numbers (complex128)"),
+        "complex input": ((nodes, edges), {"inputs": x * 1j}, "the input 'in' is no array of real numbers"),
+        "size": (({"in": nir.Input(size(2**40)), "out": nir.Output({"output": np.array([2**40])})}, [("in", "out")]),
+                 {}, "the node 'in' has 1,099,511,627,776 values; at most 50,000,000 are read"),
+        "biases": (({"in": nir.Input(size([1, 4, 4])), "c": nir.Conv2d((4, 4), np.ones((1, 1, 2, 2)), 1, 0, 1, 1,
+                                                                     np.ones(3)),
+                     "out": nir.Output({"output": np.array([1, 3, 3])})}, [("in", "c"), ("c", "out")]), {},
+                   "the node 'c' has 3 biases for 1 outputs or channels"),
         "types": (({**nodes, "w": nir.Linear(np.ones((3, 4)))}, edges), {"check": False},
                   "is no consistent NIR graph: Type inference error"),
         "many inputs": (
@@ -543,6 +724,18 @@ def test_bad_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         del file["node/nodes/w/weight"]
         file["node/nodes/w"].create_dataset("weight", (10**6, 10**6), "f8", chunks=(10, 10), compression="gzip")
     refused("more than the file can hold")
+    bad.write_bytes(whole)
+    with h5py.File(bad, "a") as file:
+        deeper = file["node/nodes/w"].create_group("metadata")
+        for _ in range(20):  # two ways to everything below: a million
+            deeper["a"] = deeper.create_group("b")
+            deeper = deeper["a"]
+    refused("leads to more than 50,000 groups and arrays")
+    bad.write_bytes(whole)
+    with h5py.File(bad, "a") as file:
+        file.move("node", "other")
+        file["node"] = h5py.ExternalLink("/etc/hostname", "/x")
+    refused("is a link to somewhere else")
     nir.write(bad, nir.LIF(np.ones(1), np.ones(1), np.ones(1), np.ones(1)))
     refused("holds a single node of NIR, LIF, and no graph")
     for text, message in (("while True: pass", "reading it does not come to an end"),
@@ -574,6 +767,22 @@ def unwritable() -> dict[str, tuple[Any, str]]:
     def runge() -> ns.Network:
         return with_cell(LIF(method="rk4", receptors={"e": DeltaCurrent}))[0]
 
+    def no_way_down() -> ns.Network:
+        return with_cell(LIF(v_rest=-60 * mV, v_th=-70 * mV, v_reset=-65 * mV, **DELTA))[0]
+
+    def eternal() -> ns.Network:
+        return with_cell(LIF(tau_m=1e15 * second, **DELTA))[0]
+
+    def nothing() -> ns.Network:
+        net = ns.Network(dt=0.1 * ms)
+        net.population("s", 2, SpikeSource([[1] * ms] * 2))
+        return net
+
+    def ending() -> ns.Network:
+        net, pop = with_cell(LIF(**DELTA))
+        net.stimulate(pop, DCInput(1 * mV, 1 * ms, 2 * ms))
+        return net
+
     def refractory() -> ns.Network:
         return with_cell(LIF(t_ref=2 * ms, receptors={"e": DeltaCurrent}))[0]
 
@@ -591,6 +800,10 @@ def unwritable() -> dict[str, tuple[Any, str]]:
         "cell": (adex, "population 'p' is a AdEx, and NIR has LIF, CubaLIF and IF"),
         "two time constants": (two_taus, "has receptors with the time constants 2 ms, 5 ms; a CubaLIF of NIR has one"),
         "two kinds": (mixed, "has receptors of different kinds; a neuron of NIR has one input"),
+        "reset above the threshold": (no_way_down, "population 'p' has neither its rest nor its reset below the thr"),
+        "no leak": (eternal, "has a time constant of 1e+15 s: it does not decay in a step of 0.1 ms"),
+        "no neurons": (nothing, "the network 'network' has no neurons that NIR could hold"),
+        "a current that ends": (ending, "- the stimulus DCInput of 'p': NIR's constants have no end"),
         "rk4": (runge, "is integrated by rk4; NIR's readers solve exactly or by Euler steps"),
         "refractory": (refractory, "- the refractory period of 'p' (2 ms): NIR has none"),
         "Poisson": (driven, "- the stimulus PoissonInput of 'p': NIR has none"),

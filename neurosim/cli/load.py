@@ -71,7 +71,7 @@ def load(target: str, settings: tuple[str, ...] = (), seed: int | None = None) -
     keywords = {k: v for k, v in overrides.items() if "." not in k}
     if target.endswith(".json"):
         return _configured(target, overrides, seed)
-    if target.endswith(".nir"):
+    if target.lower().endswith(".nir"):
         return _intermediate(target, overrides, seed)
     by_name = target in registry.NETWORKS or not (target.endswith(".py") or os.sep in target or os.path.exists(target))
     with _intercepted(target):
@@ -239,14 +239,13 @@ def _configured(target: str, overrides: dict[str, str], seed: int | None) -> Loa
 
 def _intermediate(target: str, overrides: dict[str, str], seed: int | None) -> Loaded:
     """Read a graph in NIR; what ``--set`` can change of it are the keywords of the inner function."""
-    from neurosim.interchange.nir.build import Circuit, read_inputs, read_network
+    from neurosim.interchange.nir.build import Circuit, read_network
 
     read: list[Circuit] = []
 
     def graph(dt: Any = None, inputs: str = "", scheme: str = "", reset: str = "", integrators: str = "",
               delays: str = "exact", seed: int = 0) -> Network:  # fmt: skip
-        given = read_inputs(inputs, dt) if inputs else None
-        read.append(read_network(target, dt=dt, inputs=given, scheme=scheme or None, reset=reset or None,
+        read.append(read_network(target, dt=dt, inputs=inputs or None, scheme=scheme or None, reset=reset or None,
                                  integrators=integrators or None, delays=delays, seed=seed))  # fmt: skip
         return read[0].network
 

@@ -17,9 +17,10 @@ import numpy as np
 
 from neurosim.errors import NeurosimError, ParameterError, UnsupportedError, suggest
 from neurosim.interchange.nir import cells
-from neurosim.interchange.nir.file import Flat, components, read_graph, require
+from neurosim.interchange.nir.file import Flat, Origin, checked, components, read_graph, require
 from neurosim.interchange.nir.maps import LINEAR, Signals
 from neurosim.interchange.sonata.files import display
+from neurosim.ir.edges import MAX_DELAY
 from neurosim.ir.rules import EdgeList
 from neurosim.ir.timegrid import whole_steps
 from neurosim.lang.names import free_name, legal_name
@@ -28,6 +29,9 @@ from neurosim.units import TIME, Quantity, scalar
 
 CHOICES = {"scheme": ("exact", "euler"), "reset": tuple(cells.RESETS), "integrators": ("step", "second"),
            "delays": ("exact", "round")}  # fmt: skip
+
+GIVEN = "inputs"
+"""The stimulus that brings in what was given for the Inputs."""
 
 MAX_CURRENT = 1 << 31
 """Bytes of a layer's input over time that are made at most."""
@@ -70,6 +74,8 @@ class Circuit:
         name : str
             A neuron or an Output, as NIR calls it.
         """
+        if name in self.populations and self.populations[name].cell.schedule is not None:
+            raise ParameterError(f"'{name}' is an Input: it gives out what it is given")
         if name not in self.populations:
             raise ParameterError(f"the graph has no neuron or Output '{name}'{suggest(name, self.populations)}")
         pop, lag, shape = self.populations[name], self.lags[name], self.shapes[name]
@@ -103,9 +109,10 @@ def read_network(
         The file.
     dt : Quantity, optional
         The step: NIR has none. May be left out where neurosim wrote the file.
-    inputs : array or mapping of str to array, optional
-        Input node -> values [steps, *its shape]: spikes as 0 and 1, or anything else. They enter without delay. Without
-        them an Input is a population, to be given spikes later (``module({"input": spikes})``), or to be stimulated.
+    inputs : array, mapping of str to array, or path, optional
+        Input node -> values [steps, *its shape]: spikes as 0 and 1, or anything else; or a file for `read_inputs`. They
+        enter without delay. Without them an Input is a population, to be given spikes later
+        (``module({"input": spikes})``).
     scheme : {"exact", "euler"}, optional
         NIR's equations solved exactly, or by the steps of snnTorch, Norse and others. Exact by default.
     reset : {"value", "subtract"}, optional
@@ -132,6 +139,8 @@ def read_network(
     step = Quantity(flat.conventions["dt"], TIME) if dt is None else dt
     builder = _Builder(flat, shown, scalar(step, TIME, "dt"), chosen)
     builder.survey()
+    if isinstance(inputs, str):
+        inputs = read_inputs(inputs, step)
     return builder.build(step, _given(flat, inputs, shown), seed)
 
 
@@ -149,6 +158,8 @@ def _given(flat: Flat, inputs: Any, shown: str) -> dict[str, np.ndarray] | None:
     """Return Input -> [steps, size], checked."""
     if inputs is None:
         return None
+    if not flat.inputs:
+        raise ParameterError(f"'{shown}' has no Input to give anything to")
     if not isinstance(inputs, Mapping):
         if len(flat.inputs) != 1:
             raise ParameterError(f"'{shown}' has the inputs {', '.join(flat.inputs)}: give a mapping from these to "
@@ -160,15 +171,18 @@ def _given(flat: Flat, inputs: Any, shown: str) -> dict[str, np.ndarray] | None:
             raise ParameterError(f"'{shown}' has no input '{name}'{suggest(str(name), flat.inputs)}")
         shape = _shape(flat.nodes[name])
         try:
-            array = np.asarray(values, dtype=np.float64)
+            array = np.asarray(values)
+            if array.dtype.kind not in "biuf":
+                raise TypeError(f"it is {array.dtype}")
+            array = array.astype(np.float64)
         except (TypeError, ValueError) as error:
-            raise ParameterError(f"the input '{name}' is no array of numbers: {error}") from None
-        if array.shape[1:] not in (shape, (int(np.prod(shape)),)):
+            raise ParameterError(f"the input '{name}' is no array of real numbers: {error}") from None
+        if array.ndim < 1 or array.shape[1:] not in (shape, (int(np.prod(shape)),)):
             raise ParameterError(f"the input '{name}' must be [steps, {', '.join(str(k) for k in shape)}], got "
                                  f"{list(array.shape)}")  # fmt: skip
         if not np.all(np.isfinite(array)):
             raise ParameterError(f"the input '{name}' is not finite everywhere")
-        out[name] = array.reshape(len(array), -1)
+        out[name] = array.reshape(len(array), int(np.prod(shape)))
     missing = [name for name in flat.inputs if name not in out]
     if missing:
         raise ParameterError(f"the input '{missing[0]}' of '{shown}' is not given")
@@ -191,6 +205,7 @@ class _Builder:
         self.aliases: dict[str, str] = {}
         self.neurons = [n for n, node in flat.nodes.items() if type(node).__name__ in cells.SPIKING + cells.GRADED]
         self.notes: list[str] = []
+        self.labels: dict[str, str] = {}  # projection -> the linear node that it is
 
     def survey(self) -> None:
         """Find what arrives at every neuron and Output."""
@@ -201,7 +216,12 @@ class _Builder:
         for a, b in edges:
             before[b].append(a)
         linear = [n for n, node in nodes.items() if type(node).__name__ in LINEAR]
-        among = [(a, b) for a, b in edges if a in set(linear) and b in set(linear)]
+        known = set(linear)
+        among = [(a, b) for a, b in edges if a in known and b in known]
+        for name in self.flat.inputs:
+            if before[name]:
+                raise UnsupportedError(f"'{self.shown}': an edge leads from '{before[name][0]}' into the Input "
+                                       f"'{name}'")  # fmt: skip
         signals: dict[str, Signals] = {}
         for group in components(linear, among):
             if len(group) > 1 or (group[0], group[0]) in among:
@@ -229,7 +249,7 @@ class _Builder:
         for name in self.flat.outputs:
             found = signals[name]
             only = next(iter(found.terms), (None, 0))
-            if len(found.terms) == 1 and only[0] in self.neurons and not found.via[only]:
+            if len(found.terms) == 1 and only[0] in self.neurons and _is_identity(found.terms[only]):
                 self.aliases[name] = str(only[0])
             else:
                 self.arriving[name] = found
@@ -248,6 +268,9 @@ class _Builder:
         given = np.asarray(self.flat.nodes[name].delay, np.float64).ravel()
         if np.any(given < 0):
             raise ParameterError(f"'{self.shown}': a delay of the node '{name}' is negative")
+        if np.any(given > MAX_DELAY * self.dt):
+            raise ParameterError(f"'{self.shown}': a delay of the node '{name}' is {given.max():g} s; the longest are "
+                                 f"{MAX_DELAY} steps, {MAX_DELAY * self.dt:g} s")  # fmt: skip
         if self.chosen["delays"] == "round":
             return np.rint(given / self.dt).astype(np.int64)
         each = {d: whole_steps(float(d), self.dt, f"a delay of the node '{name}'", None) for d in np.unique(given)}
@@ -283,7 +306,8 @@ class _Builder:
             if name in sources:
                 cell = models.SpikeSource(Quantity(np.zeros(0), TIME), np.zeros(0, np.int64))
             else:
-                cell = cells.readout() if name in self.flat.outputs else cells.cell_of(nodes[name], *options)
+                begin = (lag[name] - 0.5) * self.dt  # in the middle of a step: no time is compared with itself
+                cell = cells.readout() if name in self.flat.outputs else cells.cell_of(nodes[name], *options, begin)
             pops[name] = net.population(label, int(np.prod(_shape(nodes[name]))), cell)
         total = len(next(iter(given.values()), ())) if given else 0
         end = total + max((lag[n] for n in self.arriving), default=0)
@@ -297,7 +321,9 @@ class _Builder:
         pops |= {out: pops[name] for out, name in self.aliases.items()}
         lag |= {out: lag[name] for out, name in self.aliases.items()}
         self._remark(lag, sources)
-        net.origin["nir"] = self.flat
+        projections = {label: node for label, node in self.labels.items()}
+        net.origin["nir"] = Origin(self.flat, {pops[n].label: n for n in (*sources, *self.arriving)}, projections,
+                                   {out: pops[n].label for out, n in self.aliases.items()}, given is None)  # fmt: skip
         duration = None if given is None else Quantity(end * self.dt, TIME)
         net.default_duration = duration
         return Circuit(net, duration, pops, lag, {n: _shape(nodes[n]) for n in pops}, self.notes)
@@ -315,6 +341,8 @@ class _Builder:
                 continue
             steps = d + (1 if loop[source] == loop[name] else lag[name] - lag[source])
             label = free_name(legal_name(via[0] if len(via) == 1 else f"{source}_{name}"), net.projections)
+            if len(via) == 1:
+                self.labels[label] = via[0]
             net.connect(pops[source], pops[name], receptor=cells.INPUT, rule=EdgeList(edges.col, edges.row),
                         weight=edges.data, delay=Quantity(steps * self.dt, TIME), name=label)  # fmt: skip
 
@@ -342,9 +370,9 @@ class _Builder:
         for source, d, m in terms:
             values = m @ given[str(source)].T
             first = lag + d
-            count = min(values.shape[1], end - first)
+            count = max(0, min(values.shape[1], end - first))
             total[first : first + count] += values[:, :count].T
-        net.stimulate(pop, models.ArrayCurrent(total, Quantity(self.dt, TIME)), name="inputs")
+        net.stimulate(pop, models.ArrayCurrent(total, Quantity(self.dt, TIME)), name=GIVEN)
 
     def _remark(self, lag: dict[str, int], sources: list[str]) -> None:
         kinds = {type(self.flat.nodes[n]).__name__ for n in self.neurons}
@@ -362,6 +390,8 @@ class _Builder:
             self.notes.append(
                 f"a spike resets v {how}: NIR does not know the other way (--set reset=value or subtract)"
             )
+        if sources:
+            self.notes.append(f"nothing is given to {', '.join(sources)}: --set inputs=FILE does")
         late = {name: k for name, k in lag.items() if k and name not in sources}
         if late:
             each = ", ".join(f"{name} {k}" for name, k in list(late.items())[:8])
@@ -370,19 +400,18 @@ class _Builder:
                               f"graph: {each}{more}")  # fmt: skip
 
 
-def rebuild(flat: Flat, network: Network, scheme: str, reset: str, integrators: str) -> Network:
+def rebuild(origin: Origin, network: Network, scheme: str, reset: str, integrators: str) -> Network:
     """Return the network that a graph would be read as now, to be compared with one that was read from it.
 
     Parameters
     ----------
     network : Network
-        Its step, and whether its Inputs are populations, are taken.
+        Its step is taken.
     """
     chosen = {"scheme": scheme, "reset": reset, "integrators": integrators, "delays": "round"}
-    builder = _Builder(flat, "graph", network.dt, chosen)
+    builder = _Builder(origin.flat, "graph", network.dt, chosen)
     builder.survey()
-    driven = any(legal_name(name) in network.populations for name in flat.inputs)
-    return builder.build(Quantity(network.dt, TIME), None if driven else {}, network.seed).network
+    return builder.build(Quantity(network.dt, TIME), None if origin.driven else {}, network.seed).network
 
 
 def read_inputs(path: str, dt: Quantity | None = None) -> Any:
@@ -391,7 +420,7 @@ def read_inputs(path: str, dt: Quantity | None = None) -> Any:
     Parameters
     ----------
     dt : Quantity, optional
-        The step onto which events are put; a file that neurosim wrote says it.
+        The step onto which events are put, and that values on a grid of time must have.
 
     Returns
     -------
@@ -405,27 +434,57 @@ def read_inputs(path: str, dt: Quantity | None = None) -> Any:
             with open(path, "rb") as file:
                 found = np.load(file, allow_pickle=False)
                 return found if isinstance(found, np.ndarray) else {key: found[key] for key in found.files}
+        with checked(path, "the inputs"):
+            pass
         data = nir.read_data(path)
         seconds = None if dt is None else scalar(dt, TIME, "dt")
-        return {name: _gridded(next(iter(node.observables.values())), seconds) for name, node in data.nodes.items()}
+        return {name: _gridded(_observable(name, node), seconds, name) for name, node in data.nodes.items()}
     except NeurosimError:
         raise
     except Exception as error:  # whatever is wrong with it
         raise ParameterError(f"the inputs '{shown}' cannot be read: {str(error) or type(error).__name__}") from None
 
 
-def _gridded(data: Any, dt: float | None) -> np.ndarray:
-    """Return values or events of NIR's data as [steps, neurons]."""
+def _observable(name: str, node: Any) -> Any:
+    """Return what of a node's data is its output: its spikes, or the only thing there is."""
+    found = getattr(node, "observables", {})
+    if "spikes" in found:
+        return found["spikes"]
+    if len(found) != 1:
+        raise ParameterError(f"the inputs have {', '.join(found) or 'nothing'} of '{name}': 'spikes', or one thing")
+    return next(iter(found.values()))
+
+
+def _gridded(data: Any, dt: float | None, name: str) -> np.ndarray:
+    """Return values or events of NIR's data, of one sample, as [steps, neurons]."""
+    samples = len(data.data) if hasattr(data, "data") else 1 if np.ndim(data.idx) == 1 else len(data.idx)
+    if samples != 1:
+        raise ParameterError(f"the inputs hold {samples} samples of '{name}': one is read")
     if hasattr(data, "data"):
-        if len(data.data) != 1:
-            raise ParameterError(f"the inputs hold {len(data.data)} samples: one is read")
+        if dt is not None and abs(data.dt / dt - 1) > 1e-6:
+            raise ParameterError(f"the inputs of '{name}' have steps of {1e3 * data.dt:g} ms, and the run "
+                                 f"{1e3 * dt:g} ms")  # fmt: skip
         return np.asarray(data.data[0])
     if dt is None:
         raise ParameterError("the inputs are events: give the step that they are put onto, --set dt=0.1ms")
-    steps = np.rint(np.asarray(data.time, np.float64) / dt).astype(np.int64)
+    ids, times = np.ravel(data.idx).astype(np.int64), np.ravel(data.time).astype(np.float64)
+    values = np.broadcast_to(np.ravel(getattr(data, "value", 1.0)), ids.shape)
+    there = ~((ids == -1) & ~np.isfinite(times))  # the rest of a row of unequal length
+    ids, times, values = ids[there], times[there], values[there]
+    n = int(data.n_neurons)
+    if len(ids) and (ids.min() < 0 or ids.max() >= n or not np.isfinite(times).all() or times.min() < 0):
+        raise ParameterError(f"the inputs of '{name}' have an event that is of none of its {n} neurons, or at no time")
+    steps = np.floor(times / dt + 1e-6).astype(np.int64)
     total = max(round(float(data.t_max) / dt), int(steps.max(initial=-1)) + 1)
-    if total * int(data.n_neurons) * 8 > MAX_CURRENT:
-        raise ParameterError(f"the inputs are {total} steps of {data.n_neurons} neurons: too many to hold at once")
-    out = np.zeros((total, int(data.n_neurons)))
-    np.add.at(out, (steps, np.asarray(data.idx, np.int64)), np.asarray(getattr(data, "value", 1.0)))
+    if total * n * 8 > MAX_CURRENT:
+        raise ParameterError(f"the inputs of '{name}' are {total} steps of {n} neurons: too many to hold at once")
+    out = np.zeros((total, n))
+    np.add.at(out, (steps, ids), values)
     return out
+
+
+def _is_identity(m: Any) -> bool:
+    """Whether a matrix hands on what it gets."""
+    from scipy import sparse
+
+    return m.shape[0] == m.shape[1] and (m != sparse.identity(m.shape[0], format="csr")).nnz == 0

@@ -56,7 +56,7 @@ def parameters(kind: str) -> tuple[str, ...]:
     return _PARAMS[kind.removesuffix("F") if spiking else kind] + (("v_threshold", "v_reset") if spiking else ())
 
 
-def declared(kind: str, scheme: str, reset: str, integrators: str) -> Cell:
+def declared(kind: str, scheme: str, reset: str, integrators: str, late: bool = False) -> Cell:
     """Return the cell of a kind of neuron, with NIR's names for its parameters.
 
     Parameters
@@ -69,8 +69,10 @@ def declared(kind: str, scheme: str, reset: str, integrators: str) -> Cell:
         To ``v_reset``, or by ``v_threshold``.
     integrators : {"step", "second"}
         Whether I and IF add ``r*i`` once in a step, or ``r*i`` per second.
+    late : bool
+        It does not spike before the time ``begin``: a neuron that spikes by itself, behind the graph.
     """
-    return _declared(*meaning(kind, scheme, reset, integrators))
+    return _declared(*meaning(kind, scheme, reset, integrators), late and kind in SPIKING)
 
 
 def meaning(kind: str, scheme: str, reset: str, integrators: str) -> tuple[str, str, str, str]:
@@ -79,8 +81,18 @@ def meaning(kind: str, scheme: str, reset: str, integrators: str) -> tuple[str, 
     return kind, scheme if timed else "", reset if resets else "", integrators if kind in ("I", "IF") else ""
 
 
+def by_itself(node: Any) -> bool:
+    """Whether a neuron of NIR spikes without any input."""
+    kind = type(node).__name__
+    if kind == "Threshold":
+        return bool(np.any(np.asarray(node.threshold) < 0))
+    if kind not in SPIKING:
+        return False
+    return bool(np.any(np.asarray(getattr(node, "v_leak", 0.0)) > np.asarray(node.v_threshold)))
+
+
 @cache
-def _declared(kind: str, scheme: str, reset: str, integrators: str) -> Cell:
+def _declared(kind: str, scheme: str, reset: str, integrators: str, late: bool) -> Cell:
     models = importlib.import_module("neurosim.models")
     spiking = kind in SPIKING
     named: dict[str, Any] = {k: Param(5 * ms if k == "tau_syn" else 10 * ms, ms, "time constant", lo=0 * ms,
@@ -96,6 +108,9 @@ def _declared(kind: str, scheme: str, reset: str, integrators: str) -> Cell:
             more["init"] = {"v": "v_leak"}
         if spiking:
             more |= {"threshold": "v > v_threshold", "reset": RESETS[reset]}
+    if late:
+        more["threshold"] += " and t > begin"
+        named["begin"] = Param(0 * ms, ms, "time before which it does not spike")
     doc = f"NIR's {kind}, {scheme}" if scheme else f"NIR's {kind}"
     return Cell(equations, receptors={INPUT: models.PulseCurrent}, name=f"NIR_{kind}", doc=doc,
                 source="J. E. Pedersen et al., Nat. Commun. 15 (2024)", **more, **named)  # fmt: skip
@@ -113,12 +128,19 @@ def _readout() -> Cell:
                 doc="what arrives in a step, added up")  # fmt: skip
 
 
-def cell_of(node: Any, scheme: str, reset: str, integrators: str) -> Cell:
-    """Return the cell of a NIR node, with its parameters: one value where all neurons have the same."""
+def cell_of(node: Any, scheme: str, reset: str, integrators: str, begin: float) -> Cell:
+    """Return the cell of a NIR node, with its parameters: one value where all neurons have the same.
+
+    Parameters
+    ----------
+    begin : float
+        Seconds after which the graph begins for it.
+    """
     kind = type(node).__name__
-    values: dict[str, Any] = {}
+    late = begin > 0 and by_itself(node)
+    values: dict[str, Any] = {"begin": Quantity(begin, TIME)} if late else {}
     for key in parameters(kind):
         array = np.asarray(getattr(node, "threshold" if kind == "Threshold" else key), np.float64).ravel()
         value = float(array[0]) if len(np.unique(array)) == 1 else array
         values[key] = Quantity(value, TIME) if key in TIMES else value
-    return declared(kind, scheme, reset, integrators)(**values)
+    return declared(kind, scheme, reset, integrators, late)(**values)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,6 +33,12 @@ with h5py.File(sys.argv[1], "r") as file:
 MAX_DEPTH = 32
 """How deep graphs may be nested in graphs."""
 
+MAX_MEMBERS = 50_000
+"""Groups and arrays that a file may lead to; one that is linked twice counts twice."""
+
+MAX_SIZE = 50_000_000
+"""Values that a node may give out."""
+
 
 @dataclass
 class Flat:
@@ -45,6 +53,8 @@ class Flat:
         The graph's own, not those of subgraphs.
     conventions : dict
         What neurosim wrote into the metadata, if it made the file.
+    metadata : dict
+        All of the graph's metadata.
     nested : bool
         Whether there were subgraphs.
     """
@@ -54,7 +64,30 @@ class Flat:
     inputs: list[str]
     outputs: list[str]
     conventions: dict[str, Any] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
     nested: bool = False
+
+
+@dataclass
+class Origin:
+    """What a network remembers of the graph that it was read from.
+
+    Attributes
+    ----------
+    flat : Flat
+    populations, projections : dict
+        Label in the network -> name of the node.
+    outputs : dict
+        Output node -> label of the population that it shows.
+    driven : bool
+        Whether the Inputs are populations; else they were given, as currents.
+    """
+
+    flat: Flat
+    populations: dict[str, str]
+    projections: dict[str, str]
+    outputs: dict[str, str]
+    driven: bool
 
 
 def require() -> Any:
@@ -79,13 +112,9 @@ def read_graph(path: str) -> Flat:
     """
     nir = require()
     shown = display(path)
-    present(path, "the NIR graph")
-    info = os.stat(path)
-    _endured(os.path.realpath(path), info.st_size, info.st_mtime_ns, shown)
-    with opened(path, "the NIR graph") as file:
+    with checked(path, "the NIR graph") as file:
         if "node" not in file or "version" not in file:
             raise ResultFileError(f"'{shown}' is an HDF5 file but no NIR graph: it has no 'node' and 'version'")
-        _survey(file["node"], shown)
         kind = _kind(file["node"])
         if kind != "NIRGraph":
             raise ResultFileError(f"'{shown}' holds a single node of NIR, {kind}, and no graph")
@@ -99,6 +128,17 @@ def read_graph(path: str) -> Flat:
     return flatten(graph, shown)
 
 
+@contextlib.contextmanager
+def checked(path: str, what: str) -> Iterator[Any]:
+    """Open an HDF5 file of NIR's after a look at whether it can be read at all, and at everything in it."""
+    present(path, what)
+    info = os.stat(path)
+    _endured(os.path.realpath(path), info.st_size, info.st_mtime_ns, f"{what}: '{display(path)}'")
+    with opened(path, what) as file:
+        _survey(file, display(path), [0])
+        yield file
+
+
 @functools.lru_cache(maxsize=64)
 def _endured(path: str, size: int, changed: int, shown: str) -> None:
     """Read a file's texts in a process of its own: where they are damaged, the HDF5 library may never come back."""
@@ -106,12 +146,12 @@ def _endured(path: str, size: int, changed: int, shown: str) -> None:
         done = subprocess.run([sys.executable, "-c", _PROBE, path], capture_output=True, check=False,
                               timeout=PATIENCE + size / 10e6)  # fmt: skip
     except subprocess.TimeoutExpired:
-        raise ResultFileError(f"the NIR graph: '{shown}' is damaged: reading it does not come to an end") from None
+        raise ResultFileError(f"{shown} is damaged: reading it does not come to an end") from None
     if done.returncode < 0:
-        raise ResultFileError(f"the NIR graph: '{shown}' is damaged: reading it crashes the HDF5 library")
+        raise ResultFileError(f"{shown} is damaged: reading it crashes the HDF5 library")
 
 
-def _survey(node: Any, shown: str, depth: int = 0) -> None:
+def _survey(node: Any, shown: str, seen: list[int], depth: int = 0) -> None:
     """Look at everything before it is read: what kinds of nodes there are, how large the arrays claim to be."""
     import h5py
 
@@ -120,18 +160,21 @@ def _survey(node: Any, shown: str, depth: int = 0) -> None:
     if not isinstance(node, h5py.Group):
         raise ResultFileError(f"'{shown}': {node.name} is no group")
     for key in node:
+        seen[0] += 1
+        if seen[0] > MAX_MEMBERS:
+            raise ResultFileError(f"'{shown}' leads to more than {MAX_MEMBERS:,} groups and arrays")
         if not isinstance(node.get(key, getlink=True), h5py.HardLink):
             raise ResultFileError(f"'{shown}': '{key}' in {node.name} is a link to somewhere else")
         found = node[key]
         if isinstance(found, h5py.Group):
-            _survey(found, shown, depth + 1)
+            _survey(found, shown, seen, depth + 1)
         elif not isinstance(found, h5py.Dataset):
             raise ResultFileError(f"'{shown}': '{key}' in {node.name} is neither a group nor an array")
         elif found.is_virtual or found.external:
             raise ResultFileError(f"'{shown}': {found.name} lies in another file")
         elif found.nbytes > COMPRESSION_LIMIT * max(found.id.get_storage_size(), 64):
             raise ResultFileError(f"'{shown}': {found.name} claims {found.nbytes} bytes, more than the file can hold")
-    if "type" in node:
+    if "type" in node and depth:
         kind = _kind(node)
         if kind != "NIRGraph" and kind not in KNOWN:
             name = str(node.name).rpartition("/")[2]
@@ -156,7 +199,8 @@ def flatten(graph: Any, shown: str) -> Flat:
             raise UnsupportedError(f"'{shown}': the node '{name}' is a {type(node).__name__}, which neurosim does not "
                                    "read")  # fmt: skip
         _finite(name, node, shown)
-    return Flat(nodes, edges, ends["Input"], ends["Output"], _conventions(graph), nested)
+    metadata = dict(graph.metadata) if isinstance(graph.metadata, dict) else {}
+    return Flat(nodes, edges, ends["Input"], ends["Output"], _conventions(graph), metadata, nested)
 
 
 def _put(graph: Any, prefix: str, nodes: dict[str, Any], edges: list[tuple[str, str]], shown: str) -> bool:
@@ -168,6 +212,9 @@ def _put(graph: Any, prefix: str, nodes: dict[str, Any], edges: list[tuple[str, 
     for name, node in graph.nodes.items():
         if name in subs:
             _put(node, f"{prefix}{name}.", nodes, edges, shown)
+        elif prefix + name in nodes:
+            raise UnsupportedError(f"'{shown}' has two nodes that are '{prefix}{name}' once subgraphs are put in "
+                                   "their places: rename one")  # fmt: skip
         else:
             nodes[prefix + name] = node
 
@@ -186,8 +233,16 @@ def _put(graph: Any, prefix: str, nodes: dict[str, Any], edges: list[tuple[str, 
 
 def _finite(name: str, node: Any, shown: str) -> None:
     for key, value in vars(node).items():
-        if isinstance(value, np.ndarray) and value.dtype.kind == "f" and not np.all(np.isfinite(value)):
+        if not isinstance(value, (np.ndarray, np.generic)) or key in ("metadata", "padding"):
+            continue
+        if value.dtype.kind not in "biuf":
+            raise ResultFileError(f"'{shown}': {key} of the node '{name}' is no array of real numbers ({value.dtype})")
+        if not np.all(np.isfinite(value)):
             raise ResultFileError(f"'{shown}': {key} of the node '{name}' is not finite everywhere")
+    size = max((int(np.prod([float(k) for k in np.ravel(t)])) for types in (node.input_type, node.output_type)
+                for t in (types or {}).values() if t is not None), default=0)  # fmt: skip
+    if size > MAX_SIZE:
+        raise UnsupportedError(f"'{shown}': the node '{name}' has {size:,} values; at most {MAX_SIZE:,} are read")
     for key in ("tau", "tau_syn", "tau_mem"):
         if np.any(np.asarray(getattr(node, key, 1.0)) <= 0):
             raise ResultFileError(f"'{shown}': {key} of the node '{name}' is not positive everywhere")

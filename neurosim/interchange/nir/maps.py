@@ -61,13 +61,15 @@ def matrix(node: Any, what: str) -> Any:
     return made
 
 
-def bias(node: Any) -> np.ndarray | None:
+def bias(node: Any, what: str) -> np.ndarray | None:
     """Return what a linear node adds to each of its outputs, or None."""
     kind = type(node).__name__
     if kind not in ("Affine", "Conv1d", "Conv2d"):
         return None
     values = np.asarray(node.bias, np.float64).ravel()
     shape = [int(k) for k in node.output_type["output"]]
+    if len(values) != shape[0]:
+        raise UnsupportedError(f"{what} has {len(values)} biases for {shape[0]} outputs or channels")
     if kind != "Affine":  # one for each channel
         values = np.repeat(values, int(np.prod(shape[1:])))
     values = np.broadcast_to(values, (int(np.prod(shape)),))
@@ -177,7 +179,7 @@ class Signals:
             m = matrix(node, f"the node '{name}'")
             out.terms = {key: (m @ each).tocsr() for key, each in self.terms.items()}
             out.via = {key: each + passed for key, each in self.via.items()}
-            constant = bias(node)
+            constant = bias(node, f"the node '{name}'")
             if constant is not None:
                 own = Signals({(None, 0): sparse.csr_matrix(constant[:, None])})
                 own.via[None, 0] = passed

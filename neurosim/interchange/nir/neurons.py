@@ -35,11 +35,13 @@ class Neuron:
     weight : array
         Per neuron: what a weight in SI is multiplied by.
     bias : array
-        What a current in SI is multiplied by to be an input of the neuron; NaN where it can only be a leak.
+        What a current in SI is multiplied by to be an input of the neuron; NaN where it can only be part of the leak.
     leak : array
         What a current in SI adds to ``v_leak``.
     late : int
         Steps from an arrival to the step of the reader in which the input acts.
+    awake : bool
+        Whether it does something without input: spike, or move from where it starts to where it rests.
     reset : str
         As `cells.RESETS` calls it, or nothing.
     changes, losses : list of str
@@ -52,6 +54,7 @@ class Neuron:
     bias: np.ndarray
     leak: np.ndarray
     late: int = 0
+    awake: bool = False
     reset: str = ""
     changes: list[str] = field(default_factory=list)
     losses: list[str] = field(default_factory=list)
@@ -77,8 +80,9 @@ def integrators_of(cell: Any) -> str | None:
 
 def _read_cell(cell: Any) -> tuple[str, str, str, str] | None:
     """Return kind, scheme, reset, integrators of a cell that came from a NIR graph; nothing for what it has not."""
-    ways = itertools.product(cells.SPIKING + cells.GRADED, ("exact", "euler"), cells.RESETS, ("step", "second"))
-    return next((cells.meaning(*way) for way in ways if cell.prototype is cells.declared(*way)), None)
+    ways = itertools.product(cells.SPIKING + cells.GRADED, ("exact", "euler"), cells.RESETS, ("step", "second"),
+                             (False, True))  # fmt: skip
+    return next((cells.meaning(*way[:4]) for way in ways if cell.prototype is cells.declared(*way)), None)
 
 
 def neuron(pop: Any, node: Any, scheme: str, dt: float, recurrent: bool) -> Neuron:
@@ -115,12 +119,18 @@ def neuron(pop: Any, node: Any, scheme: str, dt: float, recurrent: bool) -> Neur
         params = {k: values[k] for k in cells.parameters(kind)}
         if own not in ("", scheme) and kind.startswith("CubaLI"):
             raise _no(pop, f"is integrated by '{own}', and only --nir-scheme {own} says that")
+        out = Neuron(kind, params, ones, ones, params.get("r", ones), 0, False, reset)
+        if "v_leak" in params and "v_threshold" in params:
+            out.awake = bool(np.any(params["v_leak"] > params["v_threshold"]))
+        elif "v_threshold" in params:
+            out.awake = bool(np.any(params["v_threshold"] < 0))
         if own not in ("", scheme) and "tau" in params:
-            tau = params["tau"]
-            params["tau"] = dt / -np.expm1(-dt / tau) if own == "exact" else -dt / np.log1p(-dt / tau)
+            decay = np.exp(-dt / params["tau"]) if own == "exact" else 1 - dt / params["tau"]
+            params["tau"] = _tau(pop, decay, scheme, dt)
+            out.changes.append(f"'{pop.label}': tau is written for the scheme '{scheme}', so that it decays as before")
         if kind == "Threshold":
-            params = {"threshold": params["v_threshold"]}
-        return Neuron(kind, params, ones, ones, params.get("r", ones), 0, reset)
+            out.params = {"threshold": params["v_threshold"]}
+        return out
     if pop.cell.prototype is models.LIF:
         return _lif(pop, node, values, scheme, dt, recurrent)
     if pop.cell.prototype is models.IF:
@@ -148,7 +158,7 @@ def _receptor(pop: Any) -> tuple[Any, str, str]:
 
 def _spiking(pop: Any, node: Any, values: dict[str, np.ndarray], rest: np.ndarray, out: Neuron) -> None:
     """Put what cells with a threshold have in common in, in the neuron's own units."""
-    shift, scale = frame(values, rest)
+    shift, scale = frame(pop, values, rest)
     below = np.nextafter(np.float32(1), np.float32(0))  # of the readers' precision: '>=' as '>'
     threshold = (values["v_th"] - shift) / scale
     out.params |= {"v_threshold": np.where(threshold == 1, np.float64(below), threshold),
@@ -162,6 +172,7 @@ def _spiking(pop: Any, node: Any, values: dict[str, np.ndarray], rest: np.ndarra
         out.changes.append(f"'{pop.label}' is reset to {float(out.params['v_reset'][0]):g}, and not to 0: snnTorch and "
                            "others do not read v_reset")  # fmt: skip
     start = np.broadcast_to(np.asarray(next(s.init for s in node.states if s.name == "v"), np.float64), (pop.n,))
+    out.awake = bool(np.any(start != rest) or np.any(rest >= values["v_th"]))
     if np.any(start != rest):
         out.changes.append(f"'{pop.label}' does not start at rest: NIR has no initial values")
     if np.any(values["t_ref"] > 0):
@@ -169,9 +180,11 @@ def _spiking(pop: Any, node: Any, values: dict[str, np.ndarray], rest: np.ndarra
         out.losses.append(f"the refractory period of '{pop.label}' ({longest:g} ms): NIR has none")
 
 
-def frame(values: dict[str, np.ndarray], rest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def frame(pop: Any, values: dict[str, np.ndarray], rest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return what is subtracted from a potential, and what it is divided by then: rest is 0 where it can be."""
     base = np.where(rest < values["v_th"], rest, values["v_reset"])
+    if np.any(base >= values["v_th"]):
+        raise _no(pop, "has neither its rest nor its reset below the threshold")
     return base, values["v_th"] - base
 
 
@@ -186,11 +199,13 @@ def _lif(pop: Any, node: Any, values: dict[str, np.ndarray], scheme: str, dt: fl
     tau, r_m = values["tau_m"], values["r_m"]
     a = 1 - dt / tau if euler else np.exp(-dt / tau)
     rest = values["v_rest"]
-    shift, scale = frame(values, rest)
+    shift, scale = frame(pop, values, rest)
+    if np.any(a == 1):
+        raise _no(pop, f"has a time constant of {np.max(tau):g} s: it does not decay in a step of {1e3 * dt:g} ms")
     gain = 1 / (1 - a)  # a reader's step adds (1 - a) r I
     # Norse takes r as 1; snnTorch takes any for a layer, dt/(1 - a) for a recurrent one, and for all of its CubaLIFs
     r = gain if recurrent else np.ones(pop.n)
-    out = Neuron("LIF", {"tau": _tau(a, scheme, dt), "r": r, "v_leak": (rest - shift) / scale}, r_m / scale / r,
+    out = Neuron("LIF", {"tau": _tau(pop, a, scheme, dt), "r": r, "v_leak": (rest - shift) / scale}, r_m / scale / r,
                  r_m / scale / r, r_m / scale)  # fmt: skip
     if kind is models.DeltaCurrent:
         out.weight = (a if when == "before" else 1.0) * gain / r / scale
@@ -206,8 +221,8 @@ def _lif(pop: Any, node: Any, values: dict[str, np.ndarray], scheme: str, dt: fl
         into = r_m * (dt / tau) * decay * ratio  # what a current of 1 adds to v in a step
         filter_gain = 1 / (1 - decay)
         out.kind = "CubaLIF"
-        out.params = {"tau_syn": _tau(decay, scheme, dt), "tau_mem": out.params["tau"], "r": gain, "w_in": filter_gain,
-                      "v_leak": out.params["v_leak"]}  # fmt: skip
+        out.params = {"tau_syn": _tau(pop, decay, scheme, dt), "tau_mem": out.params["tau"], "r": gain,
+                      "w_in": filter_gain, "v_leak": out.params["v_leak"]}  # fmt: skip
         out.weight, out.bias = into / scale, np.full(pop.n, np.nan)
         if scheme == "exact":
             # for readers that solve exactly there is no input that jumps
@@ -219,8 +234,11 @@ def _lif(pop: Any, node: Any, values: dict[str, np.ndarray], scheme: str, dt: fl
     return out
 
 
-def _tau(a: np.ndarray, scheme: str, dt: float) -> np.ndarray:
+def _tau(pop: Any, a: np.ndarray, scheme: str, dt: float) -> np.ndarray:
     """Return the time constant with which a reader's step decays by ``a``."""
+    if scheme == "exact" and np.any(a <= 0):
+        raise _no(pop, "takes Euler steps that are no shorter than its time constant, which no exact solution does: "
+                  "--nir-scheme euler writes it")  # fmt: skip
     return dt / (1 - a) if scheme == "euler" else -dt / np.log(a)
 
 
@@ -229,7 +247,7 @@ def _integrator(pop: Any, node: Any, values: dict[str, np.ndarray], dt: float) -
     kind, _, _ = _receptor(pop)
     if kind is models.ExpCurrent:
         raise _no(pop, "integrates synaptic currents without a leak; NIR's IF has no synapses")
-    _, scale = frame(values, values["v_reset"])
+    _, scale = frame(pop, values, values["v_reset"])
     per_step = dt / values["c_m"] / scale
     out = Neuron("IF", {"r": np.ones(pop.n)}, 1 / scale if kind is models.DeltaCurrent else per_step, per_step,
                  np.full(pop.n, math.nan))  # fmt: skip

@@ -52,13 +52,14 @@ class Engine(ABC):
 
     ``at_once`` says that the engine takes the steps of a whole run in one :meth:`advance`: no progress is shown then,
     and Ctrl-C ends the run with nothing kept. ``layout`` names the way in which :meth:`snapshot` lays out its arrays;
-    ``reach`` is the longest delay in steps.
+    ``reach`` is the longest delay and ``n`` the steps done, for those of a backend that is ``live``.
     """
 
     threads: int = 1
     at_once: bool = False
     layout: str = ""
     reach: int = 0
+    n: int = 0
     timings: dict[str, float]
 
     @abstractmethod

@@ -554,7 +554,7 @@ class Sink:
             if load or (load is None and (free is None or os.path.getsize(self.output) < free / 8)):
                 result = self.records.RunResult.load(self.output)
                 result._weights = weights
-                result.counts = self.counts
+                result.counts = dict(self.counts)
                 return result
         spikes, state = {}, {}
         if self.writer is None:
@@ -578,5 +578,5 @@ class Sink:
                 )
                 state.setdefault(probe.target, {})[probe.variable] = trace
         result = self.records.RunResult(self.sizes, provenance, spikes, state, rates, traces, weights)
-        result.counts = self.counts
+        result.counts = dict(self.counts)
         return result

@@ -14,15 +14,24 @@ import numpy as np
 
 from neurosim import run as runner
 from neurosim.compile import compile_network
-from neurosim.errors import NeurosimError, ParameterError, UnknownNameError, UnsupportedError, caller, suggest
+from neurosim.errors import (
+    DivergedError,
+    NeurosimError,
+    ParameterError,
+    UnknownNameError,
+    UnsupportedError,
+    caller,
+    suggest,
+)
 from neurosim.ir.edges import edge_table
 from neurosim.ir.graph import Graph, PopulationNode, ProbeNode, digest
-from neurosim.ir.rules import EdgeList
 from neurosim.ir.timegrid import whole_steps
-from neurosim.lang.components import Random, TimedArray, check_value
+from neurosim.lang.components import check_value
 from neurosim.lang.network import Network
 from neurosim.params import Param
 from neurosim.units import DIMENSIONLESS, TIME, Quantity, parse_quantity, quantity, scalar
+
+_SET = "set while it ran"
 
 
 class Step:
@@ -56,18 +65,20 @@ class Step:
 
     def counts(self, population: str) -> np.ndarray:
         """Return how often every neuron spiked in the stretch: int64 [neurons]."""
-        size = self.simulation.graph.population(population).size
-        return np.bincount(self._of(population)[1], minlength=size)
+        who = self._of(population)[1]
+        return np.bincount(who, minlength=self.simulation.graph.population(population).size)
 
     def state(self, population: str, variable: str) -> np.ndarray:
         """Return a state variable of every neuron as it is now, in SI."""
         return self.simulation.state(population, variable)
 
     def _of(self, population: str) -> tuple[np.ndarray, np.ndarray]:
-        if population not in self._found.spikes:
-            raise UnknownNameError(f"no population '{population}'{suggest(population, self._found.spikes)}", caller())
-        found: tuple[np.ndarray, np.ndarray] = self._found.spikes[population]
-        return found
+        self.simulation.named(population)
+        parts = [spikes[population] for spikes in self._found]
+        if len(parts) == 1:
+            return parts[0]
+        nothing = np.zeros(0, np.int64)
+        return np.concatenate([nothing, *(p[0] for p in parts)]), np.concatenate([nothing, *(p[1] for p in parts)])
 
     def __repr__(self) -> str:
         return f"<steps {self._first} to {self.n - 1} of '{self.simulation.network.name}'>"
@@ -79,7 +90,7 @@ class Simulation:
     Parameters
     ----------
     network : Network
-        What to run. Changes of parameters and weights are changes of it.
+        What to run. It stays as it is: the simulation has a copy of its own, which its changes change.
     backend : str
         ``native`` or ``reference``, or another whose engines can be changed.
     threads, precision, weight_bits, output, **extra
@@ -87,6 +98,8 @@ class Simulation:
 
     Attributes
     ----------
+    network : Network
+        The copy.
     n : int
         Steps done.
     """
@@ -107,21 +120,27 @@ class Simulation:
             raise ParameterError(
                 "a script that takes a network step by step is run by python, not by 'neurosim run'", where
             )
-        self.network, self._extra = network, extra
         self._how: dict[str, Any] = {"precision": precision, "weight_bits": weight_bits}
-        self.backend = runner.chosen(backend, threads, extra, where)
+        self.backend, self._extra = runner.chosen(backend, threads, extra, where), extra
+        for key in extra:
+            if key not in self.backend.options:
+                own = ("backend", "threads", "precision", "weight_bits", "output", *self.backend.options)
+                raise ParameterError(f"net.start() has no option '{key}'{suggest(key, own)}", where)
         if not self.backend.live:
             raise UnsupportedError(
                 f"backend '{backend}' cannot be changed while it runs: use 'native' or 'reference', or net.run()", where
             )
         started, begin = datetime.now(UTC).isoformat(timespec="seconds"), time.perf_counter()
+        self.network = network = network.copy()
         self.graph = compile_network(network, **self._how)
         self.engine = self._engine(self.graph, threads)
         self._recent: deque[tuple[int, Any]] = deque()  # spikes that may not have arrived everywhere
         built = time.perf_counter() - begin
         self._provenance = runner.provenance_of(self.graph, self.engine, self.backend, 0, started, built)
         self._sink = runner.Sink(self.graph, self._provenance, output)
-        self.n, self._wall, self._closed = 0, 0.0, False
+        self._stretch = 20  # steps that the engine takes at a time: it is asked again in a tenth of a second
+        self.n, self._wall, self._closed, self._status, self._result = 0, 0.0, False, "finished", None
+        self._changed: dict[str, str] = {}
         self._states = {(name, v.name): pop.scope.dimension(v.name) for name, pop in network.populations.items()
                         for v in self.graph.population(name).states if v.kind == "f"}  # fmt: skip
         self._direct: dict[str, tuple[str, str, Param, Any, tuple[int, ...]]] = {}
@@ -135,8 +154,9 @@ class Simulation:
         options = importlib.import_module("neurosim.backends.base").Options(threads=threads, extra=self._extra)
         # the spikes of all are needed where weights change, and handed to whoever asks
         all_spikes = tuple(ProbeNode(p.name, "spikes", None) for p in graph.populations)
+        self._probed = dataclasses.replace(graph, probes=graph.probes + all_spikes)
         with runner.blamed(self.backend.name):
-            return self.backend.build(dataclasses.replace(graph, probes=graph.probes + all_spikes), options)
+            return self.backend.build(self._probed, options)
 
     @property
     def t(self) -> Quantity:
@@ -180,30 +200,69 @@ class Simulation:
             yield self._advance(now)
             left = None if left is None else left - now
 
+    def alone(self, steps: Iterator[Step]) -> Iterator[Step]:
+        """Hand on the steps of a simulation that nobody else holds; when they end, its file is finished."""
+        try:
+            yield from steps
+        finally:
+            if self._sink.writer is not None:
+                self.close()
+
     def _advance(self, steps: int) -> Step:
-        self._open()
-        begin, first = time.perf_counter(), self.n
+        self._running()
+        first, found = self.n, []
         with runner.interrupts() as stop:
-            try:
-                with runner.blamed(self.backend.name):
-                    self.engine.advance(steps)
-            finally:
-                self.n = int(getattr(self.engine, "n", first + steps))
-                found = runner.drained(self.engine, self.engine.graph, self.backend.name)
-                self._sink.take(found, self.n)
-                for pending in self._pending.values():
-                    pending[:] = 0.0
-                self._recent.append((self.n, found.spikes))
-                while self._recent and self._recent[0][0] <= self.n - self.engine.reach:
-                    self._recent.popleft()
-                self._wall += time.perf_counter() - begin
+            while self.n < first + steps and not stop.is_set():
+                now, begin = min(self._stretch, first + steps - self.n), time.perf_counter()
+                found.append(self._take(now))
+                if now == self._stretch:
+                    wall = time.perf_counter() - begin
+                    self._stretch = int(np.clip(now * 0.1 / max(wall, 1e-6), max(1, now // 4), now * 4))
         if stop.is_set():
+            self._status = "interrupted"
             raise KeyboardInterrupt
+        self._status = "finished"
         return Step(self, first, self.n, found)
+
+    def _take(self, steps: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Take some steps; return the spikes in them."""
+        begin, before = time.perf_counter(), self.n
+        try:
+            with runner.blamed(self.backend.name):
+                self.engine.advance(steps)
+        except DivergedError:
+            self._status = "diverged"
+            raise
+        finally:
+            self.n = int(self.engine.n)
+            found = runner.drained(self.engine, self._probed, self.backend.name)
+            self._sink.take(found, self.n)
+            self._pending = {}
+            self._recent.append((self.n, found.spikes))
+            while self._recent and self._recent[0][0] <= self.n - self.engine.reach:
+                self._recent.popleft()
+            self._wall += time.perf_counter() - begin
+        spikes: dict[str, tuple[np.ndarray, np.ndarray]] = found.spikes
+        return spikes
 
     def _open(self) -> None:
         if self._closed:
             raise ParameterError("this simulation has been closed: start another one with net.start()", caller())
+
+    def _running(self) -> None:
+        self._open()
+        if self._status == "diverged":
+            raise ParameterError(
+                "this run has diverged and cannot go on: result() has what was recorded until then", caller()
+            )
+
+    def named(self, population: str) -> None:
+        """Complain about what is no population's name."""
+        known = self.network.populations
+        if not isinstance(population, str):
+            raise ParameterError(f"a population is named here, as '{next(iter(known))}'; got {population!r}", caller())
+        if population not in known:
+            raise UnknownNameError(f"no population '{population}'{suggest(population, known)}", caller())
 
     # -- looking and changing -----------------------------------------------------------------------------------
 
@@ -214,22 +273,22 @@ class Simulation:
         return np.asarray(self.engine.state(population)[variable], dtype=np.float64)
 
     def _variable(self, population: str, variable: str) -> None:
-        populations = self.network.populations
-        if population not in populations:
-            raise UnknownNameError(f"no population '{population}'{suggest(population, populations)}", caller())
+        self.named(population)
         known = [v.name for v in self.graph.population(population).states]
         if variable not in known:
             raise UnknownNameError(
                 f"population '{population}' has no state variable '{variable}'{suggest(variable, known)}", caller()
             )
 
-    @staticmethod
-    def _number(value: Any, n: int, path: str) -> Any:
+    def _number(self, value: Any, n: int, path: str) -> Any:
+        """Return a value as the engine takes it, if it is one that the engine can take."""
         array = np.asarray(value, dtype=np.float64)
         if array.shape not in ((), (n,)):
             raise ParameterError(f"{path} needs one value or {n}, got shape {list(array.shape)}", caller())
         if not np.isfinite(array).all():
             raise ParameterError(f"{path} must be finite", caller())
+        if self.graph.precision == "single" and (np.abs(array) > np.finfo(np.float32).max).any():
+            raise ParameterError(f"{path} must be finite in single precision, got {np.abs(array).max():g}", caller())
         return array if array.ndim else float(array)
 
     def set(self, path: str, value: Any) -> None:
@@ -248,28 +307,37 @@ class Simulation:
         value : Quantity
             One, or one for each neuron of the population.
         """
-        self._open()
+        self._running()
+        if not isinstance(path, str):
+            raise ParameterError(f"what is set is named, as 'pop.v'; got {path!r}", caller())
         pop, _, key = path.partition(".")
         if (pop, key) in self._states:
+            self._pending.pop(pop, None)
             try:
+                value = parse_quantity(value) if isinstance(value, str) else value
                 si = quantity(value, self._states[pop, key], path)
             except NeurosimError as error:  # to ask beforehand where the user is takes longer than all else here
                 raise type(error)(error.message, caller()) from None
             self.engine.write(pop, key, self._number(si, self.network.populations[pop].n, path))
+            self._changed[path] = _SET
             return
         where = caller()
         value = parse_quantity(value) if isinstance(value, str) else value
-        if path in self._direct and not isinstance(value, (Random, TimedArray)):
+        if path in self._direct:
             name, key, declared, dim, shape = self._direct[path]
             checked = check_value(value, declared, path, where)
             si = quantity(checked, dim, path, where)
             if np.shape(si) in ((), shape):
                 self.engine.write(name, key, self._number(si, len(self.network[name]), path))
-                self._behind[path] = Quantity(si, dim) if dim != DIMENSIONLESS else si
+                self._behind[path], self._changed[path] = Quantity(si, dim) if dim != DIMENSIONLESS else si, _SET
                 return
         self._catch_up()
         held = self.network[pop]
-        parts, cell, stimuli = dict(held.scope.parts), held.cell, held.stimuli
+        parts, cell, stimuli, rows = dict(held.scope.parts), held.cell, held.stimuli, set(self._rows)
+        if isinstance(value, (list, tuple)) and key in held.scope.solver.known:
+            dim = held.scope.solver.known[key]
+            si = quantity(value, dim, path, where)
+            value = Quantity(si, dim) if dim != DIMENSIONLESS else si
         self.network.set_parameter(path, value)
         try:
             plain: Any = value.value if isinstance(value, Quantity) else value
@@ -278,8 +346,9 @@ class Simulation:
             self._adopt(self._compiled(), path, where)
         except BaseException:
             held.scope.parts.update(parts)
-            held.cell, held.stimuli = cell, stimuli
+            held.cell, held.stimuli, self._rows = cell, stimuli, rows
             raise
+        self._changed[path] = _SET
         self._learn_whether_direct(path, pop, key)
 
     def _learn_whether_direct(self, path: str, pop: str, key: str) -> None:
@@ -293,7 +362,7 @@ class Simulation:
         try:
             self.network.set_parameter(path, Quantity(value + 1e-3 * (np.abs(value).max() or 1e-3), dim))
             moved = self._compiled()
-        except ParameterError:  # another value is none that it may have
+        except NeurosimError:  # another value is none that it may have
             return
         finally:
             self.network.set_parameter(path, Quantity(value, dim))
@@ -312,10 +381,11 @@ class Simulation:
         return dataclasses.replace(graph, populations=tuple(nodes))
 
     def _catch_up(self) -> None:
-        """Let the network know what was written into the engine."""
-        for path, value in self._behind.items():
-            self.network.set_parameter(path, value)
-        self._behind = {}
+        """Let the network and its graph know what was written into the engine."""
+        if self._behind:
+            for path, value in self._behind.items():
+                self.network.set_parameter(path, value)
+            self._behind, self.graph = {}, self._compiled()
 
     def set_weights(self, projection: str, weights: Any) -> None:
         """Give the edges of a projection other weights; the engine is built anew, and goes on from where it was.
@@ -323,13 +393,14 @@ class Simulation:
         Parameters
         ----------
         projection : str
-            One without a learning rule.
+            One without a learning rule, whose weights are not recorded.
         weights : Quantity
             One, or one for each edge, in the order of ``net.edges(projection)``. What is under way arrives with the new
             ones.
         """
         where = caller()
-        self._open()
+        self._running()
+        projection = getattr(projection, "name", projection)
         if projection not in self.network.projections:
             raise UnknownNameError(
                 f"no projection '{projection}'{suggest(projection, self.network.projections)}", where
@@ -337,6 +408,12 @@ class Simulation:
         old = self.network.projections[projection]
         if old.plasticity is not None:
             raise UnsupportedError(f"the weights of '{projection}' are changed by its learning rule", where)
+        if any(p.edge and p.target == projection for p in self.graph.probes):
+            raise UnsupportedError(
+                f"the weights of '{projection}' are recorded as some that do not change: take that out, and keep what "
+                "you set",
+                where,
+            )
         self._catch_up()
         table = edge_table(self.graph, self.graph.projection(projection))
         dim = next(pop.scope.weight_dimension(old.receptor) for pop, _ in old.post.parts)
@@ -348,14 +425,13 @@ class Simulation:
                 where,
             )
         each = np.broadcast_to(si, len(table)).copy()
-        new = dataclasses.replace(old, rule=EdgeList(table.pre, table.post), weight=each,
-                                  delay=table.delay * self.network.dt)  # fmt: skip
-        self.network.projections[projection] = new
+        self.network.projections[projection] = dataclasses.replace(old, weight=each)
         try:
             self._adopt(self._compiled(), projection, where)
         except BaseException:
             self.network.projections[projection] = old
             raise
+        self._changed[projection] = f"weights {_SET}"
 
     def emit(self, population: str, ids: Any) -> None:
         """Let neurons of a :func:`~neurosim.models.LiveSource` spike in the next step.
@@ -365,13 +441,20 @@ class Simulation:
         ids : array of int
             Which.
         """
-        self._open()
+        self._running()
+        self.named(population)
         if population not in self._pending:
             self._pending[population] = self._live(population)
         pending = self._pending[population]
-        who = np.atleast_1d(np.asarray(ids))
+        try:
+            who = np.atleast_1d(np.asarray(ids))
+        except ValueError:
+            raise ParameterError(f"ids of '{population}' are one row of whole numbers, got {ids!r}", caller()) from None
         if who.size and (who.ndim != 1 or who.dtype.kind not in "iu"):
-            raise ParameterError(f"ids of '{population}' are whole numbers, got {who.dtype}", caller())
+            raise ParameterError(
+                f"ids of '{population}' are one row of whole numbers, got {who.dtype} of shape {list(who.shape)}",
+                caller(),
+            )
         if who.size and not 0 <= int(who.min()) <= int(who.max()) < len(pending):
             worst = who[(who < 0) | (who >= len(pending))][0]
             raise ParameterError(
@@ -381,16 +464,15 @@ class Simulation:
         self.engine.write(population, "pending", pending)
 
     def _live(self, population: str) -> np.ndarray:
-        """Return what is to spike in a source that takes spikes from outside: nobody yet."""
-        known = self.network.populations
-        if population not in known:
-            raise UnknownNameError(f"no population '{population}'{suggest(population, known)}", caller())
-        pop = known[population]
+        """Return who is to spike in the next step, in a source that takes spikes from outside."""
+        pop = self.network.populations[population]
         if pop.cell.prototype is not importlib.import_module("neurosim.models").LiveSource:
             raise ParameterError(
                 f"population '{population}' is a {pop.cell.name}: spikes are given to a LiveSource", caller()
             )
-        return np.zeros(pop.n)
+        self._changed[population] = "spikes given while it ran"
+        pending: np.ndarray = self.engine.state(population)["pending"]
+        return pending
 
     # -- the engine ---------------------------------------------------------------------------------------------
 
@@ -400,8 +482,8 @@ class Simulation:
         for old, new in zip(self.graph.populations, graph.populations, strict=True):
             if old.program != new.program or [v.name for v in old.states] != [v.name for v in new.states]:
                 raise UnsupportedError(
-                    f"'{what}' changes what a step of '{old.name}' does, not only its numbers: start another "
-                    "simulation",
+                    f"'{what}' changes what a step of '{old.name}' does, not only its numbers (what is multiplied by 0 "
+                    "is left out of it): start another simulation",
                     where,
                 )
             alike &= all(np.ndim(value) == np.ndim(old.params[key]) for key, value in new.params.items())
@@ -412,7 +494,11 @@ class Simulation:
                     self.engine.write(name, key, graph.population(name).params[key])
         else:
             engine = self._engine(graph, self.engine.threads)
-            engine.follow(self.engine, self._under_way())
+            try:
+                engine.follow(self.engine, self._under_way())
+            except BaseException:
+                engine.close()
+                raise
             self.engine.close()
             self.engine, self._direct = engine, {}
         self.graph = self._sink.graph = graph
@@ -430,34 +516,53 @@ class Simulation:
     # -- the end ------------------------------------------------------------------------------------------------
 
     def result(self) -> Any:
-        """Return what was recorded so far, as ``net.run()`` returns it; with an output file this is the end of it."""
+        """Return what was recorded so far, as ``net.run()`` returns it; with an output file this is the end of it.
+
+        What was changed is in ``provenance.overrides``; ``provenance.network_hash`` is that of the network as it is
+        now.
+        """
+        if self._result is not None:
+            return self._result
+        self._open()
         self._catch_up()
+        graph = self.graph
+        final = compile_network(self.network, **self._how) if self._changed else graph
         provenance = self._provenance.replace(
-            n_steps=self.n, duration_s=self.n * self.network.dt, wall_simulate_s=self._wall, status="finished",
-            network_hash=digest(self.graph),
+            n_steps=self.n, duration_s=self.n * self.network.dt, wall_simulate_s=self._wall, status=self._status,
+            network_hash=digest(final), overrides=dict(self._changed),
         )  # fmt: skip
         learned = {p.name: self.engine.weights(p.name) for p in self.graph.projections if p.plasticity is not None}
-        graph = self.graph
         out = self._sink.finish(
             provenance, None, lambda name: learned[name] if name in learned else runner.projection_weights(graph, name)
         )
         out.edges = self.engine.edges()
         if self._sink.writer is not None:
+            self._result = out
             self.close()
         return out
 
     def close(self) -> None:
-        """Give back what the engine holds."""
-        if not self._closed:
-            self._catch_up()
-            self._closed = True
-            self.engine.close()
+        """Finish the output file, if there is one, and give back what the engine holds."""
+        if self._closed:
+            return
+        try:
+            if self._sink.writer is not None and self._result is None:
+                self.result()
+        finally:
+            if not self._closed:
+                self._closed = True
+                self.engine.close()
 
     def __enter__(self) -> Simulation:
         return self
 
-    def __exit__(self, *_: Any) -> None:
+    def __exit__(self, kind: Any, *_: Any) -> None:
+        if kind is not None and self._status == "finished":
+            self._status = "interrupted"
         self.close()
+
+    def __reduce__(self) -> Any:
+        raise UnsupportedError("a simulation cannot be copied: start another one, or keep its result()", caller())
 
 
 def _changes(old: Graph, new: Graph) -> list[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -329,14 +330,15 @@ class Network:
         duration : Quantity, optional
             When to end; by default the loop is left with ``break``.
         **options
-            As :meth:`start` takes them.
+            As :meth:`start` takes them; a file that is given as ``output`` is finished when the loop is left.
 
         Returns
         -------
         iterator of Step
             With the spikes of the stretch and the states at its end; ``step.simulation`` changes what follows.
         """
-        return self.start(**options).stream(every, duration)
+        simulation = self.start(**options)
+        return simulation.alone(simulation.stream(every, duration))
 
     def edges(self, projection: str) -> Any:
         """Return the edges of a projection as every backend builds them, without running anything.
@@ -441,6 +443,14 @@ class Network:
         if receptor not in common:
             raise UnknownNameError(f"'{post.name}' has no receptor '{receptor}'{suggest(receptor, common)}", where)
         return receptor
+
+    def copy(self) -> Network:
+        """Return a network of its own with the same populations, projections, stimuli and probes."""
+        shared: list[Any] = [part for pop in self.populations.values() for part in pop.scope.parts.values()]
+        shared += [pop.cell for pop in self.populations.values()]
+        shared += [c.rule for c in self.projections.values()] + [c.plasticity for c in self.projections.values()]
+        # components and rules do not change: parameters are set by putting another one in the place of one
+        return copy.deepcopy(self, {id(part): part for part in shared})
 
     def set_parameter(self, path: str, value: Any) -> None:
         """Change ``population.parameter`` (or ``population.receptor.parameter``) before a run; used by ``--set``."""

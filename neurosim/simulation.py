@@ -226,7 +226,7 @@ class Simulation:
 
     def _take(self, steps: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """Take some steps; return the spikes in them."""
-        begin, before = time.perf_counter(), self.n
+        begin = time.perf_counter()
         try:
             with runner.blamed(self.backend.name):
                 self.engine.advance(steps)
@@ -234,7 +234,7 @@ class Simulation:
             self._status = "diverged"
             raise
         finally:
-            self.n = int(self.engine.n)
+            self.n = self.engine.n
             found = runner.drained(self.engine, self._probed, self.backend.name)
             self._sink.take(found, self.n)
             self._pending = {}

@@ -35,7 +35,7 @@ ENGINES = {
     "titans-pytorch": (("titans_pytorch",), "oracles"),
     "mambapy": (("mambapy",), "oracles"),
     "transformers": (("transformers",), "oracles"),
-    "norse": (("norse", "nirtorch"), "oracles"),
+    "nirtorch": (("nirtorch",), "oracles"),
 }
 
 # The sample is the same on every run; the full tier draws anew and keeps what it found in .hypothesis.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import re
 from pathlib import Path
@@ -12,12 +11,14 @@ from typing import Any
 import h5py
 import nir
 import nir_kit as kit
+import nir_readers as readers
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from conftest import FULL, SHARED
 from hypothesis import given
 from hypothesis import strategies as st
+from nir_readers import CELLS, network
 
 import neurosim as ns
 from neurosim.cli.main import cli
@@ -27,7 +28,6 @@ from neurosim.interchange.nir import maps
 from neurosim.interchange.nir.build import read_inputs, read_network
 from neurosim.interchange.nir.write import export
 from neurosim.models import (
-    IF,
     LIF,
     AdEx,
     CubaLIF,
@@ -38,7 +38,6 @@ from neurosim.models import (
     PairSTDP,
     PoissonInput,
     PoissonSource,
-    PulseCurrent,
     SpikeSource,
 )
 from neurosim.units import Hz, ms, mV, second
@@ -74,14 +73,14 @@ def test_lif_of_the_paper(scheme: str) -> None:
     given_ = np.loadtxt(PAPER / "01_lif" / "lif_exact.csv", delimiter=",")[:, :1]
     path = str(PAPER / "01_lif" / "lif_norse.nir")
     circuit = read_network(path, dt=0.1 * ms, inputs=given_, scheme=scheme)
-    result = circuit.network.run(circuit.duration)
+    result = circuit.network.run(circuit.duration, backend="reference")
     assert result.spikes["n1"].steps.tolist() == LIF_SPIKES
     assert np.flatnonzero(circuit.output(result, "output")).tolist() == LIF_SPIKES
     # with the input as a population, everything behind it is a step late, and `output` takes that back
     driven = read_network(path, dt=0.1 * ms, scheme=scheme).network
     driven.populations["input"].cell.schedule.times = np.flatnonzero(given_) * 1e-4
     driven.populations["input"].cell.schedule.ids = np.zeros(int(given_.sum()), int)
-    assert driven.run(100 * ms).spikes["n1"].steps.tolist() == [n + 1 for n in LIF_SPIKES]
+    assert driven.run(100 * ms, backend="reference").spikes["n1"].steps.tolist() == [n + 1 for n in LIF_SPIKES]
 
 
 @pytest.mark.shared_data("nir/02_cnn/cnn_sinabs.nir", "nmnist_small/nmnist_small.npz")
@@ -134,7 +133,7 @@ def test_braille_graphs_run_as_defined(name: str, reset: str) -> None:
     path = PAPER / "03_rnn" / f"braille_noDelay_{name}.nir"
     x = (np.random.default_rng(5).random((256, 12)) < 0.2).astype(float)
     circuit = read_network(str(path), dt=0.1 * ms, inputs=x, scheme="euler", reset=reset)
-    result = circuit.network.run(circuit.duration)
+    result = circuit.network.run(circuit.duration, backend="reference")
     expected = kit.Direct(nir.read(path), 1e-4, "euler", reset).run({"input": x})
     for key in ("lif1.lif", "lif2"):
         assert expected[key].sum() > 20
@@ -218,7 +217,7 @@ def test_neurons_that_only_integrate(kind: str, given_: dict[str, str], tmp_path
     path = write(tmp_path, nodes, [("in", "n"), ("n", "out")])
     x = rng.normal(size=(20, 2))
     circuit = read_network(path, dt=1 * ms, inputs=x, **given_)
-    got = circuit.output(circuit.network.run(circuit.duration), "out")
+    got = circuit.output(circuit.network.run(circuit.duration, backend="reference"), "out")
     expected = kit.Direct(nir.read(path), 1e-3, "exact").run({"in": x})["out"]
     scale = 1e-3 if "integrators" in given_ else 1.0
     assert np.allclose(got, expected * scale, rtol=1e-9, atol=1e-12)
@@ -241,7 +240,7 @@ def test_convolutions_and_pools_do_what_their_definition_says(tmp_path: Path) ->
     path = write(tmp_path, nodes, list(zip(order, order[1:], strict=False)))
     x = rng.integers(0, 3, (25, 2, 9, 8)).astype(float)
     circuit = read_network(path, dt=1 * ms, inputs=x)
-    result = circuit.network.run(circuit.duration)
+    result = circuit.network.run(circuit.duration, backend="reference")
     expected = kit.Direct(nir.read(path), 1e-3, "exact").run({"in": x})
     for name in ("a", "b"):
         assert 10 < expected[name].sum() < expected[name].size
@@ -288,7 +287,7 @@ def test_subgraphs_are_put_in_their_places(tmp_path: Path) -> None:
     ):
         (tmp_path / name).mkdir()
         circuit = read_network(write(tmp_path / name, nodes, edges), dt=1 * ms, inputs=x)
-        found.append(circuit.output(circuit.network.run(circuit.duration), "out"))
+        found.append(circuit.output(circuit.network.run(circuit.duration, backend="reference"), "out"))
         assert list(circuit.populations) == [{"nested": "sub.lif", "flat": "lif"}[name], "out"]
     assert found[0].sum() > 5 and np.array_equal(*found)
 
@@ -296,46 +295,19 @@ def test_subgraphs_are_put_in_their_places(tmp_path: Path) -> None:
 # -- networks of neurosim's
 
 
-def network(cell: Any, recurrent: bool, drive: bool = False) -> ns.Network:
-    net = ns.Network("net", dt=0.1 * ms, seed=3)
-    at, who = np.nonzero(np.random.default_rng(0).random((300, 10)) < 0.08)
-    source = net.population("s", 10, SpikeSource(at * 0.1 * ms, who))
-    a, b = net.population("a", 20, cell), net.population("b", 5, cell)
-    net.connect(source, a, weight=ns.normal(4 * mV, 3 * mV), delay=0.1 * ms, name="sa")
-    if recurrent:
-        net.connect(a, a, rule=ns.FixedProbability(0.3), weight=ns.normal(-1 * mV, 1 * mV), delay=0.1 * ms, name="aa")
-        net.connect(source, b, weight=ns.normal(1 * mV, 2 * mV), delay=ns.uniform(0.5 * ms, 1 * ms), name="sb")
-    net.connect(a, b, weight=ns.normal(5 * mV, 2 * mV), delay=0.3 * ms, name="ab")
-    if drive:
-        net.stimulate(a, DCInput(np.linspace(1, 10, 20) * mV))
-    net.record([a, b], "spikes")
-    return net
-
-
-CELLS = {
-    "delta": LIF(v_reset=-70 * mV, receptors={"e": DeltaCurrent}),
-    "delta, before": LIF(v_reset=-70 * mV, tau_m=5 * ms, receptors={"e": DeltaCurrent(when="before")}),
-    "delta, Euler": LIF(v_reset=-70 * mV, method="euler", receptors={"e": DeltaCurrent}),
-    "exponential": LIF(v_reset=-70 * mV, tau_m=10 * ms, receptors={"e": ExpCurrent(tau=5 * ms)}),
-    "exponential, equal": LIF(v_reset=-70 * mV, tau_m=5 * ms, receptors={"e": ExpCurrent(tau=5 * ms)}),
-    "pulse": LIF(v_reset=-70 * mV, r_m=100.0, receptors={"e": PulseCurrent}),
-    "integrator": IF(v_reset=-70 * mV, receptors={"e": DeltaCurrent}),
-}  # fmt: skip
-
-
 @pytest.mark.parametrize("recurrent", [False, True])
 @pytest.mark.parametrize("name", CELLS)
 def test_what_is_written_gives_the_same_spikes(name: str, recurrent: bool, tmp_path: Path) -> None:
     """As a NIR graph carried out from its definition, and read again by neurosim."""
     net = network(CELLS[name], recurrent, drive=name == "delta")
-    result = net.run(30 * ms)
+    result = net.run(30 * ms, backend="reference")
     written = export(net, str(tmp_path / "out"), duration=30 * ms)
     assert written.files == ["graph.nir", "inputs.h5", "expected.h5", "README.txt"]
     graph = nir.read(tmp_path / "out" / "graph.nir")
     x = read_inputs(str(tmp_path / "out" / "inputs.h5"), 0.1 * ms)
     direct = kit.Direct(graph, 1e-4, "euler").run(x)
     again = read_network(str(tmp_path / "out" / "graph.nir"), inputs=x)
-    output = again.network.run(again.duration)
+    output = again.network.run(again.duration, backend="reference")
     expected = nir.read_data(tmp_path / "out" / "expected.h5")
     for key in ("a", "b"):
         raster = steps(expected.nodes[key].observables["spikes"], 1e-4)
@@ -344,28 +316,13 @@ def test_what_is_written_gives_the_same_spikes(name: str, recurrent: bool, tmp_p
         assert np.array_equal(again.output(output, key)[: len(raster)], raster), key
 
 
-@pytest.mark.engine("snntorch", "norse")
+@pytest.mark.engine("snntorch", "nirtorch")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("name", [k for k in CELLS if k != "integrator"])
-def test_snntorch_and_norse_read_what_is_written(name: str, tmp_path: Path) -> None:
-    """Feed-forward: their importers run no recurrent graph (nirtorch 2.6). IF they read with a leak of their own."""
-    import norse.torch
-    import torch
-    from snntorch.import_nir import import_from_nir
-
-    export(network(CELLS[name], False), str(tmp_path / "out"), duration=30 * ms)
-    x = read_inputs(str(tmp_path / "out" / "inputs.h5"), 0.1 * ms)["s"]
-    expected = steps(nir.read_data(tmp_path / "out" / "expected.h5").nodes["b"].observables["spikes"], 1e-4)
-    for tool in ("norse", "snntorch"):
-        graph = nir.read(tmp_path / "out" / "graph.nir")
-        with contextlib.redirect_stdout(io.StringIO()):  # snnTorch says how it scales weights
-            module = norse.torch.from_nir(graph, dt=1e-4) if tool == "norse" else import_from_nir(graph)
-        state, got = None, []
-        with torch.no_grad():
-            for row in x[: len(expected)]:
-                z, state = module(torch.tensor(row[None], dtype=torch.float32), state)
-                got.append((z[0] if isinstance(z, tuple) else z)[0].numpy())
-        assert expected.sum() > 30 and np.array_equal(np.array(got), expected), tool
+def test_snntorch_reads_what_is_written(name: str, tmp_path: Path) -> None:
+    """Feed-forward: its importer runs no recurrent graph (nirtorch 2.6). IF it reads with a leak of its own."""
+    expected, got = readers.compared(network(CELLS[name], False), tmp_path / "out", "snntorch")
+    assert expected.sum() > 30 and np.array_equal(got, expected)
 
 
 @pytest.mark.engine("snntorch")
@@ -406,7 +363,7 @@ def test_exact_scheme_is_that_of_cubalif(tmp_path: Path) -> None:
     x = read_inputs(str(tmp_path / "out" / "inputs.h5"), 1 * ms)
     direct = kit.Direct(graph, 1e-3, "exact").run(x)["c"]
     again = read_network(str(tmp_path / "out" / "graph.nir"), inputs=x)
-    got = again.output(again.network.run(again.duration), "c")[:20]
+    got = again.output(again.network.run(again.duration, backend="reference"), "c")[:20]
     assert direct.sum() > 3 and np.array_equal(got, direct)
     with pytest.raises(NeurosimError, match="only --nir-scheme exact says that"):
         export(net, str(tmp_path / "euler"), duration=20 * ms, scheme="euler")
@@ -433,7 +390,7 @@ def test_changed_weights_are_written(tmp_path: Path) -> None:
 
 def there_and_back(net: ns.Network, folder: Path, duration: Any = 30 * ms) -> tuple[dict[str, int], list[str]]:
     """Write, read again with the inputs that were written, compare with what was expected: spikes, and what changed."""
-    result = net.run(duration)
+    result = net.run(duration, backend="reference")
     written = export(net, str(folder / "out"), duration=duration)
     path = str(folder / "out" / "graph.nir")
     again = read_network(path, inputs=str(folder / "out" / "inputs.h5"))
@@ -508,7 +465,7 @@ def test_nodes_that_share_a_legal_name(tmp_path: Path) -> None:
     x = rng.integers(0, 2, (30, 2))
     circuit = read_network(path, dt=1 * ms, inputs=x)
     expected = kit.Direct(nir.read(path), 1e-3, "exact").run({"a.b": x})
-    result = circuit.network.run(circuit.duration)
+    result = circuit.network.run(circuit.duration, backend="reference")
     assert np.array_equal(circuit.output(result, "a:b")[:30], expected["a:b"]) and expected["a:b"].sum() > 3
     for k, net in enumerate((circuit.network, read_network(path, dt=1 * ms).network)):
         export(net, str(tmp_path / f"out{k}"), duration=5 * ms)
@@ -527,7 +484,7 @@ def test_a_layer_that_spikes_by_itself_waits_for_the_graph(scheme: str, tmp_path
     path = write(tmp_path, nodes, list(zip(order, order[1:], strict=False)))
     x = 2.0 * rng.integers(0, 2, (40, 2))
     circuit = read_network(path, dt=1 * ms, inputs=x, scheme=scheme)
-    result = circuit.network.run(circuit.duration)
+    result = circuit.network.run(circuit.duration, backend="reference")
     expected = kit.Direct(nir.read(path), 1e-3, scheme).run({"in": x})
     for name in "lmn":
         assert np.array_equal(circuit.output(result, name)[:40], expected[name]) and expected[name].sum() > 10, name
@@ -539,7 +496,7 @@ def test_an_output_is_what_arrives_there(tmp_path: Path) -> None:
     path = write(tmp_path, nodes, [*edges, ("lif", "flat"), ("flat", "out")])
     x = np.ones((20, 2))
     circuit = read_network(path, dt=1 * ms, inputs=x)
-    got = circuit.output(circuit.network.run(circuit.duration), "out")[:20]
+    got = circuit.output(circuit.network.run(circuit.duration, backend="reference"), "out")[:20]
     expected = kit.Direct(nir.read(path), 1e-3, "exact").run({"in": x})["out"]
     assert np.array_equal(got, expected) and set(np.unique(got)) == {0.0, 2.0}
 
@@ -554,10 +511,10 @@ def test_inputs_from_nir_s_data(tmp_path: Path) -> None:
 
     grid = np.zeros((1, 6, 2))
     grid[0, [0, 3, 5], [1, 0, 1]] = 1
-    same = read(nir.TimeGriddedData(grid, 1e-3)).network.run(6 * ms).spikes["lif"]
+    same = read(nir.TimeGriddedData(grid, 1e-3)).network.run(6 * ms, backend="reference").spikes["lif"]
     idx, time = np.array([[1, 0, 1, -1]]), np.array([[0.0, 3e-3, 5.9e-3, np.inf]])
     events = read(nir.EventData(idx, time, 2, 6e-3), v=nir.TimeGriddedData(grid, 1e-3))
-    assert events.duration == 6 * ms and events.network.run(6 * ms).spikes["lif"].identical(same)
+    assert events.duration == 6 * ms and events.network.run(6 * ms, backend="reference").spikes["lif"].identical(same)
     for observable, message in (
         (nir.TimeGriddedData(grid, 1e-4), "have steps of 0.1 ms, and the run 1 ms"),
         (nir.TimeGriddedData(np.repeat(grid, 2, 0), 1e-3), "hold 2 samples of 'in': one is read"),
@@ -590,7 +547,10 @@ def test_delays_beyond_the_inputs_and_no_steps(tmp_path: Path) -> None:
     nodes, edges = lif_graph(d=nir.Delay(np.full(2, 22e-3)))
     path = write(tmp_path, nodes, [("in", "d"), ("d", "w"), *edges[1:]])
     circuit = read_network(path, dt=1 * ms, inputs=np.ones((20, 2)))
-    assert circuit.duration == 20 * ms and len(circuit.network.run(circuit.duration).spikes["lif"]) == 0
+    assert (
+        circuit.duration == 20 * ms
+        and len(circuit.network.run(circuit.duration, backend="reference").spikes["lif"]) == 0
+    )
     assert read_network(path, dt=1 * ms, inputs=np.ones((0, 2))).duration == 0 * ms
 
 
@@ -838,7 +798,7 @@ def test_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert first.exit_code == 0, first.output
     spikes = json.loads(first.stdout)["populations"]["lif"]["spikes"]
     circuit = read_network("graph.nir", dt=1 * ms, inputs=x)
-    assert spikes == len(circuit.network.run(circuit.duration).spikes["lif"]) > 0
+    assert spikes == len(circuit.network.run(circuit.duration, backend="reference").spikes["lif"]) > 0
     out = runner.invoke(cli, ["export", "graph.nir", "--to", "nir", "-o", "out", "--set", "dt=1ms", "--set",
                               "scheme=euler", "-d", "50ms"])  # fmt: skip
     assert out.exit_code == 0 and "begin with out/graph.nir" in out.output, out.output

@@ -42,6 +42,9 @@ GRAPH, INPUTS, EXPECTED = "graph.nir", "inputs.h5", "expected.h5"
 FOREVER = 1e8
 """Seconds after which the end of a current counts as none."""
 
+SHORT = 10_000
+"""Steps times populations, and neurons, up to which the reference is quicker than compiling."""
+
 MAX_MATRIX = 1 << 31
 """Bytes of the largest matrix that is written: NIR's are dense."""
 
@@ -426,7 +429,9 @@ class _Writer:
         spiking = [k for k, p in self.network.populations.items() if k in self.sources or p.cell.threshold is not None]
         probed = replace(self.compiled, probes=tuple(ProbeNode(name, "spikes", None) for name in spiking))
         options = importlib.import_module("neurosim.backends.base").Options()
-        engine = load_backend("native").build(probed, options)
+        # the same bits; a short run is over before native has compiled
+        short = steps * len(spiking) <= SHORT and self.compiled.size <= SHORT
+        engine = load_backend("reference" if short else "native").build(probed, options)
         engine.advance(steps)
         found = engine.drain().spikes
         engine.close()

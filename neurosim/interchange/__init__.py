@@ -6,12 +6,17 @@ so that nothing is imported before it is used; whoever adds a format adds a line
 
 from __future__ import annotations
 
+import contextlib
 import importlib
-from collections.abc import Callable
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from neurosim.errors import ParameterError, UnknownNameError, suggest
+from neurosim.recording.atomic import refusal
 
 TARGETS: dict[str, str] = {
     "lava": "neurosim.backends.lava.export:export",
@@ -53,6 +58,31 @@ def exporter(target: str) -> Callable[..., Written]:
     module, _, name = TARGETS[target].partition(":")
     found: Any = getattr(importlib.import_module(module), name)
     return found
+
+
+@contextlib.contextmanager
+def new_folder(directory: str) -> Iterator[str]:
+    """Hand out a folder to write into: it becomes ``directory`` when all is written, and is gone where something fails.
+
+    Raises
+    ------
+    ParameterError
+        There is something already.
+    """
+    target = os.path.abspath(directory)
+    if os.path.isfile(target) or (os.path.isdir(target) and os.listdir(target)):
+        raise ParameterError(f"'{directory}' is there already and not an empty folder: name another one, or empty it")
+    part = f"{target}.{secrets.token_hex(4)}.part"
+    try:
+        os.makedirs(part)
+        yield part
+        if os.path.isdir(target):
+            os.rmdir(target)
+        os.replace(part, target)
+    except OSError as error:
+        raise refusal(directory, error) from None
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def refuse_losses(losses: list[str], lossy: bool) -> None:

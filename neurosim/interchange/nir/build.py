@@ -9,6 +9,7 @@ n + lag. In a loop, every edge takes one step, which for a layer with recurrent 
 from __future__ import annotations
 
 import importlib
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,7 +18,7 @@ import numpy as np
 
 from neurosim.errors import NeurosimError, ParameterError, UnsupportedError, suggest
 from neurosim.interchange.nir import cells
-from neurosim.interchange.nir.file import Flat, Origin, checked, components, read_graph, require
+from neurosim.interchange.nir.file import STUMBLES, Flat, Origin, checked, components, read_graph, require
 from neurosim.interchange.nir.maps import LINEAR, Signals
 from neurosim.interchange.sonata.files import display
 from neurosim.ir.edges import MAX_DELAY
@@ -441,7 +442,7 @@ def read_inputs(path: str, dt: Quantity | None = None) -> Any:
         return {name: _gridded(_observable(name, node), seconds, name) for name, node in data.nodes.items()}
     except NeurosimError:
         raise
-    except Exception as error:  # whatever is wrong with it
+    except (*STUMBLES, zipfile.BadZipFile) as error:
         raise ParameterError(f"the inputs '{shown}' cannot be read: {str(error) or type(error).__name__}") from None
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib
+import importlib.util
 import os
 import subprocess
 import sys
@@ -13,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from neurosim.errors import BackendMissingError, NeurosimError, ResultFileError, UnsupportedError, suggest
+from neurosim.errors import BackendMissingError, ResultFileError, UnsupportedError, suggest
 from neurosim.interchange.nir.cells import GRADED, SPIKING
 from neurosim.interchange.nir.maps import LINEAR
 from neurosim.interchange.sonata.files import display, opened, present
@@ -29,6 +31,10 @@ import sys, h5py
 with h5py.File(sys.argv[1], "r") as file:
     file.visititems(lambda _, found: found[()] if isinstance(found, h5py.Dataset) and found.nbytes < 4096 else None)
 """
+
+STUMBLES = (ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, OSError, RecursionError,
+            RuntimeError, TypeError, ValueError)  # fmt: skip
+"""What nir and HDF5 raise of a file that is not as it should be: nir checks by assert, and not everything."""
 
 MAX_DEPTH = 32
 """How deep graphs may be nested in graphs."""
@@ -92,12 +98,10 @@ class Origin:
 
 def require() -> Any:
     """Return the packages nir and SciPy, or say how to install them."""
-    try:
-        import nir
-        import scipy.sparse  # noqa: F401
-    except ImportError as error:
-        raise BackendMissingError(f"NIR needs the package '{error.name}': pip install 'neurosim-snn[nir]'") from None
-    return nir
+    for name in ("nir", "scipy"):
+        if importlib.util.find_spec(name) is None:
+            raise BackendMissingError(f"NIR needs the package '{name}': pip install 'neurosim-snn[nir]'")
+    return importlib.import_module("nir")
 
 
 def read_graph(path: str) -> Flat:
@@ -120,9 +124,7 @@ def read_graph(path: str) -> Flat:
             raise ResultFileError(f"'{shown}' holds a single node of NIR, {kind}, and no graph")
     try:
         graph = nir.read(path, type_check=True)
-    except NeurosimError:
-        raise
-    except Exception as error:  # the package checks by assert, and stumbles over what is missing
+    except STUMBLES as error:
         text = str(error) or type(error).__name__
         raise ResultFileError(f"'{shown}' is no consistent NIR graph: {text}") from None
     return flatten(graph, shown)

@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import secrets
-import shutil
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,7 +20,7 @@ import numpy as np
 from neurosim import __version__
 from neurosim.compile import compile_network
 from neurosim.errors import ParameterError, UnsupportedError
-from neurosim.interchange import Written, refuse_losses
+from neurosim.interchange import Written, new_folder, refuse_losses
 from neurosim.interchange.nir import cells
 from neurosim.interchange.nir.build import GIVEN, rebuild
 from neurosim.interchange.nir.file import Origin, components, require
@@ -33,7 +31,6 @@ from neurosim.ir.graph import ProbeNode
 from neurosim.ir.timegrid import whole_steps
 from neurosim.lang.names import free_name
 from neurosim.lang.network import Network
-from neurosim.recording.atomic import refusal
 from neurosim.registry import load_backend
 from neurosim.units import TIME, Quantity, scalar
 
@@ -79,17 +76,12 @@ def export(network: Network, directory: str, *, duration: Quantity, lossy: bool 
                         "the duration of the export", None, least=1)  # fmt: skip
     if scheme not in (None, "exact", "euler"):
         raise ParameterError(f"--nir-scheme must be 'exact' or 'euler', got {scheme!r}")
-    target = os.path.abspath(directory)
-    if os.path.isfile(target) or (os.path.isdir(target) and os.listdir(target)):
-        raise ParameterError(f"'{directory}' is there already and not an empty folder: name another one, or empty it")
     written = Written(directory, GRAPH)
-    writer = _Writer(network, scheme, written)
-    graph = writer.graph()
-    refuse_losses(written.losses, lossy)
-    inputs, expected = writer.spikes(steps)
-    part = f"{target}.{secrets.token_hex(4)}.part"
-    try:
-        os.makedirs(part)
+    with new_folder(directory) as part:
+        writer = _Writer(network, scheme, written)
+        graph = writer.graph()
+        refuse_losses(written.losses, lossy)
+        inputs, expected = writer.spikes(steps)
         nir.write(os.path.join(part, GRAPH), graph)
         written.files.append(GRAPH)
         for name, data in ((INPUTS, inputs), (EXPECTED, expected)):
@@ -99,13 +91,6 @@ def export(network: Network, directory: str, *, duration: Quantity, lossy: bool 
         written.files.append("README.txt")
         with open(os.path.join(part, "README.txt"), "w", encoding="utf-8") as file:
             file.write(_readme(network, writer, written, steps))
-        if os.path.isdir(target):
-            os.rmdir(target)
-        os.replace(part, target)
-    except OSError as error:
-        raise refusal(directory, error) from None
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return written
 
 

@@ -14,8 +14,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
-import shutil
 from collections.abc import Iterable
 from typing import Any
 
@@ -23,8 +21,8 @@ import numpy as np
 
 from neurosim import __version__
 from neurosim.compile import compile_network
-from neurosim.errors import ParameterError, UnsupportedError
-from neurosim.interchange import Written, refuse_losses
+from neurosim.errors import UnsupportedError
+from neurosim.interchange import Written, new_folder, refuse_losses
 from neurosim.interchange.sonata import declared, stimuli
 from neurosim.interchange.sonata.circuit import write_edges, write_nodes
 from neurosim.interchange.sonata.standard import Standard, in_unit, standard
@@ -32,7 +30,6 @@ from neurosim.ir.edges import iter_edges
 from neurosim.ir.timegrid import whole_steps
 from neurosim.lang.names import free_name
 from neurosim.lang.network import Network
-from neurosim.recording.atomic import refusal
 from neurosim.units import TIME, Quantity, scalar
 
 START = "simulation_config.json"
@@ -61,14 +58,10 @@ def export(network: Network, directory: str, *, duration: Quantity, lossy: bool 
     """
     seconds = scalar(duration, TIME, "the duration of the export")
     steps = whole_steps(seconds, network.dt, "the duration of the export", None, least=1)
-    target = os.path.abspath(directory)
-    if os.path.isdir(target) and os.listdir(target) or os.path.isfile(target):
-        raise ParameterError(f"'{directory}' is there already and not an empty folder: name another one, or empty it")
     units, graph = compile_network(network, after="units"), compile_network(network)
     plans = _plans(network, units, graph)
-    part = f"{target}.{secrets.token_hex(4)}.part"
     written = Written(directory, START)
-    try:
+    with new_folder(directory) as part:
         for folder in ("network", "inputs", "components"):
             os.makedirs(os.path.join(part, folder))
         nodes, edges, inputs = _circuit(part, network, units, graph, plans, steps, written)
@@ -79,13 +72,6 @@ def export(network: Network, directory: str, *, duration: Quantity, lossy: bool 
         written.files.append("README.txt")
         with open(os.path.join(part, "README.txt"), "w", encoding="utf-8") as file:
             file.write(_readme(network, seconds, plans, written))
-        if os.path.isdir(target):
-            os.rmdir(target)
-        os.replace(part, target)
-    except OSError as error:
-        raise refusal(directory, error) from None
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return written
 
 

@@ -22,10 +22,12 @@ if typing.TYPE_CHECKING:
         OneToOne,
         Rule,
     )
+    from neurosim.lang.compartments import Channel, compartments
     from neurosim.lang.components import (
         Cell,
         Current,
         Drive,
+        Event,
         Receptor,
         TimedArray,
         exponential,
@@ -49,7 +51,8 @@ _HOMES = {
     "AllToAll": _RULES, "EdgeList": _RULES, "FixedInDegree": _RULES, "FixedOutDegree": _RULES,
     "FixedProbability": _RULES, "FixedTotalNumber": _RULES, "OneToOne": _RULES, "Rule": _RULES,
     "compare": "neurosim.comparison",
-    "Cell": _PARTS, "Current": _PARTS, "Drive": _PARTS, "Receptor": _PARTS, "TimedArray": _PARTS,
+    "Channel": "neurosim.lang.compartments", "compartments": "neurosim.lang.compartments",
+    "Cell": _PARTS, "Current": _PARTS, "Drive": _PARTS, "Event": _PARTS, "Receptor": _PARTS, "TimedArray": _PARTS,
     "exponential": _PARTS, "lognormal": _PARTS, "normal": _PARTS, "uniform": _PARTS,
     "DistanceDependent": "neurosim.lang.connect", "Where": "neurosim.lang.connect",
     "Group": _GROUPS, "Population": _GROUPS, "grid_positions": _GROUPS, "Network": "neurosim.lang.network",
@@ -60,10 +63,10 @@ _HOMES = {
 _MODULES = ("analysis", "errors", "recording", "units")
 
 __all__ = [
-    "AllToAll", "Cell", "Current", "DistanceDependent", "Drive", "EdgeList", "FixedInDegree", "FixedOutDegree",
-    "FixedProbability", "FixedTotalNumber", "Group", "Network", "OneToOne", "Param", "Plasticity", "Population",
-    "Quantity", "Receptor", "Rule", "TimedArray", "Where", "compare", "exponential", "grid_positions", "lognormal",
-    "network", "normal", "simulate", "uniform",
+    "AllToAll", "Cell", "Channel", "Current", "DistanceDependent", "Drive", "EdgeList", "Event", "FixedInDegree",
+    "FixedOutDegree", "FixedProbability", "FixedTotalNumber", "Group", "Network", "OneToOne", "Param", "Plasticity",
+    "Population", "Quantity", "Receptor", "Rule", "TimedArray", "Where", "compare", "compartments", "exponential",
+    "grid_positions", "lognormal", "network", "normal", "simulate", "uniform",
 ]  # fmt: skip
 
 

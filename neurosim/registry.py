@@ -68,6 +68,7 @@ NETWORKS: dict[str, str] = {
     "cuba": "neurosim.models.networks.cuba:cuba",
     "coba": "neurosim.models.networks.coba:coba",
     "brunel": "neurosim.models.networks.brunel:brunel",
+    "dendritic": "neurosim.models.networks.dendritic:dendritic",
     "potjans_diesmann": "neurosim.models.networks.potjans_diesmann:potjans_diesmann",
     "song": "neurosim.models.networks.song:song",
 }

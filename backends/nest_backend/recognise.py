@@ -37,6 +37,10 @@ def recognise(graph: Graph, pop: PopulationNode) -> Found:
     source = _source(pop)
     if source is not None:
         return Found(source)
+    assert pop.model is not None
+    if pop.model.system.events:
+        happens = ", ".join(e.name for e in pop.model.system.events)
+        return Found(None, "none", [f"events besides the spike ({happens}), which no cell of NEST's has"])
     n = normal_form(graph, pop)
     if any(len(m) == 2 and m[0] == m[1] for p in (*n.odes.values(), *n.updates.values()) for m in p):
         nearest, differences, cell = izhikevich_cell(n)
@@ -75,7 +79,7 @@ def _source(pop: PopulationNode) -> Source | None:
     """Return a population without state or input, whose spikes can be known beforehand; None for any other."""
     assert pop.model is not None
     s = pop.model.system
-    plain = not (s.equations or s.jumps or s.reset or s.drives or s.edge) and s.refractory is None
+    plain = not (s.equations or s.jumps or s.reset or s.drives or s.edge or s.events) and s.refractory is None
     if s.threshold is None or not plain:
         return None
     if s.threshold.op == "scheduled":

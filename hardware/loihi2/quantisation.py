@@ -190,7 +190,8 @@ def _quantised(graph: Graph, below: float, given: Mapping[str, tuple[Cell, Any]]
 def _is_source(pop: PopulationNode) -> bool:
     """Tell whether a population only says when it spikes, with no variables and no input."""
     assert pop.model is not None and pop.program is not None
-    return not (pop.receptors or _bare(pop.model.system).equations) and bool(pop.program.emits())
+    own = _bare(pop.model.system)
+    return not (pop.receptors or own.equations or own.events) and bool(pop.program.emits())
 
 
 def _kinds(pop: PopulationNode) -> dict[str, str]:

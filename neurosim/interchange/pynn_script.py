@@ -162,7 +162,8 @@ def _like(cell: Any, model: Any) -> bool:
     """Whether a cell is a model but for the values of its parameters."""
 
     def text(c: Any) -> tuple[Any, ...]:
-        return (c.text, c.threshold_text, tuple(s.text for s in c.reset), c.refractory_text, c.edge, c.clamp, c.ports)
+        return (c.text, c.threshold_text, tuple(s.text for s in c.reset), c.refractory_text, c.edge, c.clamp, c.ports,
+                tuple(c.events))  # fmt: skip
 
     return text(cell) == text(model)
 

@@ -51,6 +51,17 @@ class Drive:
 
 
 @dataclass(frozen=True)
+class EventNode:
+    """An event besides the spike; the state variable of its name holds the steps since it last happened."""
+
+    name: str
+    condition: Expr
+    reaction: tuple[tuple[str, Expr], ...] = ()
+    refractory: Expr | None = None
+    edge: bool = False
+
+
+@dataclass(frozen=True)
 class System:
     """The equations of one population: the cell, its receptors and the currents injected, names already distinct.
 
@@ -68,7 +79,7 @@ class System:
         The event ``spike``: condition, statements ``(variable, expression)`` in order, duration in seconds, whether
         only the moment the condition becomes true counts, and which variables stand still while refractory.
     method : str
-        ``exact``, ``exponential_euler``, ``euler``, ``rk2`` or ``rk4``.
+        One of :data:`neurosim.lang.components.METHODS`.
     precision : str
         The only one in which the equations mean what they say, as whole numbers beyond 2^24 do; empty for any.
     traces : tuple of str
@@ -77,6 +88,8 @@ class System:
         What a spike changes in them, in order.
     snapshots : tuple of (str, Expr)
         Values kept as they were after the update of the step, before reset and marks.
+    events : tuple of EventNode
+        What happens besides the spike: all conditions are tested before anything reacts, the spike reacts first.
     """
 
     equations: tuple[EquationNode, ...]
@@ -93,6 +106,7 @@ class System:
     traces: tuple[str, ...] = ()
     marks: tuple[tuple[str, Expr], ...] = ()
     snapshots: tuple[tuple[str, Expr], ...] = ()
+    events: tuple[EventNode, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -105,6 +105,12 @@ def _equations(system: System) -> Iterator[str]:
     if system.refractory is not None:
         held = f", holding {', '.join(system.clamp)}" if system.clamp else ""
         yield f"refractory for {render(system.refractory)}{held}"
+    for event in system.events:
+        yield f"event {event.name} when {render(event.condition)}{' becomes true' * event.edge}"
+        for var, e in event.reaction:
+            yield f"on {event.name}: {var} = {render(e)}"
+        if event.refractory is not None:
+            yield f"{event.name} refractory for {render(event.refractory)}"
     yield f"method {system.method}"
 
 

@@ -7,6 +7,13 @@ from neurosim.errors import ParameterError
 TOLERANCE = 1e-6
 """How far, in steps, a constant duration may lie from a whole number of steps and still be taken as it."""
 
+LONGEST = 1 << 24
+"""Whole numbers up to this one are exact in single precision: countdowns and the steps since an event are held in the
+precision of the run."""
+
+NEVER = float(LONGEST)
+"""Steps since an event that has not happened, or that happened longer ago than anyone counts."""
+
 
 def whole_steps(seconds: float, dt: float, what: str, where: str | None, least: int = 0) -> int:
     """Return a constant duration in steps, or complain and name the nearest legal values."""

@@ -10,6 +10,7 @@ one's own are written in the same way::
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,17 +19,18 @@ import numpy as np
 from neurosim.errors import EquationError, ParameterError, caller, suggest
 from neurosim.ir.expr import ZERO, Expr, add, is_one, is_zero, linear, names, walk
 from neurosim.lang.component import Component
+from neurosim.lang.event import Event, Parsed, none_but_events
 from neurosim.lang.parser import Statement, reserved
 from neurosim.lang.values import Random, TimedArray, check_value, exponential, lognormal, normal, uniform
 from neurosim.params import Param
 from neurosim.units import UNITS, Quantity
 
 __all__ = [
-    "METHODS", "Cell", "Component", "Current", "Drive", "Random", "Receptor", "TimedArray", "check_value",
+    "METHODS", "Cell", "Component", "Current", "Drive", "Event", "Random", "Receptor", "TimedArray", "check_value",
     "exponential", "lognormal", "normal", "uniform",
 ]  # fmt: skip
 
-METHODS = ("auto", "exact", "exponential_euler", "euler", "rk2", "rk4")
+METHODS = ("auto", "exact", "exponential_euler", "implicit_euler", "crank_nicolson", "tree", "euler", "rk2", "rk4")
 
 
 class Receptor(Component):
@@ -99,6 +101,10 @@ class Receptor(Component):
                     f"the gain of an arrival cannot be random or read a new value ([n+1]): '{st.text}'", self.where
                 )
             self.gains[st.var] = add(self.gains[st.var], gain) if st.var in self.gains else gain
+
+    def at(self, part: str) -> Receptor:
+        """Return the receptor on a part of a cell made by :func:`neurosim.compartments`: it reads that part's ``v``."""
+        return importlib.import_module("neurosim.lang.compartments").at(self, part)
 
     def _options_text(self) -> dict[str, str]:
         event = "; ".join(st.text for st in self.event)
@@ -230,8 +236,11 @@ class Cell(Component):
         A spike only where the condition becomes true (it was false in the step before).
     clamp : sequence of str, optional
         Variables that stand still while refractory; by default those that the threshold reads.
-    method : {"auto", "exact", "exponential_euler", "euler", "rk2", "rk4"}
+    method : {"auto", "exact", "exponential_euler", "implicit_euler", "crank_nicolson", "tree", "euler", "rk2", "rk4"}
         Integration of the differential equations. ``auto``: linear systems exactly, the rest by exponential Euler.
+        ``implicit_euler``, ``crank_nicolson``: variables that are linear in each other (compartments) are solved for
+        together, the rest as by ``auto``. ``tree``: exactly if all is linear with constant coefficients, else
+        ``implicit_euler``.
     precision : {"double", "single"}, optional
         The only precision in which the cell means anything, as one in whole numbers beyond 2^24 does; any by default.
     receptors : mapping of str to Receptor
@@ -240,6 +249,8 @@ class Cell(Component):
         Initial values: quantity, array, distribution or an expression of the parameters. 0 by default.
     ports : sequence of str
         Names of the ports.
+    events : mapping of str to Event, optional
+        What happens besides the spike, in the order in which it reacts.
     schedule : SpikeTimes, optional
         Given spike times in place of a threshold; what ``SpikeSource`` is made of.
     **params
@@ -264,6 +275,7 @@ class Cell(Component):
         receptors: Mapping[str, Receptor] | None = None,
         init: Mapping[str, Any] | None = None,
         ports: tuple[str, ...] = ("i",),
+        events: Mapping[str, Event] | None = None,
         schedule: Any = None,
         name: str | None = None,
         source: str = "",
@@ -274,8 +286,16 @@ class Cell(Component):
             params = {**params, "t_refractory": refractory}
             refractory = "t_refractory"
         ports = (ports,) if isinstance(ports, str) else tuple(ports)
-        texts = (threshold, reset, refractory, *(init or {}).values())
-        super().__init__(equations, params, name, source, doc, ports, texts)
+        happens = none_but_events(events, caller())
+        self.events: dict[str, Parsed] = {}
+        texts = (
+            threshold,
+            reset,
+            refractory,
+            *(init or {}).values(),
+            *(t for e in happens.values() for t in e.texts()),
+        )
+        super().__init__(equations, params, name, source, doc, (*ports, *happens), texts)
         self.ports = tuple(p for p in ports if p not in self.own)
         self.schedule = schedule
         self.edge = bool(edge)
@@ -288,32 +308,79 @@ class Cell(Component):
         self.reset: tuple[Statement, ...] = () if reset is None else self._statements(reset)
         self.refractory = None if refractory is None else self._parse(refractory)
         self.refractory_text = refractory or ""
-        for st in self.reset:
-            if st.var not in self.variables:
-                raise EquationError(
-                    f"reset changes '{st.var}', which is no state variable of {self.name}"
-                    f"{suggest(st.var, self.variables)}",
-                    self.where,
-                )
+        self._events(happens)
+        for what, statements in [
+            ("reset", self.reset),
+            *((f"event '{k}'", e.reaction) for k, e in self.events.items()),
+        ]:
+            for st in statements:
+                if st.var not in super().variables:
+                    raise EquationError(
+                        f"{what} changes '{st.var}', which is no state variable of {self.name}"
+                        f"{suggest(st.var, super().variables)}",
+                        self.where,
+                    )
         if threshold is None and (reset is not None or refractory is not None):
             raise EquationError(f"{self.name} has a reset or refractory period but no threshold", self.where)
         self._old_values_only()
         if clamp is None:
             read = self._read(self.threshold) if self.threshold is not None and self.refractory is not None else set()
-            clamp = [v for v in self.variables if v in read]
+            clamp = [v for v in super().variables if v in read]
         self.clamp = (clamp,) if isinstance(clamp, str) else tuple(clamp)
         for var in self.clamp:
-            if var not in self.variables:
+            if var not in super().variables:
                 raise EquationError(
-                    f"clamp names '{var}', which is no state variable of {self.name}{suggest(var, self.variables)}",
+                    f"clamp names '{var}', which is no state variable of {self.name}{suggest(var, super().variables)}",
                     self.where,
                 )
         self.receptors: dict[str, Receptor] = {}
         self._receptors(receptors or {})
         self.init = dict(init or {})
 
+    def insert(self, **channels: Any) -> Cell:
+        """Return the cell with channels in its membrane, as in ``Passive().insert(na=DendriticSpike())``.
+
+        What channel ``na`` calls ``m`` the cell calls ``m_na``; its current is ``i_na``.
+        """
+        return importlib.import_module("neurosim.lang.compartments").insert(self, channels)
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """State variables in the order of their equations, then the events, which count the steps since."""
+        return (*super().variables, *self.events)
+
+    @property
+    def own(self) -> set[str]:
+        """All names the cell defines."""
+        return {*super().own, *self.events}
+
+    def _events(self, given: Mapping[str, Event]) -> None:
+        for key in given:
+            problem = reserved(key) or ("it is a name of the cell already" if key in super().own else None)
+            if problem:
+                raise ParameterError(f"'{key}' cannot name an event of {self.name}: {problem}", self.where)
+        for key, event in given.items():
+            quiet = event.refractory
+            if isinstance(quiet, Quantity):
+                name = f"t_{key}_refractory"
+                self.params[name] = Param(quiet, None, f"refractory period of {key}")
+                self.values[name] = check_value(quiet, self.params[name], f"{name} of {self.name}", self.where)
+                quiet = name
+            self.events[key] = Parsed(
+                self._parse(event.condition, tuple(given), condition=True),
+                self._statements(event.reaction, tuple(given)),
+                None if quiet is None else self._parse(quiet),
+                quiet or "",
+                event.edge,
+                event,
+            )
+
     def _old_values_only(self) -> None:
         parts = [("the threshold", self.threshold, self.threshold_text), ("the refractory period", self.refractory, "")]
+        for key, event in self.events.items():
+            parts += [(f"the condition of event '{key}'", event.condition, event.event.condition)]
+            parts += [(f"the reaction of event '{key}'", st.expr, st.text) for st in event.reaction]
+            parts += [(f"the refractory period of event '{key}'", event.refractory, "")]
         for what, e, text in [*parts, *(("a reset", st.expr, st.text) for st in self.reset)]:
             if e is not None and any(x.op == "next" for x in walk(e)):
                 raise EquationError(
@@ -355,6 +422,7 @@ class Cell(Component):
             "clamp": ", ".join(self.clamp) if self.refractory_text else "",
             "method": self.method if any(eq.kind == "ode" for eq in self.equations) else "",
             "ports": ", ".join(self.ports) if self.ports != ("i",) else "",
+            "events": "; ".join(f"{key} {event.text()}" for key, event in self.events.items()),
             "receptors": ", ".join(f"{key}: {receptor!r}" for key, receptor in self.receptors.items()),
         }
 

@@ -35,7 +35,7 @@ from neurosim.ir.expr import name as name_
 from neurosim.ir.ops import COMPARE
 from neurosim.units import DIMENSIONLESS, UNITS, Dimension, Quantity, parse_quantity
 
-MAX_LENGTH, MAX_DEPTH, MAX_LEVELS = 20_000, 60, 200
+MAX_LENGTH, MAX_DEPTH, MAX_LEVELS = 100_000, 60, 200
 """Longest text, deepest nesting of brackets and deepest tree (a hostile file cannot exhaust the stack)."""
 
 _TOKEN = re.compile(
@@ -61,6 +61,7 @@ _FUNCTIONS = {
     "uniform": 0,
     "normal": 0,
     "clip": 3,
+    "in_steps": 1,
 }
 _COMPARE = {"<": "lt", "<=": "le", ">": "gt", ">=": "ge", "==": "eq", "!=": "ne"}
 RESERVED = frozenset({"t", "dt", "pi", "and", "or", "not", *_FUNCTIONS})
@@ -340,6 +341,8 @@ class Parser:
             return call("select", *args)
         if text == "clip":
             return call("min", call("max", args[0], args[1]), args[2])
+        if text == "in_steps":  # a time as a number of steps, rounded
+            return call("floor", Expr("add", (Expr("div", (args[0], name_("dt"))), const(0.5))))
         return call(text, *args)
 
     # -- equations and statements ---------------------------------------------------------------------------------

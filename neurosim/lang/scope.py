@@ -47,6 +47,8 @@ class Scope:
             self.solver.unknown.add(lead + eq.var)
         if isinstance(part, Receptor):
             self.solver.unknown.add(lead + "w")
+        if isinstance(part, Cell):
+            self.solver.known.update(dict.fromkeys(part.events, DIMENSIONLESS))
 
     def _parameter(self, prefix: str, key: str, open_: tuple[str, ...]) -> Dimension:
         """Return the dimension of a parameter; that of an expression is found, and has to be the declared one."""
@@ -157,6 +159,14 @@ class Scope:
         if cell.refractory is not None:
             form = self.solver.form(self.expr("", cell.refractory), "refractory")
             self.solver.equal(form, Form((), TIME), "the refractory period must be a time:|and", "refractory")
+        for key, event in cell.events.items():
+            self._condition(event.condition, event.event.condition, cell.where)
+            for st in event.reaction:
+                self.solver.assign(st.var, self.expr("", st.expr), st.text)
+            if event.refractory is not None:
+                form = self.solver.form(self.expr("", event.refractory), "refractory")
+                what = f"the refractory period of event '{key}' must be a time:|and"
+                self.solver.equal(form, Form((), TIME), what, "refractory")
 
     def _condition(self, e: Expr, text: str, where: str | None) -> None:
         if e.op not in COMPARE and e.op not in ("and", "or", "not"):
@@ -187,6 +197,7 @@ class Scope:
         got = self.solver.form(self.expr(prefix, output), f"output of {prefix}")
         read = [eq.expr for each in self.parts.values() for eq in each.equations]
         read += [e for e in (self.cell.threshold, *(st.expr for st in self.cell.reset)) if e is not None]
+        read += [e for each in self.cell.events.values() for e in (each.condition, *(st.expr for st in each.reaction))]
         if not any(port in names(e) for e in read):
             raise EquationError(
                 f"{part.kind} '{prefix}' feeds the port '{port}', but no equation of {self.cell.name} of population "

@@ -3,12 +3,15 @@
 Linear subsystems with constant coefficients are integrated exactly: with x' = A x + f and f constant during a step,
 x(t + dt) = P x + Phi f (:mod:`neurosim.passes.propagators`). The rest follows the cell's scheme. ``exact`` and
 ``auto`` split the system: a variable belongs to the exact part if its equation is linear in the exact part and reads
-nothing else that changes during a step; ``auto`` gives what remains to exponential Euler. The Runge-Kutta schemes and
-``euler`` take all variables together. Stimuli and what arrived are constant during a step.
+nothing else that changes during a step; ``auto`` gives what remains to exponential Euler. The implicit schemes solve
+for the variables that are linear in each other together (:mod:`neurosim.passes.elimination`), and treat the others as
+``auto`` does. The Runge-Kutta schemes and ``euler`` take all variables together. Stimuli and what arrived are constant
+during a step.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace as with_
 from typing import Any
 
@@ -17,13 +20,14 @@ import numpy as np
 from neurosim.errors import EquationError, ParameterError
 from neurosim.ir import expr as ex
 from neurosim.ir.expr import Expr
-from neurosim.ir.graph import Graph, Model, PoissonTable, PopulationNode, StateVar, System
+from neurosim.ir.graph import EventNode, Graph, Model, PoissonTable, PopulationNode, StateVar, System
 from neurosim.ir.interp import evaluate
 from neurosim.ir.lower import edge_program, emit
 from neurosim.ir.ops import DETECT, INPUT, INTEGRATE, REACT
 from neurosim.ir.program import Builder
 from neurosim.ir.random import POISSON_MEAN_LIMIT, poisson_thresholds
-from neurosim.ir.timegrid import whole_steps
+from neurosim.ir.timegrid import LONGEST, NEVER, whole_steps
+from neurosim.passes.elimination import coefficients, coupled, solve
 from neurosim.passes.fold import fold
 from neurosim.passes.learning import learning
 from neurosim.passes.propagators import propagators
@@ -31,8 +35,10 @@ from neurosim.passes.propagators import propagators
 COUNTDOWN, ABOVE = "_refractory", "_above"
 """State variables made here: steps left of the refractory period; whether the threshold was met in the last step."""
 
-COUNTED_IN_SINGLE = 1 << 24
-"""Whole numbers up to this one are exact in single precision; the countdown is held in the precision of the run."""
+IMPLICIT = ("implicit_euler", "crank_nicolson", "tree")
+
+MAX_EXACT = 24
+"""Up to so many coupled variables ``tree`` integrates exactly; a full matrix takes more work than an elimination."""
 
 MAX_POISSON_ROWS = 256
 """Up to so many different rates in one drive are tabulated; more are inverted step by step."""
@@ -50,10 +56,10 @@ def discretise(graph: Graph) -> Graph:
     )
 
 
-def exact_part(system: System, states: set[str], params: set[str]) -> list[str]:
+def exact_part(system: System, states: set[str], params: set[str], without: Collection[str] = frozenset()) -> list[str]:
     """Return the variables that can be integrated exactly: the largest set closed under the rule above."""
     odes = {e.var: e.expr for e in system.equations if e.kind == "ode" and e.var in states}
-    inside = set(odes)
+    inside = set(odes) - set(without)
     changed = True
     while changed:
         changed = False
@@ -140,11 +146,14 @@ class _Step:
 
         b.phase = INTEGRATE
         if s.refractory is not None:
-            steps = self.refractory_steps()
+            steps = self.refractory_steps(s.refractory, f"the refractory period of population '{self.pop.name}'")
             self.params["_refractory_steps"] = steps
             states.append(StateVar(COUNTDOWN, "f", 0.0, "steps"))
             self.old[COUNTDOWN] = b.emit("load", attr=COUNTDOWN)
             self.refractory = b.emit("gt", self.old[COUNTDOWN], b.const(0.0))
+        for event in s.events:  # in step m, an event of step n is m - n steps old
+            older = b.emit("add", self.old[event.name], b.const(1.0))
+            self.old[event.name] = b.emit("min", older, b.const(NEVER))
         self.start = dict(self.old)
         self.start = self.jumps("before", self.start, arrived)
         self.new = dict(self.start)
@@ -159,15 +168,12 @@ class _Step:
         final = dict(self.new)
         for kept, e in s.snapshots:
             final[kept] = self.value(e, self.new)
+        b.phase = DETECT
+        happens = {event.name: self.event(event, states, final) for event in s.events}
         if s.threshold is not None:
-            b.phase = DETECT
-            condition = self.value(s.threshold, self.new)
-            spike = condition
+            spike = condition = self.value(s.threshold, self.new)
             if s.edge:
-                states.append(StateVar(ABOVE, "f", 0.0, "1"))
-                was = b.emit("gt", b.emit("load", attr=ABOVE), b.const(0.0))
-                spike = b.emit("and", condition, b.emit("not", was))
-                final[ABOVE] = b.emit("float", condition)
+                spike = self.rising(condition, ABOVE, states, final)
             if self.refractory is not None:
                 spike = b.emit("and", spike, b.emit("not", self.refractory))
             b.phase = REACT
@@ -184,6 +190,16 @@ class _Step:
                 env[var] = self.value(e, env)
                 final[var] = b.emit("select", spike, env[var], self.new[var])
             b.emit("emit", spike, attr="spike")
+        b.phase = REACT
+        for event in s.events:
+            here = {**self.new, **{v: final[v] for v in self.changeable() if v in final}}
+            env = dict(here)
+            for var, e in event.reaction:
+                env[var] = self.value(e, env)
+            for var in dict.fromkeys(v for v, _ in event.reaction):
+                final[var] = b.emit("select", happens[event.name], env[var], here[var])
+        for event in s.events:
+            final[event.name] = b.emit("select", happens[event.name], b.const(0.0), self.old[event.name])
         for var in states:
             if var.name in final and final[var.name] != self.old.get(var.name):
                 b.emit("store", final[var.name], attr=var.name)
@@ -205,6 +221,31 @@ class _Step:
             poisson=self.poisson,
             streams=self.streams,
         )
+
+    def changeable(self) -> list[str]:
+        """Return the variables that a statement may change."""
+        return [e.var for e in self.system.equations]
+
+    def rising(self, condition: int, key: str, states: list[StateVar], final: dict[str, int]) -> int:
+        """Append whether a condition holds that did not in the step before, which ``key`` keeps."""
+        b = self.b
+        states.append(StateVar(key, "f", 0.0, "1"))
+        was = b.emit("gt", b.emit("load", attr=key), b.const(0.0))
+        final[key] = b.emit("float", condition)
+        return b.emit("and", condition, b.emit("not", was))
+
+    def event(self, event: EventNode, states: list[StateVar], final: dict[str, int]) -> int:
+        """Append whether an event happens in this step."""
+        b = self.b
+        now = self.value(event.condition, self.new)
+        if event.edge:
+            now = self.rising(now, f"{ABOVE}[{event.name}]", states, final)
+        if event.refractory is not None:
+            key = f"_refractory_steps[{event.name}]"
+            what = f"the refractory period of event '{event.name}' of population '{self.pop.name}'"
+            self.params[key] = self.refractory_steps(event.refractory, what)
+            now = b.emit("and", now, b.emit("gt", self.old[event.name], b.emit("param", attr=key)))
+        return now
 
     def arrivals(self) -> dict[str, int]:
         """Append what arrives at each receptor: the inbox and the Poisson drives."""
@@ -273,25 +314,21 @@ class _Step:
         assert self.refractory is not None
         return self.b.emit("select", self.refractory, self.start[var], value)
 
-    def refractory_steps(self) -> Any:
-        """Return the refractory period in whole steps."""
-        assert self.system.refractory is not None
-        if not self.known(self.system.refractory):
-            raise EquationError(
-                f"the refractory period of population '{self.pop.name}' must be made of parameters", self.pop.where
-            )
-        seconds = self.constant(self.system.refractory)
-        what = f"the refractory period of population '{self.pop.name}'"
+    def refractory_steps(self, period: Expr, what: str) -> Any:
+        """Return a refractory period in whole steps."""
+        if not self.known(period):
+            raise EquationError(f"{what} must be made of parameters", self.pop.where)
+        seconds = self.constant(period)
         if not np.all(np.isfinite(seconds)) or np.min(seconds) < 0:
             raise ParameterError(f"{what} must not be negative, got {np.min(seconds) * 1e3:.6g} ms", self.pop.where)
         if np.ndim(seconds) == 0:
             steps: Any = float(whole_steps(float(seconds), self.graph.dt, what, self.pop.where))
         else:
             steps = np.rint(np.asarray(seconds) / self.graph.dt)
-        if self.graph.precision == "single" and np.max(steps, initial=0.0) > COUNTED_IN_SINGLE:
+        if self.graph.precision == "single" and np.max(steps, initial=0.0) > LONGEST:
             raise ParameterError(
                 f"{what} is {np.max(steps):.0f} steps, and single precision counts no more than 2^24 = "
-                f"{COUNTED_IN_SINGLE} one by one ({COUNTED_IN_SINGLE * self.graph.dt:.6g} s at this dt): use "
+                f"{LONGEST} one by one ({LONGEST * self.graph.dt:.6g} s at this dt): use "
                 "precision='double', or shorten it",
                 self.pop.where,
             )
@@ -343,7 +380,14 @@ class _Step:
         if method in ("euler", "rk2", "rk4"):
             self.runge_kutta(method)
             return
-        exact = exact_part(self.system, set(self.odes), set(self.params)) if method != "exponential_euler" else []
+        groups: list[list[str]] = []
+        exact: list[str] = []
+        if method != "exponential_euler":
+            exact = exact_part(self.system, set(self.odes), set(self.params))
+        if method in IMPLICIT and (method != "tree" or len(exact) < len(self.odes) or len(exact) > MAX_EXACT):
+            groups = coupled(self.odes)
+            apart = {v for group in groups for v in group}
+            exact = exact_part(self.system, set(self.odes), set(self.params), apart)
         rest = [v for v in self.odes if v not in exact]
         if rest and method == "exact":
             raise EquationError(
@@ -353,8 +397,39 @@ class _Step:
             )
         if exact:
             self.exact({v: self.odes[v] for v in exact})
+        solved = self.implicit([v for group in groups for v in group if v in rest]) if groups else {}
+        self.new.update(solved)
         for var in rest:
-            self.new[var] = self.exponential_euler(var)
+            if var not in solved:
+                self.new[var] = self.exponential_euler(var)
+
+    def implicit(self, variables: list[str]) -> dict[str, int]:
+        """Append ``x + d`` with (1 - theta dt A) d = dt f(x): A holds the coefficients at the step's start.
+
+        theta is 1 for ``implicit_euler`` and 1/2 for ``crank_nicolson``. A clamped variable stands still.
+        """
+        b, place = self.b, {v: k for k, v in enumerate(variables)}
+        dt = b.emit("param", attr="dt")
+        share = b.emit("mul", dt, b.const(0.5)) if self.system.method == "crank_nicolson" else dt
+        matrix: dict[tuple[int, int], int] = {}
+        right: list[int] = []
+        one, zero = b.const(1.0), b.const(0.0)
+        for var, k in place.items():
+            found = coefficients(self.odes[var], {v for v in ex.names(self.odes[var]) if v in place})
+            entries = {place[v]: b.emit("mul", share, self.value(c, self.start)) for v, c in found.items()}
+            change = b.emit("mul", dt, self.value(self.odes[var], self.start))
+            row = {j: b.emit("sub", one, e) if j == k else b.emit("neg", e) for j, e in entries.items()}
+            row.setdefault(k, one)
+            if self.clamped(var):
+                assert self.refractory is not None
+                row = {j: b.emit("select", self.refractory, one if j == k else zero, e) for j, e in row.items()}
+                change = b.emit("select", self.refractory, zero, change)
+            matrix.update({(k, j): e for j, e in row.items()})
+            right.append(change)
+        out = {}
+        for var, d in zip(variables, solve(b, matrix, right), strict=True):
+            out[var] = self.hold(var, b.emit("flush", b.emit("add", self.start[var], d)))
+        return out
 
     def exact(self, odes: dict[str, Expr]) -> None:
         """Append ``P x + Phi f``; while refractory, the clamped variables are constants of the others' equations."""

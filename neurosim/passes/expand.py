@@ -6,7 +6,7 @@ from dataclasses import replace as with_
 
 from neurosim.errors import EquationError
 from neurosim.ir.expr import Expr, names, substitute, too_large, total
-from neurosim.ir.graph import Drive, EquationNode, Graph, Jump, PopulationNode
+from neurosim.ir.graph import Drive, EquationNode, EventNode, Graph, Jump, PopulationNode
 
 MAX_DEPTH = 300
 """Deepest tree after everything has been written out."""
@@ -56,6 +56,16 @@ def _population(pop: PopulationNode) -> PopulationNode:
         reset=tuple((v, inline(e)) for v, e in system.reset),
         refractory=None if system.refractory is None else inline(system.refractory),
         snapshots=tuple((v, inline(e)) for v, e in system.snapshots),
+        events=tuple(
+            EventNode(
+                e.name,
+                inline(e.condition),
+                tuple((v, inline(x)) for v, x in e.reaction),
+                None if e.refractory is None else inline(e.refractory),
+                e.edge,
+            )
+            for e in system.events
+        ),
     )
     return with_(pop, system=new)
 

@@ -12,6 +12,7 @@ from neurosim.ir.expr import Expr, mul, name, names, render, replace, walk
 from neurosim.ir.graph import (
     Drive,
     EquationNode,
+    EventNode,
     Graph,
     Jump,
     PlasticityNode,
@@ -27,7 +28,7 @@ from neurosim.ir.graph import (
 from neurosim.ir.interp import evaluate
 from neurosim.ir.lower import edge_program
 from neurosim.ir.random import Draws
-from neurosim.ir.timegrid import whole_steps
+from neurosim.ir.timegrid import NEVER, whole_steps
 from neurosim.lang.components import Random, TimedArray
 from neurosim.lang.connect import Connection
 from neurosim.lang.groups import Group, Population
@@ -255,6 +256,9 @@ def _population(network: Network, pop: Population) -> PopulationNode:
                 states.append(StateVar(full, "f", init, scope.dimension(full).symbol))
 
     cell = pop.cell
+    for event in cell.events:
+        given = pop.init.get(event, cell.init.get(event, NEVER))
+        states.append(StateVar(event, "f", values.concrete(given, f"{event}(0)", ""), "1"))
     ports: dict[str, list[Expr]] = {p: [] for p in cell.ports}
     jumps: dict[str, tuple[Jump, ...]] = {}
     for key, receptor in cell.receptors.items():
@@ -310,6 +314,16 @@ def _population(network: Network, pop: Population) -> PopulationNode:
         traces=tuple(traces),
         marks=tuple(marks),
         snapshots=tuple(snapshots),
+        events=tuple(
+            EventNode(
+                key,
+                _bare(scope.expr("", event.condition)),
+                tuple((st.var, _bare(scope.expr("", st.expr))) for st in event.reaction),
+                None if event.refractory is None else _bare(scope.expr("", event.refractory)),
+                event.edge,
+            )
+            for key, event in cell.events.items()
+        ),
     )
     _check_next(system, pop)
     return PopulationNode(

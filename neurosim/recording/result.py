@@ -104,6 +104,30 @@ class RunResult:
             return measure(self.spikes[population])
         return {name: measure(spikes) for name, spikes in self.spikes.items()}
 
+    def events(self, population: str, event: str) -> Spikes:
+        """Return when an event of a cell happened (:class:`neurosim.Event`), from the samples of its probe.
+
+        An event between two samples is found where no other follows before the second: sample at least once in the
+        event's refractory period, or in every step, which is the default.
+
+        Parameters
+        ----------
+        population, event : str
+            As they were recorded: ``net.record(population, event)``.
+
+        Returns
+        -------
+        Spikes
+            The same type as that of the threshold's spikes: steps and neurons.
+        """
+        trace = self.state[population][event]
+        p, size = self.provenance, self.populations[population]
+        steps = np.rint(trace.times / p.dt).astype(np.int64) - 1  # a sample stands at the end of its step
+        since = np.diff(steps, prepend=-1)[:, None]
+        when, column = np.nonzero(trace.values < since)  # younger than the sample before
+        at = steps[when] - trace.values[when, column].astype(np.int64)
+        return Spikes(at, trace.ids[column], size, p.dt, p.n_steps, 0, None if len(trace.ids) == size else trace.ids)
+
     def weights(self, projection: str) -> np.ndarray:
         """Return the weights of a projection (SI) as they stood at the end of the run."""
         if self._weights is None:

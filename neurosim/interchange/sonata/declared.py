@@ -24,7 +24,7 @@ import numpy as np
 from neurosim.errors import NeurosimError, ParameterError, ResultFileError
 from neurosim.interchange.sonata.cells import Built
 from neurosim.interchange.sonata.files import display, read_json
-from neurosim.lang.components import Cell, Receptor
+from neurosim.lang.components import Cell, Event, Receptor
 from neurosim.lang.network import Network
 from neurosim.units import TIME, Dimension, Quantity, parse_quantity
 
@@ -97,6 +97,10 @@ def read(path: str, n: int, template: str, beside: dict[str, Any] | None, dynami
             clamp=found["clamp"],
             method=found["method"],
             ports=tuple(found["ports"]),
+            events={
+                key: Event(e["condition"], e["reaction"], refractory=e["refractory"], edge=bool(e["edge"]))
+                for key, e in found.get("events", {}).items()
+            },
             receptors=receptors,
             name=found["name"],
             **{key: decode(entry, f"{key} of {shown}") for key, entry in found["params"].items()},
@@ -152,6 +156,11 @@ def describe(pop: Any, node: Any, weights: dict[str, float]) -> dict[str, Any]:
         "clamp": list(cell.clamp),
         "method": cell.method,
         "ports": list(cell.ports),
+        "events": {
+            key: {"condition": e.event.condition, "reaction": e.event.reaction, "refractory": e.refractory_text or None,
+                  "edge": e.edge}
+            for key, e in cell.events.items()
+        },
         "params": params(""),
         "init": {key: encode(states[key].init, pop.scope.dimension(key)) for key in states if key in own},
         "receptors": {

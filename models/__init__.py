@@ -21,6 +21,7 @@ from neurosim.models.cells import (
     RateUnit,
     SpikeSource,
 )
+from neurosim.models.dendrites import DendriticSpike, L5Pyramidal, Passive
 from neurosim.models.inputs import (
     ArrayCurrent,
     DCInput,
@@ -54,9 +55,10 @@ from neurosim.models.synapses import (
 )
 
 __all__ = [
-    "ALIF", "AdEx", "AlphaConductance", "AlphaCurrent", "ArrayCurrent", "CubaLIF", "DCInput", "DeltaCurrent", "EIF",
-    "ErrorUnit", "EscapeLIF", "ExpConductance", "ExpCurrent", "GLIF", "GuetigSTDP", "HodgkinHuxley", "IF",
-    "InhibitorySTDP", "Izhikevich", "LIF", "LiveCurrent", "LiveSource", "Modulator", "MultiplicativeSTDP", "NMDA",
-    "NearestSTDP", "OUNoise", "PairSTDP", "PoissonInput", "PoissonSource", "PowerLawSTDP", "Prediction", "PulseCurrent",
-    "RateUnit", "RewardSTDP", "SineCurrent", "SpikeSource", "StepCurrent", "Surprise", "TripletSTDP", "WhiteNoise",
+    "ALIF", "AdEx", "AlphaConductance", "AlphaCurrent", "ArrayCurrent", "CubaLIF", "DCInput", "DeltaCurrent",
+    "DendriticSpike", "EIF", "ErrorUnit", "EscapeLIF", "ExpConductance", "ExpCurrent", "GLIF", "GuetigSTDP",
+    "HodgkinHuxley", "IF", "InhibitorySTDP", "Izhikevich", "L5Pyramidal", "LIF", "LiveCurrent", "LiveSource",
+    "Modulator", "MultiplicativeSTDP", "NMDA", "NearestSTDP", "OUNoise", "PairSTDP", "Passive", "PoissonInput",
+    "PoissonSource", "PowerLawSTDP", "Prediction", "PulseCurrent", "RateUnit", "RewardSTDP", "SineCurrent",
+    "SpikeSource", "StepCurrent", "Surprise", "TripletSTDP", "WhiteNoise",
 ]  # fmt: skip

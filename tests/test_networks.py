@@ -18,7 +18,8 @@ from neurosim.registry import NETWORKS, load_network
 from neurosim.units import Quantity, ms, mV, second
 
 SMALL: dict[str, dict[str, Any]] = {"cuba": {"n": 200}, "coba": {"n": 200}, "brunel": {"n": 100, "in_degree": 40},
-                                    "potjans_diesmann": {"scale": 0.002}, "song": {"n": 50}}  # fmt: skip
+                                    "dendritic": {"n": 20}, "potjans_diesmann": {"scale": 0.002},
+                                    "song": {"n": 50}}  # fmt: skip
 
 
 def expected(net: ns.Network) -> float:

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 
 import neurosim as ns
+from neurosim.lang.compartments import Channel
+from neurosim.lang.components import Event
 from neurosim.lang.network import Network
 from neurosim.models import (
     LIF,
@@ -36,7 +38,8 @@ from neurosim.models import (
     TripletSTDP,
     WhiteNoise,
 )
-from neurosim.units import Hz, Quantity, ms, mV, nS, pA, um
+from neurosim.models.dendrites import DendriticSpike, Passive
+from neurosim.units import Hz, Quantity, ms, mV, nS, pA, pF, um
 
 CONSTRUCTS: dict[str, Callable[[], Network]] = {}
 """Name in the table -> a network with that construct and little else; all its probes are compared."""
@@ -125,6 +128,39 @@ def _receptors() -> Network:
     for receptor, weight in (("a", 1 * mV), ("b", 1 * mV), ("c", 1 * mV), ("d", 0.1), ("e", 0.1)):
         net.connect(source, net["p"], receptor=receptor, rule="one_to_one", weight=weight)
     net.record(net["p"], "e.g")
+    return net
+
+
+@construct("events besides the spike, with conditions and reactions")
+def _events() -> Network:
+    cell = LIF(t_ref=2 * ms).insert(
+        up=Channel(
+            "dx/dt = -x/tau",
+            output="x",
+            tau=3 * ms,
+            level=-55 * mV,
+            events={
+                "on": Event("v >= level", "x += 5*mV", refractory=4 * ms),
+                "off": Event("on == in_steps(2*ms)", "x -= 1*mV"),
+            },
+        )
+    )
+    return _net(cell, drive=_spread(18 * mV, 40 * mV))
+
+
+@construct("compartments: exact, implicit or explicit; dendritic spikes")
+def _compartments() -> Network:
+    soma = ns.Cell("dv/dt = (g_l*(e_l - v) + i)/c_m", threshold="v > -50*mV", reset="v = -60*mV", refractory=2 * ms,
+                   c_m=200 * pF, g_l=10 * nS, e_l=-65 * mV, init={"v": "e_l"})  # fmt: skip
+    net = Network("construct", dt=0.1 * ms, seed=7)
+    for method in ("tree", "crank_nicolson", "euler"):
+        branch = Passive if method == "crank_nicolson" else Passive.insert(na=DendriticSpike())
+        cell = ns.compartments({"soma": soma, "d": branch, "e": Passive}, {("soma", "d"): 15 * nS, ("d", "e"): 5 * nS},
+                               method=method)  # fmt: skip
+        pop = net.population(method, 10, cell)
+        net.stimulate(pop, _spread(300 * pA, 900 * pA, 10)(port="i_d"))
+        for name in ("spikes", *cell.variables):
+            net.record(pop, name)
     return net
 
 

@@ -38,7 +38,8 @@ from neurosim.models import (
     TripletSTDP,
     WhiteNoise,
 )
-from neurosim.units import Hz, ms, mV, nS, pA
+from neurosim.models.dendrites import DendriticSpike, Passive
+from neurosim.units import Hz, ms, mV, nS, pA, pF
 
 
 @dataclass
@@ -197,6 +198,49 @@ def own_escape(d: Dice, n: int, dt: Any) -> Made:
                 {"exc": (1.0, "mV"), "inh": (-1.0, "mV")}, ("v", "a"))  # fmt: skip
 
 
+def _branching(d: Dice, dt: Any, method: str, links: tuple[tuple[str, str], ...], clamp: Any) -> Made:
+    """Compartments with channels and events; the shape and the scheme belong to the kind, the numbers are drawn."""
+    soma = ns.Cell(
+        "dv/dt = (g_l*(e_l - v) + i)/c_m", threshold="v > -48*mV", reset="v = -62*mV", refractory=_refractory(d, dt),
+        clamp=clamp, init={"v": "e_l"}, c_m=150 * pF, g_l=8 * nS, e_l=-65 * mV,
+    )  # fmt: skip
+    spike = DendriticSpike(v_th=-50 * mV, g_rise=d.number(5, 30) * nS, refractory=d.integer(1, 9) * ms)
+    latch = ns.Channel(
+        "dx/dt = -x/tau", output="x", tau=d.number(1, 9) * ms, late=d.integer(1, 30) * dt,
+        events={"on": ns.Event("v > -55*mV", "x += 20*pA; v -= 1*mV", refractory=d.integer(0, 40) * dt),
+                "off": ns.Event("on == in_steps(late) or v > -20*mV", "x = x/2", edge=True)},
+    )  # fmt: skip
+    parts: dict[str, Any] = {"soma": soma}
+    for k, (_, name) in enumerate(links):
+        twig = Passive(c_m=d.number(20, 60) * pF, g_l=ns.uniform(1 * nS, 3 * nS))
+        parts[name] = twig.insert(**({"na": spike}, {"latch": latch}, {})[k % 3])
+    more = {
+        "exc": ExpConductance(tau=d.number(1, 6) * ms).at(links[-1][1]),
+        "inh": AlphaConductance(e_rev=-80 * mV).at("soma"),
+    }
+    joined = {ends: d.number(1, 20) * nS for ends in links}
+    cell = ns.compartments(parts, joined, receptors=more, method=method)
+    drive = PoissonInput(d.number(100, 900) * Hz, weight=1.5 * nS, receptor="exc", n=4)
+    return Made(cell, {"v_soma": ns.uniform(-66 * mV, -55 * mV)},
+                [(drive, False), (DCInput(d.number(0, 200) * pA)(port="i_soma"), False)],
+                {"exc": (2.0, "nS"), "inh": (2.0, "nS")}, cell.variables)  # fmt: skip
+
+
+def branching(d: Dice, n: int, dt: Any) -> Made:
+    """A tree with a fork, solved from the leaves; the soma stands still while refractory."""
+    return _branching(d, dt, "tree", (("soma", "a"), ("a", "b"), ("a", "c")), "v")
+
+
+def branching_chain(d: Dice, n: int, dt: Any) -> Made:
+    """A chain, by half of the new slope; nothing stands still."""
+    return _branching(d, dt, "crank_nicolson", (("soma", "a"), ("a", "b")), ())
+
+
+def branching_star(d: Dice, n: int, dt: Any) -> Made:
+    """Two branches of the soma, stepped explicitly."""
+    return _branching(d, dt, "rk2", (("soma", "a"), ("soma", "b")), "v")
+
+
 def spike_source(d: Dice, n: int, dt: Any) -> Made:
     """Spikes given beforehand."""
     g = d.arrays()
@@ -316,8 +360,8 @@ FAMILIES = (
     Family((poisson_source, lif, lif)),
     Family((spike_source, lif_varied, adex), weight_bits=24),
     Family((pattern, izhikevich, own_edge)),
-    Family((poisson_source_moving, lif_delta, hodgkin_huxley, integrate_and_fire)),
-    Family((spike_source, own_escape, cuba_lif, lif_delta), "single", 24),
+    Family((poisson_source_moving, branching, lif_delta, hodgkin_huxley, integrate_and_fire)),
+    Family((spike_source, own_escape, cuba_lif, branching_chain), "single", 24),
     Family((spike_source_with_input, lif_varied, adex, own_edge), "single", 40),
 )
 """Those of the sample: every kind of cell, both precisions, both grids."""
@@ -344,6 +388,9 @@ _CELLS = (
     cuba_lif,
     own_edge,
     own_escape,
+    branching,
+    branching_chain,
+    branching_star,
 )
 WIDEST: dict[Callable[[Dice, int, Any], Made], tuple[int, ...]] = {integrate_and_fire: (257, 319, 320, 321, 384)}
 VARIED = {lif_varied, izhikevich, cuba_lif, own_edge, integrate_and_fire, lif_delta, adex, hodgkin_huxley}

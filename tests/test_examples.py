@@ -32,7 +32,7 @@ def main(number: str, **arguments: Any) -> Any:
 
 
 def test_numbers_run_from_one_and_each_is_tested() -> None:
-    assert list(SCRIPTS) == [f"{k + 1:02}" for k in range(len(SCRIPTS))] and len(SCRIPTS) == 13
+    assert list(SCRIPTS) == [f"{k + 1:02}" for k in range(len(SCRIPTS))] and len(SCRIPTS) == 14
     for path in SCRIPTS.values():
         text = path.read_text(encoding="utf-8")
         assert "def main(" in text and len(text.splitlines()) <= 80, path.name
@@ -155,6 +155,16 @@ def test_surprise(tmp_path: Path) -> None:
     assert found["second"] < 0.95 * found["first"]
     assert found["second_emptied"] == pytest.approx(found["first_emptied"], rel=1e-5)
     assert (tmp_path / "page.html").read_text(encoding="utf-8").count("<span") == 640
+
+
+def test_a_branch_tells_a_cluster_from_a_crowd(tmp_path: Path) -> None:
+    found = main("14", path=str(tmp_path / "dendrites.png"))
+    active, passive = found["spikes"], found["none"]
+    assert active["clustered"] > 1.8 * active["scattered"] and passive["clustered"] < 0.8 * passive["scattered"]
+    single = active["branch"][0] * np.arange(1, 11)
+    assert np.all(active["branch"][1:4] < single[1:4]) and active["branch"][4] > 2.8 * single[4]
+    assert np.ptp(active["branch"][4:]) < 0.05 * active["branch"][4] and np.all(passive["branch"][1:] < single[1:])
+    assert (tmp_path / "dendrites.png").stat().st_size > 20_000
 
 
 @pytest.mark.engine("snntorch")

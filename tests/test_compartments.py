@@ -1,6 +1,7 @@
 """Cells of compartments: how they are joined, how they are stepped, and what is refused."""
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ from neurosim.models import (
     PoissonSource,
     SpikeSource,
 )
-from neurosim.models.dendrites import DendriticSpike, Passive, axial, cable, cylinder
+from neurosim.models.dendrites import DendriticSpike, Passive, axial, cable, cylinder, tree
 from neurosim.passes.elimination import coefficients, coupled, order, solve
 from neurosim.units import Hz, cm, kohm, ms, mV, nS, ohm, pA, pF, uF, um, uS
 
@@ -338,6 +339,58 @@ def test_rallpack_1(backend, n):
         assert np.sqrt((error**2).mean()) < 1e-3 and error.max() < 5e-3, (name, error.max())
 
 
+def branching(depth):
+    """Rallpack 2's tree: every branch has two of a length and a diameter after Rall's 3/2 law; one compartment each."""
+    parents, lengths, diameters, level, size = [-1], [16.0], [32.0], [0], (16.0, 32.0)
+    for _ in range(1, depth):
+        size = size[0] / 2 ** (2 / 3), size[1] / 2 ** (1 / 3)
+        above, level = level, []
+        for parent in above:
+            for _ in range(2):
+                level.append(len(parents))
+                parents.append(parent)
+                lengths.append(size[0])
+                diameters.append(size[1])
+    return parents, lengths * um, diameters * um, level
+
+
+def test_a_symmetric_tree_is_a_chain():
+    """Branches of one level have one potential: the tree is a chain whose compartments are as many branches in one."""
+    parents, lengths, diameters, ends = branching(4)
+    whole = run(tree(parents, lengths, diameters), 20, [DCInput(100 * pA)(port="i0")], ["v0", *(f"v{k}" for k in ends)])
+    names, links = [f"l{k}" for k in range(4)], {}
+    size = [(16e-6 / 2 ** (2 * k / 3), 32e-6 / 2 ** (k / 3)) for k in range(4)]
+    parts = {f"l{k}": cylinder(a * 1e6 * um, b * 1e6 * um, gl=25 * uS / cm**2, scale_factor=2.0**k)
+             for k, (a, b) in enumerate(size)}  # fmt: skip
+    for k, (a, b) in enumerate(zip(names, names[1:], strict=False)):
+        one = axial(*(x * 1e6 * um for x in (*size[k], *size[k + 1])), 100 * ohm * cm)
+        links[a, b] = one * 2.0 ** (k + 1)
+    chain = run(ns.compartments(parts, links, method="crank_nicolson"), 20, [DCInput(100 * pA)(port="i_l0")],
+                ["v_l0", "v_l3"])  # fmt: skip
+    for ours, theirs in (("v0", "v_l0"), *((f"v{k}", "v_l3") for k in ends)):
+        assert np.allclose(whole.state["p"][ours].values, chain.state["p"][theirs].values, rtol=0, atol=1e-12)
+
+
+@pytest.mark.full
+def test_rallpack_2():
+    """1,023 compartments in a binary tree, against the theoretical solution that comes with Brian2, by the tolerances
+    that Brian2 uses."""
+    brian2 = pytest.importorskip("brian2")
+    parents, lengths, diameters, ends = branching(10)
+    assert len(parents) == 1023
+    cell = tree(parents, lengths, diameters, gl=1 / (40 * kohm * cm**2))
+    last_end = f"v{ends[-1]}"
+    r = run(cell, 250, [DCInput(100 * pA)(port="i0")], ["v0", f"v{ends[0]}", last_end])
+    assert np.allclose(r.state["p"][last_end].values, r.state["p"][f"v{ends[0]}"].values, rtol=0, atol=1e-12)
+    folder = Path(brian2.__file__).parent / "tests" / "rallpack_data"
+    for name, file in (("v0", "ref_branch.0"), (last_end, "ref_branch.x")):
+        t, truth = np.loadtxt(folder / file)[::2].T
+        v = r.state["p"][name].values[:, 0]
+        assert np.allclose(t[1:], r.state["p"][name].times[: len(t) - 1])
+        error = np.abs(v[: len(t) - 1] - truth[1:]) / np.ptp(truth)
+        assert np.sqrt((error**2).mean()) < 2.5e-3 and error.max() < 5e-3
+
+
 # -- what is refused -------------------------------------------------------------------------------------------------
 
 
@@ -392,6 +445,9 @@ def test_refused(parts, links, options, error, message):
         (lambda: ExpConductance().at("a b"), ParameterError, "'a b' cannot name a part"),
         (lambda: cable(0, 1 * um, 1 * um), ParameterError, "a cable has a whole number of compartments"),
         (lambda: cable(3, 1 * ms, 1 * um), ns.errors.DimensionError, "length of the cable"),
+        (lambda: tree([-1, 1], [1, 1] * um, [1, 1] * um), ParameterError, "compartment 1 of the tree hangs on 1"),
+        (lambda: tree([0], [1] * um, [1] * um), ParameterError, "compartment 0 of the tree hangs on 0: it needs -1"),
+        (lambda: tree([-1, 0], [1, 1] * um, 1 * um), ParameterError, "the diameters of the tree must be 2 lengths"),
     ],
 )
 def test_refused_elsewhere(act, error, message):

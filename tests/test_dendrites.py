@@ -11,7 +11,7 @@ import neurosim as ns
 from neurosim import units as nu
 from neurosim.errors import ParameterError, UnknownNameError
 from neurosim.models import NMDA, DCInput, ExpConductance, OUNoise, SpikeSource, StepCurrent
-from neurosim.models.dendrites import DendriticSpike, L5Pyramidal, Passive
+from neurosim.models.dendrites import DendriticSpike, L5Pyramidal, Passive, receptive_fields, wire
 from neurosim.models.dendrites.dendrify import Dendrite, NeuronModel, Soma
 from neurosim.models.networks import dendritic
 from neurosim.units import ms, mV, nS, pA, pF, second
@@ -270,6 +270,68 @@ def test_the_networks_promise() -> None:
     assert abs(r.rates("cells") - 7.1) < 0.2 and found["trunk"] == 0
     assert abs(found["prox"] - 8) < 0.5 and abs(found["dist"] - 14) < 0.5
     assert abs(dendritic(active=False).run(1 * second).rates("cells") - 6.9) < 0.2
+
+
+# -- wiring ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["random", "local", "clustered"])
+def test_receptive_fields(kind: str) -> None:
+    fields = receptive_fields((14, 20), 30, 4, 12, kind=kind, seed=5)
+    assert fields.shape == (30, 4, 12) and fields.min() >= 0 and fields.max() < 280
+    assert np.all(np.diff(fields, axis=2) > 0)  # ascending, none twice
+    assert np.array_equal(fields, receptive_fields((14, 20), 30, 4, 12, kind=kind, seed=5))
+    assert not np.array_equal(fields, receptive_fields((14, 20), 30, 4, 12, kind=kind, seed=6))
+    place = np.stack(np.divmod(fields, 20), axis=-1)
+    within = np.linalg.norm(place - place.mean(2, keepdims=True), axis=-1).mean()
+    apart = np.linalg.norm(place.mean(2) - place.mean((1, 2))[:, None], axis=-1).mean()
+    if kind == "random":
+        assert within > 5
+    else:
+        assert within < 2.5 and (apart < 3 if kind == "clustered" else apart > 4)
+    if kind != "clustered":  # every input is somebody's
+        assert len(np.unique(receptive_fields((14, 20), 200, 4, 12, kind=kind))) == 280
+
+
+def test_wire() -> None:
+    net = ns.Network("wired", dt=0.1 * ms)
+    source = net.population("source", 30, SpikeSource([[1 * ms]] * 30))
+    parts = {name: Passive for name in ("soma", "a", "b")}
+    inputs = {f"exc_{k}": ExpConductance(tau=2 * ms).at(k) for k in "ab"}
+    cells = net.population("cells", 7, ns.compartments(parts, {("soma", k): 1 * nS for k in "ab"}, receptors=inputs))
+    fields = receptive_fields(30, 7, 2, 5)
+    made = wire(net, source, cells, fields, ["exc_a", "exc_b"], weight=1 * nS, delay=0.5 * ms)
+    assert [p.name for p in made] == ["source_cells_exc_a", "source_cells_exc_b"]
+    for k, projection in enumerate(made):
+        edges = net.edges(projection.name)
+        pairs = sorted(zip(edges.post.tolist(), edges.pre.tolist(), strict=True))
+        assert pairs == [(cell, int(i)) for cell in range(7) for i in fields[cell, k]]
+
+
+@pytest.mark.parametrize(
+    "act, error, message",
+    [
+        (lambda: receptive_fields((4, 4), 1, 1, 17), ParameterError, "a branch cannot have 17 different inputs"),
+        (lambda: receptive_fields((4, 4), 0, 1, 1), ParameterError, "cells must be whole numbers above 0"),
+        (lambda: receptive_fields(16, 1, 1, 1, kind="near"), ParameterError, "is one of random, local, clustered"),
+        (lambda: wiring(np.zeros((2, 2), int)), ParameterError, r"are whole numbers \[cells, branches, synapses\]"),
+        (lambda: wiring(np.zeros((3, 1, 1), int)), ParameterError, "are of 3 cells, and 'cells' has 2"),
+        (lambda: wiring(np.zeros((2, 2, 1), int)), ParameterError, "are of 2 branches, and 1 receptors are given"),
+        (lambda: wiring(np.full((2, 1, 1), 9)), ParameterError, "name the inputs 9 to 9, and 'source' has 4"),
+        (lambda: wiring(np.zeros((2, 1, 2), int)), ParameterError, "input 0 reaches branch 0 of cell 0 twice"),
+        (lambda: wiring(np.zeros((2, 1, 1), int), "inh"), UnknownNameError, "'cells' has no receptor 'inh'"),
+    ],
+)
+def test_wiring_refused(act: Any, error: type, message: str) -> None:
+    with pytest.raises(error, match=message):
+        act()
+
+
+def wiring(fields: Any, receptor: str = "exc") -> None:
+    net = ns.Network("refused", dt=0.1 * ms)
+    cell = ns.compartments({"a": Passive}, {}, receptors={"exc": ExpConductance(tau=2 * ms).at("a")})
+    cells = net.population("cells", 2, cell)
+    wire(net, net.population("source", 4, SpikeSource([[]] * 4)), cells, fields, [receptor], weight=1 * nS)
 
 
 # -- what is refused -------------------------------------------------------------------------------------------------

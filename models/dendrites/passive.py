@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
 
 from neurosim.errors import ParameterError, caller
 from neurosim.lang.components import Cell
 from neurosim.params import Param
-from neurosim.units import CONDUCTANCE, LENGTH, Quantity, cm, mV, nS, ohm, pF, scalar, uF, uS
+from neurosim.units import LENGTH, Quantity, cm, mV, nS, ohm, pF, quantity, scalar, uF, uS
 
 Passive = Cell(
     "dv/dt = (g_l*(e_l - v) + i)/c_m",
@@ -56,10 +60,10 @@ def axial(
     return 1 / (each[0] + each[1])
 
 
-def cable(
-    n: int,
-    length: Quantity,
-    diameter: Quantity,
+def tree(
+    parents: Sequence[int],
+    lengths: Quantity,
+    diameters: Quantity,
     *,
     r_axial: Quantity = 100 * ohm * cm,
     cm: Quantity = 1 * uF / cm**2,
@@ -67,10 +71,81 @@ def cable(
     v_rest: Quantity = -65 * mV,
     method: str = "crank_nicolson",
 ) -> Cell:
-    """Return a passive cable of ``n`` equal cylinders with sealed ends.
+    """Return a passive tree of cylinders, one compartment each, with sealed ends.
 
-    The potentials are ``v0`` to ``v{n-1}``; each has a port, ``i0`` and so on. The compartments share their parameters.
-    A compiled engine takes about a quarter of a second a compartment to compile, once.
+    The potentials are ``v0``, ``v1``, …, and each compartment has a port, ``i0`` and so on; channels and synapses go in
+    by ``insert(na=DendriticSpike(…))`` for each of them (with ``port="i3"``) and ``receptor.at(…)`` of a cell that is
+    made by :func:`neurosim.compartments`. Compartments of equal size share their parameters.
+
+    Parameters
+    ----------
+    parents : sequence of int
+        For every compartment the number of the one it hangs on; -1 for the first, and each parent before its children.
+    lengths, diameters : Quantity
+        One value each, in the same order.
+    r_axial, cm, gl, v_rest : Quantity
+        Specific resistance of the inside, specific capacitance and leak of the membrane, resting potential.
+    method : str
+        As for :class:`neurosim.Cell`; ``crank_nicolson`` is of second order here.
+
+    Notes
+    -----
+    Each compartment is written out in the program: ``native`` takes about a quarter of a second for each to compile,
+    once; ``reference`` compiles nothing.
+    """
+    where = caller()
+    ends = [int(p) for p in parents]
+    n = len(ends)
+    for k, parent in enumerate(ends):
+        if not (-1 if k == 0 else 0) <= parent < max(k, 0):
+            raise ParameterError(
+                f"compartment {k} of the tree hangs on {parent}: it needs "
+                + ("-1, since it is the first" if k == 0 else f"a parent from 0 to {k - 1}"),
+                where,
+            )
+    ln = _each(lengths, n, "lengths of the tree", where)
+    d = _each(diameters, n, "diameters of the tree", where)
+    c_area, g_area, r = (float(x.value) for x in (cm, gl, r_axial))
+    names: dict[tuple[str, float], str] = {}
+
+    def shared(kind: str, value: float) -> str:
+        known = (kind, float(value))
+        if known not in names:
+            names[known] = f"{kind}{sum(key[0] == kind for key in names)}"
+        return names[known]
+
+    links: list[list[str]] = [[] for _ in ends]
+    for k, parent in enumerate(ends):
+        if parent >= 0:
+            halves = sum(2 * r * ln[j] / (math.pi * d[j] ** 2) for j in (k, parent))
+            g = shared("g_a", 1 / halves)
+            links[k].append(f"{g}*(v{parent} - v{k})")
+            links[parent].append(f"{g}*(v{k} - v{parent})")
+    rows = []
+    for k in range(n):
+        area = math.pi * ln[k] * d[k]
+        c, g = shared("c_m", c_area * area), shared("g_l", g_area * area)
+        rows.append(f"dv{k}/dt = ({' + '.join([f'{g}*(e_l - v{k})', *links[k], f'i{k}'])})/{c}")
+    meaning = {"g_a": (nS, "conductance between compartments"), "c_m": (pF, "capacitance of a compartment"),
+               "g_l": (nS, "leak conductance of a compartment")}  # fmt: skip
+    params: dict[str, Any] = {
+        name: Param(Quantity(value, meaning[kind][0].dim), *meaning[kind]) for (kind, value), name in names.items()
+    }
+    return Cell(
+        "\n".join(rows), ports=tuple(f"i{k}" for k in range(n)), init={f"v{k}": "e_l" for k in range(n)}, method=method,
+        name="tree", doc=f"a passive tree of {n} compartments", e_l=Param(v_rest, mV, "resting potential"), **params,
+    )  # fmt: skip
+
+
+def _each(value: Quantity, n: int, what: str, where: str | None) -> list[float]:
+    out = np.asarray(quantity(value, LENGTH, what, where), dtype=float)
+    if out.shape != (n,) or n == 0 or not np.all(out > 0):
+        raise ParameterError(f"the {what} must be {n} lengths above 0, got shape {list(out.shape)}", where)
+    return out.tolist()
+
+
+def cable(n: int, length: Quantity, diameter: Quantity, **specific: Any) -> Cell:
+    """Return a passive cable of ``n`` equal cylinders with sealed ends: a :func:`tree` without a branch.
 
     Parameters
     ----------
@@ -78,29 +153,16 @@ def cable(
         Number of compartments.
     length, diameter : Quantity
         Of the whole cable.
-    r_axial, cm, gl, v_rest : Quantity
-        Specific resistance of the inside, specific capacitance and leak of the membrane, resting potential.
+    **specific
+        ``r_axial``, ``cm``, ``gl``, ``v_rest`` and ``method``, as for :func:`tree`.
     """
     where = caller()
     if not isinstance(n, int) or n < 1:
         raise ParameterError(f"a cable has a whole number of compartments, at least 1; got {n!r}", where)
-    scalar(length, LENGTH, "length of the cable", where)
-    scalar(diameter, LENGTH, "diameter of the cable", where)
-    piece = length / n
-    one = cylinder(piece, diameter, cm=cm, gl=gl, v_rest=v_rest)
-    g = axial(piece, diameter, piece, diameter, r_axial)
-    scalar(g, CONDUCTANCE, "conductance along the cable", where)
-    rows = []
-    for k in range(n):
-        links = "".join(f" + g_a*(v{j} - v{k})" for j in (k - 1, k + 1) if 0 <= j < n)
-        rows.append(f"dv{k}/dt = (g_l*(e_l - v{k}){links} + i{k})/c_m")
-    return Cell(
-        "\n".join(rows), ports=tuple(f"i{k}" for k in range(n)), init={f"v{k}": "e_l" for k in range(n)}, method=method,
-        name="cable", doc=f"a passive cable of {n} compartments",
-        c_m=Param(one.value("c_m"), pF, "capacitance of a compartment"),
-        g_l=Param(one.value("g_l"), nS, "leak conductance of a compartment"),
-        g_a=Param(g, nS, "conductance between neighbours"), e_l=Param(v_rest, mV, "resting potential"),
-    )  # fmt: skip
+    whole = scalar(length, LENGTH, "length of the cable", where)
+    wide = scalar(diameter, LENGTH, "diameter of the cable", where)
+    pieces = Quantity(np.full(n, whole / n), LENGTH), Quantity(np.full(n, wide), LENGTH)
+    return tree(range(-1, n - 1), *pieces, **specific)
 
 
-__all__ = ["Passive", "axial", "cable", "cylinder"]
+__all__ = ["Passive", "axial", "cable", "cylinder", "tree"]

@@ -36,6 +36,7 @@ ENGINES = {
     "mambapy": (("mambapy",), "oracles"),
     "transformers": (("transformers",), "oracles"),
     "nirtorch": (("nirtorch",), "oracles"),
+    "dendrify": (("brian2", "dendrify"), "oracles"),
 }
 
 # The sample is the same on every run; the full tier draws anew and keeps what it found in .hypothesis.

@@ -129,7 +129,7 @@ def test_what_is_coupled():
 def test_linear_compartments_are_exact(method, tolerance):
     """Against one matrix exponential over the whole time, at any dt."""
     for dt in (0.1, 1.0, 5.0):
-        r = run(ns.compartments(PARTS, LINKS, method=method), 20, [DCInput(50 * pA)(port="i_tuft")], V, dt)
+        r = run(ns.compartments(PARTS, LINKS, method=method), 20, [DCInput(50 * pA).at("tuft")], V, dt)
         assert np.abs(last(r) - closed_form(20e-3)).max() < tolerance
 
 
@@ -137,7 +137,7 @@ def test_linear_compartments_are_exact(method, tolerance):
 def test_order_of_the_implicit_schemes(method, power):
     cell = ns.compartments(PARTS, LINKS, method=method)
     errors = [
-        np.abs(last(run(cell, 8, [DCInput(50 * pA)(port="i_tuft")], V, dt)) - closed_form(8e-3)).max()
+        np.abs(last(run(cell, 8, [DCInput(50 * pA).at("tuft")], V, dt)) - closed_form(8e-3)).max()
         for dt in (0.2, 0.1, 0.05, 0.025)
     ]
     slopes = -np.diff(np.log2(errors))
@@ -294,6 +294,111 @@ def test_a_value_is_changed_by_its_new_name():
     assert (params["g_l_tuft"], params["g_soma_trunk"]) == (pytest.approx(3e-9), pytest.approx(7e-9))
 
 
+def test_a_gate_called_n():
+    """The n of a new value, x[n+1], is no name."""
+    part = ns.Cell(
+        "dv/dt = (e - v + i*r)/tau\nx[n+1] = x + n\ny[n+1] = x[n+1] - n", e=-65 * mV, tau=9 * ms, n=2.0, r=1e6 * ohm
+    )
+    cell = ns.compartments({"a": part.insert(k=ns.Channel("u[n+1] = n + u", output="u*pA", n=3.0))}, {})
+    r = run(cell, 0.3, (), ["x_a", "y_a", "u_k_a"])
+    assert [r.state["p"][x].values[:, 0].tolist() for x in ("x_a", "y_a", "u_k_a")] == [[2, 4, 6], [0, 2, 4], [3, 6, 9]]
+
+
+def test_a_choice_of_currents_is_implicit():
+    """A conductance inside where() is in the matrix too: without it this explodes."""
+    gated = ns.Channel(output="where(t < 1*second, g*(e - v), 0*pA)", g=2000 * nS, e=0 * mV)
+    cell = ns.compartments({"a": Passive.insert(c=gated), "b": Passive}, {("a", "b"): 5 * nS})
+    v = run(cell, 50, (), ["v_a"], dt=1.0).state["p"]["v_a"].values
+    assert -65e-3 < v.min() and v.max() < 1e-3
+
+
+def test_exact_up_to_a_size():
+    """Up to 24 variables a linear tree is exact, beyond it is stepped implicitly."""
+    for n, same in ((24, "exact"), (25, "implicit_euler")):
+        cells = {m: cable(n, 500 * um, 1 * um, method=m) for m in ("tree", same)}
+        a, b = (run(c, 5, [DCInput(20 * pA)(port="i0")], ["v0"]).state["p"]["v0"] for c in cells.values())
+        assert a.identical(b)
+    more = {"exc": ExpConductance(tau=2 * ms).at("tuft")}
+    a, b = (run(ns.compartments(PARTS, LINKS, receptors=more, method=m), 5, [DCInput(20 * pA)(port="i_soma")], V)
+            for m in ("tree", "implicit_euler"))  # fmt: skip
+    assert all(a.state["p"][v].identical(b.state["p"][v]) for v in V)
+
+
+def test_crank_nicolson_rings_where_the_step_is_long():
+    """It is stable and not damped: a fast mode changes its sign from step to step; implicit Euler's is gone at once."""
+    parts, links = (
+        {"a": Passive(c_m=1 * pF, g_l=1 * nS), "b": Passive(c_m=100 * pF, g_l=1 * nS)},
+        {("a", "b"): 100 * nS},
+    )
+    for method, rings in (("crank_nicolson", True), ("implicit_euler", False)):
+        net = ns.Network("stiff", dt=1 * ms)
+        net.population("p", 1, ns.compartments(parts, links, method=method, init={"v_a": "-20*mV"}))
+        net.record(net["p"], "v_a")
+        v = net.run(6 * ms, backend="reference").state["p"]["v_a"].values[:, 0]
+        assert bool(np.all(np.diff(np.sign(np.diff(v))) != 0)) == rings and np.abs(v).max() < 0.2
+
+
+def test_values_of_neurons_keep_their_declaration():
+    cell = Passive(c_m=[10.0, 20.0] * pF).insert(k=GATE)
+    assert cell.params["c_m"].meaning == Passive.params["c_m"].meaning
+    with pytest.raises(ParameterError, match="c_m of Passive must be > 0 pF"):
+        cell(c_m=-1 * pF)
+    joined = ns.compartments({"a": cell}, {})
+    assert joined.value("c_m_a").value.tolist() == [10e-12, 20e-12]
+
+
+def test_a_refractory_period_that_was_changed_stays_changed():
+    part = Passive.insert(c=ns.Channel(output="0*pA", events={"e": ns.Event("v > -99*mV", refractory=0.5 * ms)}))
+    cell = ns.compartments({"a": part(t_e_c_refractory=0.1 * ms).insert(k=GATE)}, {})
+    assert run(cell, 0.5, (), ["e_c_a"]).events("p", "e_c_a").steps.tolist() == [0, 2, 4]
+
+
+def test_each_argument_replaces_its_own():
+    """A threshold in place of the part's leaves its reset, its refractory period and what stands still."""
+    soma = LIF(v_th=-50 * mV, v_rest=-65 * mV, v_reset=-60 * mV, t_ref=5 * ms, r_m=100 * 1e6 * ohm)
+    cell = ns.compartments({"soma": soma, "b": PARTS["trunk"]}, {("soma", "b"): 10 * nS}, threshold="v_soma > -40*mV")
+    assert [st.text for st in cell.reset] == ["v_soma = v_reset_soma"] and cell.refractory_text == "t_ref_soma"
+    assert cell.clamp == ("v_soma",)
+    other = ns.compartments({"soma": soma, "b": Passive}, {("soma", "b"): 10 * nS}, reset="v_soma = v_b")
+    assert other.threshold_text == "v_soma >= v_th_soma" and [st.text for st in other.reset] == ["v_soma = v_b"]
+
+
+def test_a_port_that_is_called_like_an_intermediate():
+    two = ns.Cell(
+        "dv/dt = (g*(e - v) + i + i_in)/c", ports=("i", "i_in"), g=1 * nS, e=-65 * mV, c=9 * pF, init={"v": "e"}
+    )
+    cell = two.insert(k=ns.Channel(output="1*pA"))
+    assert cell.ports == ("i", "i_in")
+    r = run(cell, 500, [DCInput(2 * pA)(port="i_in")], ["v"])
+    assert r.state["p"]["v"].values[-1, 0] == pytest.approx(-65e-3 + 3e-3, abs=1e-9)
+
+
+def test_what_a_receptor_reads_of_its_part():
+    """In equations, initial values and parameters: a cell's parameter is that of the part."""
+    receptor = ns.Receptor(
+        "dx/dt = -x/tau", event="x += w", output="x*k*pA", tau="tau_m/2", init={"x": "scale"}, k="scale"
+    )
+    part = ns.Cell(
+        "dv/dt = (e - v + i*r)/tau_m", e=-65 * mV, tau_m=10 * ms, scale=3.0, r=1e6 * ohm, receptors={"syn": receptor}
+    )
+    alone, joined = (run(c, 3, (), [name]).state["p"][name].values for c, name in
+                     ((part, "syn.x"), (ns.compartments({"a": part}, {}), "syn_a.x")))  # fmt: skip
+    assert np.array_equal(alone, joined) and alone[0, 0] == pytest.approx(3 * np.exp(-0.1 / 5))
+
+
+def test_a_part_that_needs_double_precision():
+    part = ns.Cell("dv/dt = -v/tau + i*r/tau", tau=5 * ms, r=1e6 * ohm, precision="double")
+    with pytest.raises(ns.errors.UnsupportedError, match="its cell needs double"):
+        run(ns.compartments({"a": part}, {}), 1, precision="single")
+
+
+def test_a_current_at_a_part():
+    """A stimulus that reads the potential of the part that it is put on."""
+    clamp = ns.Current(output="g*(e - v)", g=1000 * nS, e=-30 * mV).at("trunk")
+    r = run(ns.compartments(PARTS, LINKS), 100, [clamp], V)
+    assert abs(last(r)[1] + 30e-3) < 1e-3 and last(r)[0] < last(r)[1]
+
+
 def test_inserting_twice():
     cell = PARTS["tuft"].insert(a=GATE).insert(b=GATE(g_k=1 * nS))
     assert {"n_a", "n_b"} <= set(cell.variables) and cell.value("g_k_b") == 1 * nS
@@ -326,7 +431,8 @@ def rallpack_1(t, x, terms=400):
 
 @pytest.mark.parametrize("backend, n", [("native", 20), ("reference", 100)])
 def test_rallpack_1(backend, n):
-    """The passive cable of 1 mm by 1 um, 0.1 nA at one end for 250 ms, at both ends: Rallpack's own tolerances."""
+    """The passive cable of 1 mm by 1 um, 0.1 nA at one end for 250 ms, at the middles of its first and last compartment,
+    by the tolerances of Brian2's test."""
     cell = cable(
         n, 1000 * um, 1 * um, r_axial=100 * ohm * cm, cm=1 * uF / cm**2, gl=1 / (40 * kohm * cm**2), v_rest=-65 * mV
     )
@@ -402,7 +508,13 @@ def test_rallpack_2():
         ({"a": Passive}, {("a", "b"): 1 * nS}, {}, UnknownNameError, "a link names no part 'b'"),
         ({"a": Passive}, {("a", "a"): 1 * nS}, {}, ParameterError, "'a' cannot be linked to itself"),
         ({"a": Passive}, {"ab": 1 * nS}, {}, ParameterError, "a link is between two parts"),
-        ({"a": Passive, "b": Passive}, {("a", "b"): 1 * mV}, {}, ParameterError, "must be a conductance, such as 10"),
+        (
+            {"a": Passive, "b": Passive},
+            {("a", "b"): 1 * mV},
+            {},
+            ns.errors.DimensionError,
+            "the link between 'a' and 'b' must be a conductance",
+        ),
         (
             {"a": Passive, "b": Passive},
             {("a", "b"): 1 * nS, ("b", "a"): 1 * nS},
@@ -415,9 +527,42 @@ def test_rallpack_2():
             {},
             {},
             ParameterError,
-            r"2 parts have a threshold \(LIF, LIF\), and a cell has one",
+            r"2 parts have a threshold \(a, b\), and a cell has one",
         ),
         ({"a": ns.Cell("du/dt = -u/tau", tau=1 * ms)}, {}, {}, EquationError, "the part 'a' needs a potential v"),
+        (
+            {"l": Passive, "r": Passive},
+            {("l", "r"): 1 * nS},
+            {},
+            ParameterError,
+            "the name 'g_l_r' arises twice, from the ",
+        ),
+        (
+            {"a": Passive},
+            {},
+            {"c_m_a": 3 * pF},
+            ParameterError,
+            "the name 'c_m_a' arises twice, from part 'a' and from",
+        ),
+        (
+            {"a": Passive(receptors={"e": NMDA})},
+            {},
+            {"receptors": {"e_a": NMDA.at("a")}},
+            ParameterError,
+            "'e_a' arises",
+        ),
+        ({"a": SpikeSource([1 * ms])}, {}, {}, ParameterError, "the part 'a' has spikes that are given"),
+        ([Passive], {}, {}, ParameterError, "the parts of a cell are a dictionary, by name"),
+        ({"a": Passive}, [1], {}, ParameterError, "the links of a cell are a dictionary, by name"),
+        ({"a": Passive}, {}, {"events": [1]}, ParameterError, "the events of a cell are a dictionary, by name"),
+        (
+            {"a": Passive, "b": Passive},
+            {("a", "b"): 5},
+            {},
+            ns.errors.DimensionError,
+            "the link between 'a' and 'b' must be a conductance",
+        ),
+        ({"a": Passive, "b": Passive}, {("a", "b"): -5 * nS}, {}, ParameterError, "must be >= 0 nS, got -5 nS"),
         ({"a": Passive}, {}, {"method": "hines"}, ParameterError, "method must be one of auto, exact"),
     ],
 )
@@ -447,6 +592,13 @@ def test_refused(parts, links, options, error, message):
         (lambda: cable(3, 1 * ms, 1 * um), ns.errors.DimensionError, "length of the cable"),
         (lambda: tree([-1, 1], [1, 1] * um, [1, 1] * um), ParameterError, "compartment 1 of the tree hangs on 1"),
         (lambda: tree([0], [1] * um, [1] * um), ParameterError, "compartment 0 of the tree hangs on 0: it needs -1"),
+        (lambda: cable(3, 1 * um, 1 * um, cm=1 * uF), ns.errors.DimensionError, "cm"),
+        (lambda: cable(3, 1 * um, 1 * um, gl=-1 * uS / cm**2), ParameterError, "gl must be 0 or more"),
+        (lambda: cable(3, 1 * um, 1 * um, r_axial=0 * ohm * cm), ParameterError, "r_axial must be above 0"),
+        (lambda: tree("abc", [1] * um, [1] * um), ParameterError, "the parents of a tree are whole numbers"),
+        (lambda: tree([-1, 0.5], [1, 1] * um, [1, 1] * um), ParameterError, "the parents of a tree are whole numbers"),
+        (lambda: axial(0 * um, 1 * um, 1 * um, 1 * um, 100 * ohm * cm), ParameterError, "must be above 0"),
+        (lambda: cylinder(1 * um, 0 * um), ParameterError, "the diameter of a cylinder must be above 0"),
         (lambda: tree([-1, 0], [1, 1] * um, 1 * um), ParameterError, "the diameters of the tree must be 2 lengths"),
     ],
 )
@@ -463,9 +615,14 @@ def test_a_receptor_on_a_branch_that_is_not_there():
 
 
 def test_no_cell_of_nest_or_loihi_has_events():
-    for backend in ("nest", "loihi2"):
-        with pytest.raises(ns.errors.UnsupportedError):
-            run(ns.compartments({"a": Passive.insert(na=DendriticSpike())}, {}), 1, backend=backend)
+    spiking = Passive.insert(na=DendriticSpike())
+    with pytest.raises(
+        ns.errors.UnsupportedError, match=r"events besides the spike \(spike_na\), which no cell of NEST"
+    ):
+        run(spiking, 1, backend="nest")
+    cell = LIF().insert(e=ns.Channel(output="0*mV", events={"up": ns.Event("v > 0*mV")}))
+    with pytest.raises(ns.errors.UnsupportedError, match="counterpart of the cell of population 'p'"):
+        run(cell, 1, backend="loihi2")
 
 
 def test_engines_agree():

@@ -101,6 +101,12 @@ def test_an_age_may_be_given_at_the_start():
     assert samples(run(cell, 3, ("age",)), "age") == [5, 6, 7]
 
 
+@pytest.mark.parametrize("age", [-3.0, 0.5, 3e7])
+def test_an_age_is_whole_and_not_negative(age):
+    with pytest.raises(ParameterError, match="initial e of population 'p' is a number of steps since the event: whole"):
+        run(ns.Cell("k[n+1] = k + 1", events={"e": ns.Event("k < 0")}, init={"e": age}))
+
+
 @pytest.mark.parametrize("precision", ["double", "single"])
 def test_the_age_ends_at_two_to_the_24(precision):
     cell = ns.Cell("k[n+1] = k + 1", events={"e": ns.Event("k < 0")}, init={"e": float((1 << 24) - 2)})
@@ -108,11 +114,47 @@ def test_the_age_ends_at_two_to_the_24(precision):
     assert samples(r, "e") == [float((1 << 24) - 1)] + [float(1 << 24)] * 3
 
 
-def test_in_steps_rounds_to_whole_steps():
-    cell = ns.Cell("a[n+1] = in_steps(t_a)\nb[n+1] = in_steps(t_b)\nc[n+1] = in_steps(t_c)",
-                   t_a=0.3 * ms, t_b=0.349 * ms, t_c=0.351 * ms)  # fmt: skip
-    r = run(cell, 1, ("a", "b", "c"))
-    assert [samples(r, name) for name in "abc"] == [[3], [3], [4]]
+def test_in_steps():
+    """A constant is a whole number of steps; what differs between neurons or varies in time is rounded to one."""
+    cell = ns.Cell("a[n+1] = in_steps(t_a + 2*t_a)\nb[n+1] = in_steps(t_b)\nc[n+1] = in_steps(t + t_a/3)",
+                   t_a=0.3 * ms, t_b=[0.349, 0.351] * ms)  # fmt: skip
+    r = run(cell, 3, ("a", "b", "c"), n=2)
+    assert [samples(r, name) for name in "abc"] == [[9] * 3, [3] * 3, [1, 2, 3]] and samples(r, "b", 1) == [4] * 3
+    with pytest.raises(ParameterError, match=r"in_steps\(t_a\) of population 'p' is 0.25 ms, which is not a whole"):
+        run(ns.Cell("a[n+1] = in_steps(t_a)", t_a=0.25 * ms))
+    with pytest.raises(ns.errors.DimensionError, match=r"in_steps\(\) takes a time: voltage"):
+        run(ns.Cell("a[n+1] = in_steps(3*mV)"))
+
+
+def test_what_is_not_counted_any_more():
+    long = 1700.0 * ns.units.second
+    for cell in (
+        ns.Cell("k[n+1] = k + 1", events={"e": ns.Event("k > 0", refractory=long)}),
+        ns.Cell("k[n+1] = where(e < in_steps(t_long), 1, 0)", events={"e": ns.Event("k > 2")}, t_long=long),
+    ):
+        with pytest.raises(ParameterError, match="16777216"):
+            run(cell)
+
+
+def test_the_refractory_period_is_a_parameter():
+    cell = ns.Cell("k[n+1] = k + 1", events={"e": ns.Event("k > 0", refractory=0.5 * ms)})
+    shorter = cell(t_e_refractory=0.1 * ms)
+    assert run(shorter, 5, ("e",)).events("p", "e").steps.tolist() == [0, 2, 4]
+    with pytest.raises(ParameterError, match="becomes the parameter 't_e_refractory', which there is already"):
+        ns.Cell("k[n+1] = k + 1", events={"e": ns.Event("k > 0", refractory=1 * ms)}, t_e_refractory=3 * ms)
+
+
+def test_a_rule_reads_the_age_of_an_event():
+    """Synapses onto a neuron whose event is young grow; in_steps is known to rules too."""
+    cell = ns.Cell("k[n+1] = k + 1\nx[n+1] = 0*x", events={"e": ns.Event("k == 5")},
+                   receptors={"r": ns.Receptor(event="x += w")})  # fmt: skip
+    net = ns.Network("rule", dt=0.1 * ms)
+    pop = net.population("p", 1, cell)
+    source = net.population("source", 3, ns.Cell("k[n+1] = k + 1", threshold="k == when", when=[3.0, 6.0, 12.0]))
+    rule = ns.Plasticity(on_pre="w += where(e_post <= in_steps(window), 1, 0)", window=0.5 * ms, upper="9")
+    net.connect(source, pop, weight=1.0, plasticity=rule, delay=0.1 * ms, name="s")
+    assert net.run(2 * ms, backend="native").weights("s").tolist() == [1, 2, 1]
+    assert net.run(2 * ms, backend="reference").weights("s").tolist() == [1, 2, 1]
 
 
 def test_a_dendritic_spike_by_hand():
@@ -143,8 +185,12 @@ def test_a_dendritic_spike_by_hand():
 
 
 REFUSED = [
-    ({"events": {"e": "v > 1"}}, ParameterError, "event 'e' must be an Event, such as Event"),
-    ({"events": {"spike": ns.Event("v > 1")}}, EquationError, "'spike' cannot name an event: it is what the threshold"),
+    ({"events": {"e": "v > 1"}}, ParameterError, "event 'e' of Cell must be an Event, such as Event"),
+    (
+        {"events": {"spike": ns.Event("v > 1")}},
+        ParameterError,
+        "'spike' cannot name an event of Cell: it is what the threshold",
+    ),
     (
         {"events": {"v": ns.Event("v > 1")}},
         ParameterError,
@@ -216,5 +262,12 @@ def test_what_is_shown():
     with pytest.raises(UnknownNameError, match="variables of 'p'"):
         net.run(1 * ms, backend="reference").events("p", "e")
     net.record(pop, "e")
+    net.record(pop, "k")
+    r = net.run(1 * ms, backend="reference")
     with pytest.raises(UnknownNameError, match="'f'"):
-        net.run(1 * ms, backend="reference").events("p", "f")
+        r.events("p", "f")
+    net = ns.Network("none", dt=0.1 * ms)
+    net.population("p", 1, ns.Cell("x[n+1] = x + 0.5"))
+    net.record(net["p"], "x")
+    with pytest.raises(ParameterError, match="'x' of 'p' is no event: its samples are not numbers of steps"):
+        net.run(1 * ms, backend="reference").events("p", "x")

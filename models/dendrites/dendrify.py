@@ -13,13 +13,19 @@
                       spike_width=0.8*ms, refractory=4*ms)
 
 ``make_neurongroup(N, …)`` is ``net.population(name, N, model.cell(…))`` here. ``V_soma`` is recorded as ``v_soma``, a
-dendritic spike as ``spike_Na_dend``, the receptor of the synapse above is ``AMPA_x_dend`` (a weight of 1 opens ``g``),
-and ``I_ext_dend`` is the port ``i_dend``. Where Brian2 counts differently it is corrected for: a neuron there may spike
-again in the last step of its refractory period.
+dendritic spike as ``spike_Na_dend``; the receptor of the synapse above is ``AMPA_x_dend`` (a weight of 1 opens ``g``),
+and ``I_ext_dend`` is the port ``i_dend``. Two conventions differ: a neuron of Brian2's may spike again in the last step
+of its refractory period, which :meth:`NeuronModel.cell` corrects for; and a spike that reaches a synapse there without
+a delay acts a step earlier than the shortest delay does here.
+
+Definitions of models are taken over: compartments, synapses, dendritic spikes. Networks, monitors and runs are written
+as always here; ``noise()`` is a stimulus (``OUNoise(…).at("dend")``), equations of one's own are channels
+(``cell.insert()``), and the constants of the NMDA block are Dendrify's defaults.
 """
 
 from __future__ import annotations
 
+import copy
 import math
 import re
 from collections.abc import Iterable
@@ -29,9 +35,9 @@ from neurosim.errors import ParameterError, UnknownNameError, caller, suggest
 from neurosim.lang.compartments import compartments
 from neurosim.lang.components import Cell, Receptor
 from neurosim.lang.event import Event
-from neurosim.models.cells import AdEx
 from neurosim.models.dendrites.passive import Passive, axial, cylinder
 from neurosim.models.dendrites.spikes import DendriticSpike
+from neurosim.params import Param
 from neurosim.units import Quantity, ms, mV, nS
 
 REVERSAL = {"E_AMPA": 0 * mV, "E_NMDA": 0 * mV, "E_GABA": -80 * mV, "E_Na": 70 * mV, "E_K": -89 * mV, "E_Ca": 136 * mV}
@@ -54,7 +60,8 @@ class Compartment:
     name : str
         Put behind the names of all that belongs to it.
     model : {"passive", "leakyIF", "adaptiveIF", "adex"}
-        Equation of the membrane; the parameters of the last two are those of the cell: ``w``, ``a``, ``tauw``.
+        Equation of the membrane. The parameters of the last two have Dendrify's names, with the compartment's behind
+        (``a_soma``, ``tauw_soma``, ``DeltaT_soma``, ``Vth_soma``), and are given to :meth:`NeuronModel.cell`.
     length, diameter, cm, gl, r_axial, scale_factor, spine_factor
         Geometry and specific properties; or else
     cm_abs, gl_abs : Quantity
@@ -69,7 +76,6 @@ class Compartment:
         self,
         name: str,
         model: str = "passive",
-        *,
         length: Quantity | None = None,
         diameter: Quantity | None = None,
         cm: Quantity | None = None,
@@ -104,13 +110,15 @@ class Compartment:
         channel: str,
         tag: str,
         g: Quantity,
-        t_decay: Quantity,
         t_rise: Quantity | None = None,
+        t_decay: Quantity | None = None,
         scale_g: bool = False,
     ) -> None:
         """Add a receptor ``{channel}_{tag}``: ``AMPA``, ``NMDA`` or ``GABA``, with or without a time to rise."""
         where = caller()
-        if f"E_{channel}" not in REVERSAL or channel[0] == "_" or channel in ("Na", "K", "Ca"):
+        if t_decay is None:
+            raise ParameterError(f"the synapse '{channel}_{tag}' needs t_decay", where)
+        if channel not in ("AMPA", "NMDA", "GABA"):
             raise ParameterError(f"the channel of a synapse is AMPA, NMDA or GABA; got {channel!r}", where)
         key = f"{channel}_{tag}"
         if key in self.receptors:
@@ -124,6 +132,10 @@ class Compartment:
             return
         if scale_g:
             rise, decay = t_rise.value, t_decay.value
+            if rise == decay:
+                raise ParameterError(
+                    f"t_rise and t_decay of the synapse '{key}' are equal: scale_g divides by their difference", where
+                )
             peak = decay * rise / (decay - rise) * math.log(decay / rise)
             g = g / (decay * rise / (decay - rise) * (math.exp(-peak / decay) - math.exp(-peak / rise)) / 1e-3)
         self.receptors[key] = Receptor(
@@ -167,15 +179,17 @@ class Compartment:
         values = {k: one.value(k) for k in ("c_m", "g_l", "e_l")}
         if self.model == "adaptiveIF":
             one = Cell(
-                "dv/dt = (g_l*(e_l - v) + i - w)/c_m\ndw/dt = (a*(v - e_l) - w)/tauw", name="adaptiveIF",
-                init={"v": "e_l"}, a=0 * nS, tauw=100 * ms, **values,
+                "dv/dt = (g_l*(e_l - v) + i - w)/c_m\ndw/dt = (a*(v - e_l) - w)/tauw", init={"v": "e_l"},
+                name="adaptiveIF", a=Param(0 * nS, nS, "adaptation"), tauw=Param(100 * ms, ms, "its time constant"),
+                **values,
             )  # fmt: skip
         elif self.model == "adex":
-            full = AdEx(c_m=values["c_m"], g_l=values["g_l"], e_l=values["e_l"])
             one = Cell(
-                "dv/dt = (g_l*(e_l - v) + g_l*delta_t*exp((v - v_t)/delta_t) + i - w)/c_m\n"
-                "dw/dt = (a*(v - e_l) - w)/tau_w", name="adex", init={"v": "e_l"},
-                **{k: full.value(k) for k in ("c_m", "g_l", "e_l", "delta_t", "v_t", "a", "tau_w")},
+                "dv/dt = (g_l*(e_l - v) + g_l*DeltaT*exp((v - Vth)/DeltaT) + i - w)/c_m\n"
+                "dw/dt = (a*(v - e_l) - w)/tauw", init={"v": "e_l"}, name="adex",
+                a=Param(0 * nS, nS, "adaptation"), tauw=Param(100 * ms, ms, "its time constant"),
+                DeltaT=Param(2 * mV, mV, "sharpness of the take-off"), Vth=Param(-50 * mV, mV, "where it begins"),
+                **values,
             )  # fmt: skip
         for name, properties in self.spikes.items():
             lacking = sorted({k for k, ours in _SPIKE.items() if ours not in properties})
@@ -217,7 +231,7 @@ class NeuronModel:
         for key in properties:
             if key not in known:
                 raise UnknownNameError(f"a NeuronModel has no property '{key}'{suggest(key, known)}", self.where)
-        self.parts: dict[str, Compartment] = {}
+        originals: dict[str, Compartment] = {}
         self.links: dict[tuple[str, str], Any] = {}
         for row in connections:
             if not (len(row) in (2, 3) and all(isinstance(end, Compartment) for end in row[:2])):
@@ -226,15 +240,25 @@ class NeuronModel:
                     self.where,
                 )
             for end in row[:2]:
-                self.parts.setdefault(end.name, end)
-            self.links[row[0].name, row[1].name] = row[2] if len(row) == 3 else "half_cylinders"
+                if originals.setdefault(end.name, end) is not end:
+                    raise ParameterError(f"two compartments are called '{end.name}'", self.where)
+            ends = row[0].name, row[1].name
+            if ends in self.links or ends[::-1] in self.links:
+                raise ParameterError(f"'{ends[0]}' and '{ends[1]}' are connected twice", self.where)
+            self.links[ends] = row[2] if len(row) == 3 else "half_cylinders"
+        self.parts = {name: copy.deepcopy(part) for name, part in originals.items()}  # a compartment may be used again
+        sized = [part for part in self.parts.values() if part.sized()]
+        areas = [key for key in properties if key != "v_rest"]
+        if areas and len(sized) < len(self.parts):
+            raise ParameterError(f"{', '.join(areas)} are for compartments with a length and a diameter", self.where)
         for part in self.parts.values():
-            for key, value in properties.items():
-                if not (key == "spine_factor" and not part.dendrite) and (part.sized() or key == "v_rest"):
-                    part.given[key] = value
+            mine = {key: x for key, x in properties.items() if part.dendrite or key != "spine_factor"}
+            if areas:  # as in Dendrify, which takes factors that are not given here for 1
+                mine = {"scale_factor": 1.0, **({"spine_factor": 1.0} if part.dendrite else {}), **mine}
+            part.given.update(mine)
 
     def config_dspikes(self, name: str, **properties: Any) -> None:
-        """Say of all dendritic spikes of a name what their compartments did not."""
+        """Give properties to all dendritic spikes of a name, also in place of those that their compartments gave."""
         found = _spike(properties, caller())
         named = [part.spikes[name] for part in self.parts.values() if name in part.spikes]
         if not named:
@@ -263,7 +287,7 @@ class NeuronModel:
         reset: str | None = None,
         second_reset: str | None = None,
         spike_width: Quantity | None = None,
-        refractory: Quantity | None = None,
+        refractory: Any = None,
         method: str = "euler",
         **params: Any,
     ) -> Cell:
@@ -281,15 +305,26 @@ class NeuronModel:
             ``"euler"``, as there, or another of :class:`neurosim.Cell`: ``"tree"`` allows larger steps.
         """
         where = caller()
+        if second_reset is not None and threshold is None:
+            raise ParameterError("second_reset follows a spike, and without threshold= there is none", where)
         if (second_reset is None) != (spike_width is None):
             raise ParameterError("second_reset and spike_width belong together: give both, or neither", where)
         texts = [None if text is None else self._lower(text) for text in (threshold, reset, second_reset)]
         events: dict[str, Event] = {}
         quiet = None
-        if refractory is not None:
+        if refractory is False:
+            refractory = None
+        if spike_width is not None and (refractory is None or refractory.value < spike_width.value):
+            raise ParameterError(
+                "spike_width must not be longer than the refractory period: the second reset of a spike would get lost "
+                "if another one came before it",
+                where,
+            )
+        if refractory is not None and refractory.value > 0:
             params["t_refractory"], quiet = refractory, "t_refractory - dt"
         if second_reset is not None and threshold is not None:
             params["spike_width"] = spike_width
+            # the threshold once more, as an event: a spike has no age that a condition could read
             events["spiked"] = Event(str(texts[0]), refractory=quiet)
             events["repolarised"] = Event("spiked == in_steps(spike_width)", texts[2])
         return compartments(
@@ -300,8 +335,10 @@ class NeuronModel:
         )  # fmt: skip
 
     def _lower(self, text: str) -> str:
-        """Write the potentials as they are called here."""
-        return re.sub(r"\bV_(\w+)", lambda m: f"v_{m[1]}" if m[1] in self.parts else m[0], text)
+        """Write potentials and properties of compartments as they are called here."""
+        ours = {"V": "v", "EL": "e_l", "gL": "g_l", "C": "c_m"}
+        found = rf"\b({'|'.join(ours)})_(\w+)"
+        return re.sub(found, lambda m: f"{ours[m[1]]}_{m[2]}" if m[2] in self.parts else m[0], text)
 
 
 def _spike(properties: dict[str, Any], where: str | None) -> dict[str, Any]:

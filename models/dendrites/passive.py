@@ -13,6 +13,8 @@ from neurosim.lang.components import Cell
 from neurosim.params import Param
 from neurosim.units import LENGTH, Quantity, cm, mV, nS, ohm, pF, quantity, scalar, uF, uS
 
+_CM = cm  # the centimetre, which parameters called cm hide
+
 Passive = Cell(
     "dv/dt = (g_l*(e_l - v) + i)/c_m",
     init={"v": "e_l"},
@@ -48,6 +50,10 @@ def cylinder(
     scale_factor, spine_factor : float
         What the area is multiplied with: to fit the whole cell, and for spines.
     """
+    where = caller()
+    for what, value in (("length", length), ("diameter", diameter)):
+        if not scalar(value, LENGTH, f"{what} of the cylinder", where) > 0:
+            raise ParameterError(f"the {what} of a cylinder must be above 0, got {value}", where)
     area = math.pi * length * diameter * scale_factor * spine_factor
     return Passive(c_m=cm * area, g_l=gl * area, e_l=v_rest)
 
@@ -56,6 +62,10 @@ def axial(
     length_a: Quantity, diameter_a: Quantity, length_b: Quantity, diameter_b: Quantity, r_axial: Quantity
 ) -> Quantity:
     """Return the conductance between the middles of two cylinders: that of both halves in series."""
+    where = caller()
+    for value in (length_a, diameter_a, length_b, diameter_b):
+        if not scalar(value, LENGTH, "length or diameter of a cylinder", where) > 0:
+            raise ParameterError(f"the length and diameter of a cylinder must be above 0, got {value}", where)
     each = [4 * r_axial * ln / (math.pi * d**2) / 2 for ln, d in ((length_a, diameter_a), (length_b, diameter_b))]
     return 1 / (each[0] + each[1])
 
@@ -73,9 +83,9 @@ def tree(
 ) -> Cell:
     """Return a passive tree of cylinders, one compartment each, with sealed ends.
 
-    The potentials are ``v0``, ``v1``, …, and each compartment has a port, ``i0`` and so on; channels and synapses go in
-    by ``insert(na=DendriticSpike(…))`` for each of them (with ``port="i3"``) and ``receptor.at(…)`` of a cell that is
-    made by :func:`neurosim.compartments`. Compartments of equal size share their parameters.
+    The potentials are ``v0``, ``v1``, …, and each compartment has a port, ``i0`` and so on, for currents. Compartments
+    of equal size share their parameters. For channels and synapses, join :func:`cylinder` s by
+    :func:`neurosim.compartments`.
 
     Parameters
     ----------
@@ -94,7 +104,12 @@ def tree(
     once; ``reference`` compiles nothing.
     """
     where = caller()
-    ends = [int(p) for p in parents]
+    given: list[Any] = list(parents) if isinstance(parents, (Sequence, np.ndarray)) else [None]
+    ends = [int(p) for p in given if isinstance(p, (int, np.integer))]
+    if len(ends) < len(given):
+        raise ParameterError(
+            f"the parents of a tree are whole numbers, one for each compartment; got {parents!r}", where
+        )
     n = len(ends)
     for k, parent in enumerate(ends):
         if not (-1 if k == 0 else 0) <= parent < max(k, 0):
@@ -105,7 +120,9 @@ def tree(
             )
     ln = _each(lengths, n, "lengths of the tree", where)
     d = _each(diameters, n, "diameters of the tree", where)
-    c_area, g_area, r = (float(x.value) for x in (cm, gl, r_axial))
+    c_area = _specific(cm, (uF / _CM**2).dim, "cm", where)
+    g_area = _specific(gl, (uS / _CM**2).dim, "gl", where, zero=True)
+    r = _specific(r_axial, (ohm * _CM).dim, "r_axial", where)
     names: dict[tuple[str, float], str] = {}
 
     def shared(kind: str, value: float) -> str:
@@ -137,6 +154,13 @@ def tree(
     )  # fmt: skip
 
 
+def _specific(value: Any, dim: Any, what: str, where: str | None, zero: bool = False) -> float:
+    out = scalar(value, dim, what, where)
+    if not (out > 0 or (zero and out == 0)):
+        raise ParameterError(f"{what} must be {'0 or more' if zero else 'above 0'}, got {value}", where)
+    return out
+
+
 def _each(value: Quantity, n: int, what: str, where: str | None) -> list[float]:
     out = np.asarray(quantity(value, LENGTH, what, where), dtype=float)
     if out.shape != (n,) or n == 0 or not np.all(out > 0):
@@ -157,7 +181,7 @@ def cable(n: int, length: Quantity, diameter: Quantity, **specific: Any) -> Cell
         ``r_axial``, ``cm``, ``gl``, ``v_rest`` and ``method``, as for :func:`tree`.
     """
     where = caller()
-    if not isinstance(n, int) or n < 1:
+    if not isinstance(n, (int, np.integer)) or isinstance(n, bool) or n < 1:
         raise ParameterError(f"a cable has a whole number of compartments, at least 1; got {n!r}", where)
     whole = scalar(length, LENGTH, "length of the cable", where)
     wide = scalar(diameter, LENGTH, "diameter of the cable", where)

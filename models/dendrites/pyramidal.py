@@ -21,7 +21,7 @@ L5Pyramidal = Cell(
     reset="v_soma = v_reset; w_soma += b_soma; theta += theta_spike",
     clamp=(),
     ports=("i_soma", "i_dend"),
-    events={"spiked": Event("v_soma > v_th + theta")},
+    events={"spiked": Event("v_soma > v_th + theta")},  # the spike again: what reads its age is the back-propagation
     method="euler",
     init={"v_soma": "e_l", "v_dend": "e_l"},
     e_l=Param(-70 * mV, mV, "resting potential of both compartments"),
@@ -48,7 +48,7 @@ L5Pyramidal = Cell(
         "layer-5 pyramidal cell of a soma and an apical dendrite with a calcium plateau: input to the soma gives "
         "single spikes, coincident input to the dendrite turns them into bursts"
     ),
-    source="R. Naud, H. Sprekeler, PNAS 115 (2018); numbers as in Auryn's NaudGroup",
+    source="Auryn's NaudGroup, equations and numbers; after R. Naud, H. Sprekeler, PNAS 115 (2018)",
 )
 
 __all__ = ["L5Pyramidal"]

@@ -13,6 +13,7 @@ DendriticSpike = Channel(
     falling = where(spike >= in_steps(offset_fall) and spike <= in_steps(offset_fall) + in_steps(duration_fall), 1, 0)
     """,
     output="g_rise*rising*(e_rise - v) + g_fall*falling*(e_fall - v)",
+    # Dendrify counts from spike to spike; Event(refractory=…) would count the steps between them, one less
     events={"spike": Event("v >= v_th and spike >= in_steps(refractory)")},
     v_th=Param(-35 * mV, mV, "potential at which the spike begins"),
     g_rise=Param(30 * nS, nS, "conductance that depolarises", lo=0 * nS),
@@ -25,8 +26,8 @@ DendriticSpike = Channel(
     refractory=Param(5 * ms, ms, "time from one spike to the earliest next", lo=0 * ms),
     name="DendriticSpike",
     doc=(
-        "event-driven sodium, calcium or NMDA spike of a dendrite: two conductances that open one after the other; "
-        "`rising` and `falling` are 1 while they do"
+        "event-driven sodium spike of a dendrite (or calcium spike, with e_rise and the durations of one): two "
+        "conductances that open one after the other; `rising` and `falling` are 1 while they do"
     ),
     source="M. Pagkalos, S. Chavlis, P. Poirazi, Nat. Commun. 14 (2023), as in Dendrify 2.2; its examples' parameters",
 )

@@ -18,8 +18,10 @@ def dendritic(
     active: bool = True,
     method: str = "euler",
 ) -> Network:
-    """Return the network that Dendrify's authors time: somata with a trunk, a proximal and a distal dendrite, all with
-    sodium spikes, each cell with Poisson input to the two outer ones, and connected at random.
+    """Return a network after the one that Dendrify's authors time: somata with a trunk, a proximal and a distal
+    dendrite, all with sodium spikes, each cell with Poisson input to the two outer ones, and connected at random.
+
+    Theirs has dendritic spikes with decaying currents, as Dendrify 1 had them; here they are those of Dendrify 2.2.
 
     The result: with 1,000 cells, the somata fire at 7.1 +- 0.2 spikes/s, the proximal dendrites have 8 +- 0.5 sodium
     spikes a second, the distal ones 14 +- 0.5, the trunks none; without them (``active=False``) the somata fire at 6.9.

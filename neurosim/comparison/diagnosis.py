@@ -15,10 +15,11 @@ import numpy as np
 
 from neurosim.analysis.agreement import TIE, Difference, constant_shift, first_difference, is_tie
 from neurosim.comparison.explain import FAULT, MODEL, Cause, Finding, Test
-from neurosim.comparison.replay import MADE_HERE, Outcome, Recorded, Replay, comparisons, refractory_site, reset_sites
+from neurosim.comparison.replay import Outcome, Recorded, Replay, comparisons, refractory_site, reset_sites
 from neurosim.errors import NeurosimError
 from neurosim.ir.graph import Graph, PopulationNode
 from neurosim.ir.ops import OPS
+from neurosim.passes.discretise import made_here
 
 TOLERANCE = {"double": 1e-9, "single": 2e-6}
 """What two states may differ by and still be called equal up to rounding, relative to the size of the variable."""
@@ -234,7 +235,7 @@ def _weight_differences(runs: list[Any], learning: list[str], end: int) -> list[
 
 
 def _variables(pop: PopulationNode) -> list[str]:
-    return [v.name for v in pop.states if v.name not in MADE_HERE]
+    return [v.name for v in pop.states if not made_here(v.name)]
 
 
 def _recordable(graph: Graph, wanted: list[Any], names: tuple[str, str], checks: tuple[Any, Any],

@@ -16,7 +16,7 @@ import numpy as np
 
 from neurosim.comparison.replay import PLAIN, Recorded, Replay, Twist
 from neurosim.errors import EquationError
-from neurosim.passes.discretise import exact_part
+from neurosim.passes.integration import exact_part
 
 MODEL, FAULT = "model", "fault"
 """A choice that engines make differently, and something that no choice explains."""

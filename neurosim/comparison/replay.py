@@ -22,10 +22,7 @@ from neurosim.ir.interp import call, evaluate
 from neurosim.ir.ops import COMPARE
 from neurosim.ir.program import Instr, Program
 from neurosim.ir.random import POISSON_MEAN_LIMIT, Draws, poisson_inversion
-from neurosim.passes.discretise import ABOVE, COUNTDOWN, discretise
-
-MADE_HERE = (COUNTDOWN, ABOVE)
-"""State variables that no probe records; both follow from the spikes and the state before."""
+from neurosim.passes.discretise import ABOVE, COUNTDOWN, discretise, made_here
 
 
 @dataclass(frozen=True)
@@ -215,7 +212,7 @@ class Replay:
             return self.pop
         assert self.pop.model is not None
         system = dataclasses.replace(self.pop.model.system, **dict(twist.change))
-        states = tuple(v for v in self.pop.states if v.name not in MADE_HERE)
+        states = tuple(v for v in self.pop.states if not made_here(v.name))
         bare = dataclasses.replace(self.pop, system=system, params=self.pop.model.params, program=None, states=states)
         alone = dataclasses.replace(self.graph, populations=(bare,), projections=(), probes=())
         return discretise(alone).populations[0]
@@ -314,13 +311,13 @@ class _Lanes:
         init = np.broadcast_to(np.asarray(self.pop.state(var).init, dtype=self.dtype), (self.pop.size,))[self.neurons]
         if var == COUNTDOWN:
             return np.where(first, init, self._countdown())
-        if var == ABOVE:
+        if var.startswith(ABOVE):
             out = init.astype(self.dtype)
             later = np.flatnonzero(~first)
             if self.history and len(later):  # the condition of a step does not depend on that of the step before it
                 steps = self.steps[later] - 1
                 before = self.replay.run(self.side, self.neurons[later], steps, self.twist, history=False)
-                out[later] = before.stored[ABOVE]
+                out[later] = before.stored[var]
             return out
         trace = self.side.values[var]
         return np.where(first, init, trace[np.maximum(self.steps - 1, 0), self.column]).astype(self.dtype)
@@ -345,7 +342,7 @@ def reset_sites(program: Program) -> dict[str, int]:
     out = {}
     for var, k in program.stores().items():
         ins = program.instrs[k]
-        if var not in MADE_HERE:
+        if not made_here(var):
             out[var] = ins.args[2] if ins.op == "select" and ins.args[0] == spike else k
     return out
 
@@ -358,7 +355,7 @@ def comparisons(program: Program) -> list[int]:
         ins = program.instrs[k]
         if ins.op in COMPARE:
             loads = [program.instrs[a] for a in ins.args]
-            if not any(x.op == "load" and x.attr in MADE_HERE for x in loads) and k not in found:
+            if not any(x.op == "load" and made_here(x.attr) for x in loads) and k not in found:
                 found.append(k)
         elif ins.op in ("and", "or", "not", "select"):
             for a in ins.args:

@@ -163,7 +163,7 @@ def _like(cell: Any, model: Any) -> bool:
 
     def text(c: Any) -> tuple[Any, ...]:
         return (c.text, c.threshold_text, tuple(s.text for s in c.reset), c.refractory_text, c.edge, c.clamp, c.ports,
-                tuple(c.events))  # fmt: skip
+                tuple((key, event.text()) for key, event in c.events.items()))  # fmt: skip
 
     return text(cell) == text(model)
 

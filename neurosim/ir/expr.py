@@ -1,8 +1,8 @@
 """Expressions: trees over the closed list of operations, before they become programs.
 
 A node's operation is one of :data:`neurosim.ir.ops.OPS`, or ``name`` (a variable or parameter), or ``next`` (a
-discrete variable's value after this step, written ``v[n+1]``). Constants carry their dimension until the units have
-been checked. Trees are immutable; every function here returns a new one.
+discrete variable's value after this step, written ``v[n+1]``), or ``in_steps`` (a time as a number of steps). Constants
+carry their dimension until the units have been checked. Trees are immutable; every function here returns a new one.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -107,6 +107,31 @@ class System:
     marks: tuple[tuple[str, Expr], ...] = ()
     snapshots: tuple[tuple[str, Expr], ...] = ()
     events: tuple[EventNode, ...] = ()
+
+    def rewritten(self, how: Callable[[Expr], Expr]) -> System:
+        """Return the same system with ``how`` applied to every expression but those of traces."""
+
+        def maybe(e: Expr | None) -> Expr | None:
+            return None if e is None else how(e)
+
+        def pairs(given: tuple[tuple[str, Expr], ...]) -> tuple[tuple[str, Expr], ...]:
+            return tuple((v, how(e)) for v, e in given)
+
+        return dataclasses.replace(
+            self,
+            equations=tuple(EquationNode(e.var, e.kind, how(e.expr)) for e in self.equations),
+            ports={k: tuple(how(e) for e in terms) for k, terms in self.ports.items()},
+            jumps={k: tuple(Jump(j.var, how(j.gain), j.when) for j in js) for k, js in self.jumps.items()},
+            drives=tuple(Drive(d.name, d.receptor, how(d.mean), d.weight) for d in self.drives),
+            threshold=maybe(self.threshold),
+            reset=pairs(self.reset),
+            refractory=maybe(self.refractory),
+            snapshots=pairs(self.snapshots),
+            events=tuple(
+                EventNode(e.name, how(e.condition), pairs(e.reaction), maybe(e.refractory), e.edge)
+                for e in self.events
+            ),
+        )
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,9 @@ def emit(builder: Builder, e: Expr, leaf: Callable[[Expr], int]) -> int:
         return builder.const(float(e.attr))
     if e.op in ("name", "next", "uniform", "normal"):
         return leaf(e)
+    if e.op == "in_steps":  # of something that varies; constants are rounded beforehand (neurosim.passes.steps)
+        steps = builder.emit("div", emit(builder, e.args[0], leaf), leaf(Expr("name", (), "dt")))
+        return builder.emit("floor", builder.emit("add", steps, builder.const(0.5)))
     return builder.emit(e.op, *(emit(builder, a, leaf) for a in e.args), attr=e.attr)
 
 

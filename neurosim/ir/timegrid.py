@@ -15,9 +15,17 @@ NEVER = float(LONGEST)
 """Steps since an event that has not happened, or that happened longer ago than anyone counts."""
 
 
-def whole_steps(seconds: float, dt: float, what: str, where: str | None, least: int = 0) -> int:
+def whole_steps(
+    seconds: float, dt: float, what: str, where: str | None, least: int = 0, most: int | None = None
+) -> int:
     """Return a constant duration in steps, or complain and name the nearest legal values."""
     ratio = seconds / dt
+    if most is not None and ratio >= most:
+        raise ParameterError(
+            f"{what} is {_ms(seconds)}, which is not less than {most} steps at dt = {_ms(dt)} ({_ms(most * dt)}): the "
+            "steps since an event are not counted any further",
+            where,
+        )
     steps = round(ratio)
     if abs(ratio - steps) <= max(TOLERANCE, 4e-16 * ratio) and steps >= least:  # the quotient itself is rounded
         return int(steps)

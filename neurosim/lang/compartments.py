@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,15 +19,17 @@ from neurosim.errors import EquationError, ParameterError, UnknownNameError, cal
 from neurosim.ir.expr import names
 from neurosim.lang.component import Component
 from neurosim.lang.components import Cell, Receptor
-from neurosim.lang.event import Event
-from neurosim.lang.parser import Equation, reserved
+from neurosim.lang.event import Event, ParsedEvent, check_events
+from neurosim.lang.parser import Equation, parse_expression, reserved
+from neurosim.lang.values import Random, TimedArray
 from neurosim.params import Param
-from neurosim.units import CONDUCTANCE, Quantity
+from neurosim.units import CONDUCTANCE, Quantity, nS, quantity
 
-_WORD = re.compile(r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[A-Za-z_][A-Za-z_0-9]*")
+_WORD = re.compile(r"\[\s*n\s*\+\s*1\s*\]|(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[A-Za-z_][A-Za-z_0-9]*")
 
-_KEPT = ("t", "dt", "index", "N", "x", "y", "z")
-"""Names that mean the same in every compartment; a part may still give one of the last five to a variable."""
+
+_GIVEN = ("index", "N")
+"""What expressions of values may read besides parameters; x, y and z too, but those may be variables of a cell."""
 
 
 class Channel(Component):
@@ -63,10 +66,7 @@ class Channel(Component):
         doc: str = "",
         **params: Any,
     ) -> None:
-        self.events = dict(events or {})
-        for key, event in self.events.items():
-            if not isinstance(event, Event):
-                raise ParameterError(f"event '{key}' of a channel must be an Event, got {event!r}", caller())
+        self.events = check_events(events, "a channel", caller())
         texts = (output, *(init or {}).values(), *(t for e in self.events.values() for t in e.texts()))
         super().__init__(equations, params, name, source, doc, tuple(self.events), texts)
         self._initial(init)
@@ -95,7 +95,7 @@ class Channel(Component):
 
 
 def _put(text: str, how: Callable[[str], str]) -> str:
-    """Rename the names in a text; numbers such as 1e3 stay."""
+    """Rename the names in a text; numbers such as 1e3 and the [n+1] of new values stay."""
     return _WORD.sub(lambda found: how(found[0]) if found[0][0].isalpha() or found[0][0] == "_" else found[0], text)
 
 
@@ -105,23 +105,39 @@ def _equation(eq: Equation, how: Callable[[str], str]) -> str:
     return f"{left} = {_put(right.strip(), how)}{f' : {unit.strip()}' if colon else ''}"
 
 
-def _event(event: Event, how: Callable[[str], str]) -> Event:
+def _event(event: ParsedEvent, how: Callable[[str], str]) -> Event:
+    """Return an event in new names; its refractory period is by now the parameter that was made of it."""
+    quiet = _put(event.refractory_text, how) if event.refractory_text else None
+    return Event(_put(event.event.condition, how), _put(event.event.reaction, how) or None, refractory=quiet,
+                 edge=event.edge)  # fmt: skip
+
+
+def _unread(event: Event, how: Callable[[str], str]) -> Event:
+    """The same for an event that no cell has read yet."""
     quiet = _put(event.refractory, how) if isinstance(event.refractory, str) else event.refractory
     return Event(_put(event.condition, how), _put(event.reaction, how) or None, refractory=quiet, edge=event.edge)
 
 
-def _kept(part: Component, key: str, how: Callable[[str], str] = str) -> Any:
-    """Return a parameter as declared, with the value it was given as its default; what is no single value, as it is."""
-    value = part.value(key)
-    if isinstance(value, str):
-        value = _put(value, how)
-    single = isinstance(value, (str, float, int)) or (isinstance(value, Quantity) and np.ndim(value.value) == 0)
-    return dataclasses.replace(part.params[key], default=value) if single else value
+@dataclass
+class _Values:
+    """Parameters as declared, and what was given for them: a declaration has one value, a neuron may have its own."""
 
+    declared: dict[str, Any] = field(default_factory=dict)
+    given: dict[str, Any] = field(default_factory=dict)
 
-def _values(part: Component, how: Callable[[str], str]) -> dict[str, Any]:
-    """Return a part's parameters under their new names."""
-    return {how(key): _kept(part, key, how) for key in part.params}
+    def take(self, part: Component, how: Callable[[str], str]) -> None:
+        """Take the parameters of a part under new names."""
+        for key, param in part.params.items():
+            value = part.value(key)
+            if isinstance(value, str):
+                value = _put(value, how)
+            if isinstance(value, (str, float, int)) or (isinstance(value, Quantity) and np.ndim(value.value) == 0):
+                param = dataclasses.replace(param, default=value)
+            else:
+                self.given[how(key)] = value
+            if isinstance(param.default, str):
+                param = dataclasses.replace(param, default=_put(param.default, how))
+            self.declared[how(key)] = param
 
 
 def _init(part: Component, how: Callable[[str], str]) -> dict[str, Any]:
@@ -152,7 +168,7 @@ def insert(cell: Cell, channels: Mapping[str, Channel]) -> Cell:
     where = caller()
     added: list[str] = []
     inside: dict[str, list[str]] = {}
-    params: dict[str, Any] = {}
+    values = _Values()
     init: dict[str, Any] = {}
     events: dict[str, Event] = {}
     taken = {*cell.own, *cell.ports}
@@ -176,10 +192,10 @@ def insert(cell: Cell, channels: Mapping[str, Channel]) -> Cell:
         added += [_equation(eq, how) for eq in channel.equations]
         added += [f"{current} = {_put(channel.output_text, how)}"]
         inside.setdefault(channel.port, []).append(current)
-        params.update(_values(channel, how))
+        values.take(channel, how)
         init.update(_init(channel, how))
-        events.update({how(k): _event(e, how) for k, e in channel.events.items()})
-    return _rebuilt(cell, added, inside, params, init, events)
+        events.update({how(k): _unread(e, how) for k, e in channel.events.items()})
+    return _rebuilt(cell, added, inside, values, init, events)
 
 
 def _free(name: str, taken: set[str]) -> str:
@@ -190,21 +206,24 @@ def _rebuilt(
     cell: Cell,
     added: list[str],
     inside: Mapping[str, list[str]],
-    params: Mapping[str, Any],
+    values: _Values,
     init: Mapping[str, Any],
     events: Mapping[str, Event],
 ) -> Cell:
     """Return a cell with more equations, whose ports ``inside`` also get the intermediates listed for them."""
-    total = {port: _free(f"{port}_in", cell.own) for port in inside}
+    taken = {*cell.own, *cell.ports, *values.declared, *init, *events, *(text.split(" ")[0] for text in added)}
+    total = {port: _free(f"{port}_in", taken) for port in inside}
     text = [_equation(eq, _table(total)) for eq in cell.equations]
     text += added + [f"{total[port]} = {' + '.join((port, *terms))}" for port, terms in inside.items()]
-    return Cell(
+    values.take(cell, str)
+    mine = {key: _event(e, str) for key, e in cell.events.items()}
+    out = Cell(
         "\n".join(text), threshold=cell.threshold_text or None, clamp=cell.clamp, edge=cell.edge, name=cell.name,
         reset="; ".join(st.text for st in cell.reset) or None, refractory=cell.refractory_text or None,
-        events={**{k: e.event for k, e in cell.events.items()}, **events}, ports=cell.ports, receptors=cell.receptors,
-        init={**cell.init, **init}, method=cell.method, precision=cell.precision, source=cell.source, doc=cell.summary,
-        **{**_values(cell, str), **params},
+        events={**mine, **events}, ports=cell.ports, receptors=cell.receptors, init={**cell.init, **init},
+        method=cell.method, precision=cell.precision, source=cell.source, doc=cell.summary, **values.declared,
     )  # fmt: skip
+    return out(**values.given) if values.given else out
 
 
 def _label(key: Any, what: str, where: str | None) -> None:
@@ -226,6 +245,7 @@ def compartments(
     clamp: Any = None,
     events: Mapping[str, Event] | None = None,
     receptors: Mapping[str, Receptor] | None = None,
+    init: Mapping[str, Any] | None = None,
     method: str = "tree",
     name: str = "Compartments",
     doc: str = "",
@@ -246,84 +266,147 @@ def compartments(
         Conductance between two parts; like any parameter also an array, a distribution or an expression. They form a
         tree, or any other graph.
     threshold, reset, refractory, clamp : optional
-        In place of those of the part that spikes, in the names of the joined cell.
-    events, receptors, **params : optional
-        More of them, in the names of the joined cell; ``ExpConductance().at("apical")`` is one for a part.
+        Each in place of that of the part that spikes, in the names of the joined cell.
+    events, receptors, init, **params : optional
+        More of them, in the names of the joined cell; ``ExpConductance().at("apical")`` is a receptor for a part.
     method : str
-        As for :class:`Cell`. ``tree``, the default, is exact where everything is linear with constant coefficients.
+        As for :class:`Cell`, for the whole; the schemes of the parts are not asked. ``tree``, the default, is exact
+        where everything is linear with constant coefficients, in at most 24 variables.
 
     Raises
     ------
-    ParameterError, EquationError, UnknownNameError
-        For parts that cannot be joined, in the words of the caller's line.
+    ParameterError, EquationError, UnknownNameError, DimensionError
+        For parts that cannot be joined, and for names that would arise twice (a part ``r`` turns ``g_l`` into
+        ``g_l_r``, and so does the link between ``l`` and ``r``).
+
+    Notes
+    -----
+    A part whose potential runs away within the step of its spike, as that of AdEx and EIF does, takes its neighbours
+    along in every scheme that looks at the end of the step: join those with ``method="euler"``, which does not.
     """
     where = caller()
-    near: dict[str, list[tuple[str, str, str]]] = {key: [] for key in parts}
-    given: dict[str, Any] = {}
+    for what, given in (
+        ("parts", parts), ("links", links), ("events", events or {}), ("receptors", receptors or {}),
+        ("init", init or {}),
+    ):  # fmt: skip
+        if not isinstance(given, Mapping):
+            raise ParameterError(f"the {what} of a cell are a dictionary, by name; got {given!r}", where)
+    names, values = _Names(where), _Values()
+    near: dict[str, list[tuple[str, str]]] = {key: [] for key in parts}
+    for key, cell in parts.items():
+        _check_part(key, cell, where)
     for ends, g in links.items():
-        a, b = _ends(ends, parts, where)
-        key = f"g_{a}_{b}"
-        if key in given or f"g_{b}_{a}" in given:
-            raise ParameterError(f"'{a}' and '{b}' are linked twice", where)
-        if isinstance(g, Quantity) and g.dim != CONDUCTANCE:
-            raise ParameterError(
-                f"the link between '{a}' and '{b}' must be a conductance, such as 10*nS; got {g}", where
-            )
-        plain = isinstance(g, str) or (isinstance(g, Quantity) and np.ndim(g.value) == 0)
-        given[key] = Param(g, None, f"conductance between {a} and {b}") if plain else g
-        near[a].append((key, a, b))
-        near[b].append((key, b, a))
+        _link(ends, g, parts, near, values, names, where)
     text: list[str] = []
-    init: dict[str, Any] = {}
+    begin: dict[str, Any] = {}
     happens: dict[str, Event] = {}
     inputs: dict[str, Receptor] = {}
     ports: list[str] = []
-    spiking: list[tuple[Cell, Callable[[str], str]]] = []
     for key, cell in parts.items():
-        if not isinstance(cell, Cell):
-            raise ParameterError(f"the part '{key}' must be a cell such as Passive(), got {cell!r}", where)
-        _label(key, "part", where)
-        if "v" not in cell.variables or "i" not in cell.ports:
-            raise EquationError(
-                f"the part '{key}' needs a potential v and a port i for the currents between parts", where
-            )
-        how = _suffixed({*cell.own, *cell.ports}, key)
-        inside = {
-            **{name: how(name) for name in (*cell.own, *cell.ports)},
-            "i": f"i_all_{key}" if near[key] else f"i_{key}",
-        }
-        text += [_equation(eq, _table(inside)) for eq in cell.equations]
+        own = {*cell.own, *cell.ports}
+        how = _suffixed(own, key)
+        names.claim(f"part '{key}'", (how(name) for name in own))
+        names.claim(f"part '{key}'", (f"{k}_{key}" for k in cell.receptors))
+        total = {**{name: how(name) for name in own}, "i": f"i_all_{key}" if near[key] else f"i_{key}"}
+        text += [_equation(eq, _table(total)) for eq in cell.equations]
         if near[key]:
-            currents = [f"{g}*(v_{b} - v_{a})" for g, a, b in near[key]]
+            names.claim(f"part '{key}'", [f"i_all_{key}"])
+            currents = [f"{g}*(v_{other} - v_{key})" for g, other in near[key]]
             text.append(f"i_all_{key} = i_{key} + {' + '.join(currents)}")
-        given.update(_values(cell, how))
-        init.update(_init(cell, how))
-        happens.update({how(k): _event(e.event, how) for k, e in cell.events.items()})
+        values.take(cell, how)
+        begin.update(_init(cell, how))
+        happens.update({how(k): _event(e, how) for k, e in cell.events.items()})
         inputs.update({f"{k}_{key}": receptor.at(key) for k, receptor in cell.receptors.items()})
         ports += [how(port) for port in cell.ports]
-        if cell.threshold is not None:
-            spiking.append((cell, how))
+    for what, more in (("event", events or {}), ("receptor", receptors or {}), ("parameter", params)):
+        names.claim(what, more)
+    spiking = [key for key, cell in parts.items() if cell.threshold is not None]
     if len(spiking) > 1 and threshold is None:
         raise ParameterError(
-            f"{len(spiking)} parts have a threshold ({', '.join(c.name for c, _ in spiking)}), and a cell has one: say "
-            "which with threshold=, or make the others events",
+            f"{len(spiking)} parts have a threshold ({', '.join(spiking)}), and a cell has one: say which with "
+            "threshold=, or make the others events",
             where,
         )
     edge = False
-    if spiking and threshold is None:
-        cell, how = spiking[0]
-        threshold, edge = _put(cell.threshold_text, how), cell.edge
+    if len(spiking) == 1:
+        cell = parts[spiking[0]]
+        how = _suffixed({*cell.own, *cell.ports}, spiking[0])
+        if threshold is None:
+            threshold, edge = _put(cell.threshold_text, how), cell.edge
         if reset is None:
             reset = "; ".join(_put(st.text, how) for st in cell.reset) or None
         if refractory is None and cell.refractory_text:
             refractory = _put(cell.refractory_text, how)
         if clamp is None:
             clamp = tuple(how(v) for v in cell.clamp)
-    return Cell(
+    precisions = {cell.precision for cell in parts.values() if cell.precision}
+    if len(precisions) > 1:
+        raise ParameterError("one part needs double precision, another single: no run has both", where)
+    out = Cell(
         "\n".join(text), threshold=threshold, reset=reset, refractory=refractory, clamp=clamp, edge=edge,
         events={**happens, **(events or {})}, receptors={**inputs, **(receptors or {})}, ports=tuple(ports),
-        init=init, method=method, name=name, doc=doc, source=source, **{**given, **params},
+        init={**begin, **(init or {})}, method=method, precision=precisions.pop() if precisions else "", name=name,
+        doc=doc, source=source,
+        **{**values.declared, **params},
     )  # fmt: skip
+    return out(**values.given) if values.given else out
+
+
+class _Names:
+    """The names of a joined cell: each may arise once."""
+
+    def __init__(self, where: str | None) -> None:
+        self.taken: dict[str, str] = {}
+        self.where = where
+
+    def claim(self, whose: str, names: Iterable[str]) -> None:
+        """Enter names, or complain."""
+        for name in names:
+            if name in self.taken:
+                raise ParameterError(
+                    f"the name '{name}' arises twice, from {self.taken[name]} and from {whose}: call a part otherwise",
+                    self.where,
+                )
+            self.taken[name] = whose
+
+
+def _check_part(key: Any, cell: Any, where: str | None) -> None:
+    _label(key, "part", where)
+    if not isinstance(cell, Cell):
+        raise ParameterError(f"the part '{key}' must be a cell such as Passive(), got {cell!r}", where)
+    if cell.schedule is not None:
+        raise ParameterError(f"the part '{key}' has spikes that are given: it has no membrane", where)
+    if "v" not in cell.variables or "i" not in cell.ports:
+        raise EquationError(f"the part '{key}' needs a potential v and a port i for the currents between parts", where)
+
+
+def _link(
+    ends: Any,
+    g: Any,
+    parts: Mapping[str, Cell],
+    near: dict[str, list[tuple[str, str]]],
+    values: _Values,
+    names: _Names,
+    where: str | None,
+) -> None:
+    """Enter the conductance between two parts."""
+    a, b = _ends(ends, parts, where)
+    if any(other == b for _, other in near[a]):
+        raise ParameterError(f"'{a}' and '{b}' are linked twice", where)
+    what = f"the link between '{a}' and '{b}'"
+    if not isinstance(g, (str, Random, TimedArray)):
+        quantity(g, CONDUCTANCE, what, where)
+    key = f"g_{a}_{b}"
+    names.claim(what, [key])
+    values.declared[key] = Param(0 * nS, nS, f"conductance between {a} and {b}", lo=0 * nS)
+    if isinstance(g, Quantity) and np.ndim(g.value) == 0:
+        values.declared[key].check(g.value, what, where)
+    if isinstance(g, str) or (isinstance(g, Quantity) and np.ndim(g.value) == 0):
+        values.declared[key] = dataclasses.replace(values.declared[key], default=g)
+    else:
+        values.given[key] = g
+    near[a].append((key, b))
+    near[b].append((key, a))
 
 
 def _ends(ends: Any, parts: Mapping[str, Cell], where: str | None) -> tuple[str, str]:
@@ -337,26 +420,31 @@ def _ends(ends: Any, parts: Mapping[str, Cell], where: str | None) -> tuple[str,
     return ends
 
 
-def at(receptor: Receptor, part: str) -> Receptor:
-    """Return a receptor on a part of a cell: what it reads of the cell, and its port, get the part's name behind."""
+def at(component: Any, part: str) -> Any:
+    """Return a receptor or a current on a part of a cell: what it reads of the cell, and its port, get the part's name
+    behind."""
     where = caller()
     _label(part, "part", where)
-
-    def how(name: str) -> str:
-        return name if name in receptor.own or name == "w" or name in _KEPT else f"{name}_{part}"
-
-    read = set().union(
-        *(names(eq.expr) for eq in receptor.equations),
-        *(names(st.expr) | {st.var} for st in receptor.event),
-        set() if receptor.output is None else names(receptor.output),
-    )
-    put = _table({name: how(name) for name in read})  # functions and units stay
-    return Receptor(
-        "\n".join(_equation(eq, put) for eq in receptor.equations), event=_put(receptor.event_text, put),
-        output=_put(receptor.output_text, put) or None, when=receptor.when, port=f"{receptor.port}_{part}",
-        init=receptor.init, name=receptor.name, source=receptor.source, doc=receptor.summary,
-        **_values(receptor, str),
+    read = {st.var for st in getattr(component, "event", ())}
+    trees = [eq.expr for eq in component.equations] + [st.expr for st in getattr(component, "event", ())]
+    written = [component.value(key) for key in component.params] + list(component.init.values())
+    trees += [parse_expression(text, component.own, where) for text in written if isinstance(text, str)]
+    trees += [] if component.output is None else [component.output]
+    read.update(*(names(e) for e in trees))
+    given = {*component.own, "t", "dt", *_GIVEN}
+    if isinstance(component, Receptor):
+        given.add("w")
+    put = _suffixed(read - given, part)  # functions and units stay
+    values = _Values()
+    values.take(component, put)
+    more: dict[str, Any] = {"output": _put(component.output_text, put) or None, "port": f"{component.port}_{part}"}
+    if isinstance(component, Receptor):
+        more |= {"event": _put(component.event_text, put), "when": component.when}
+    out = type(component)(
+        "\n".join(_equation(eq, put) for eq in component.equations), init=_init(component, put), name=component.name,
+        source=component.source, doc=component.summary, **more, **values.declared,
     )  # fmt: skip
+    return out(**values.given) if values.given else out
 
 
 __all__ = ["Channel", "at", "compartments", "insert"]

@@ -19,7 +19,7 @@ import numpy as np
 from neurosim.errors import EquationError, ParameterError, caller, suggest
 from neurosim.ir.expr import ZERO, Expr, add, is_one, is_zero, linear, names, walk
 from neurosim.lang.component import Component
-from neurosim.lang.event import Event, Parsed, none_but_events
+from neurosim.lang.event import Event, ParsedEvent, check_events
 from neurosim.lang.parser import Statement, reserved
 from neurosim.lang.values import Random, TimedArray, check_value, exponential, lognormal, normal, uniform
 from neurosim.params import Param
@@ -157,6 +157,10 @@ class Current(Component):
         self.output = self._parse(output)
         self.output_text = output
 
+    def at(self, part: str) -> Current:
+        """Return the current into a part of a cell made by :func:`neurosim.compartments`."""
+        return importlib.import_module("neurosim.lang.compartments").at(self, part)
+
     def _options_text(self) -> dict[str, str]:
         return {"output": self.output_text, "port": self.port}
 
@@ -236,11 +240,11 @@ class Cell(Component):
         A spike only where the condition becomes true (it was false in the step before).
     clamp : sequence of str, optional
         Variables that stand still while refractory; by default those that the threshold reads.
-    method : {"auto", "exact", "exponential_euler", "implicit_euler", "crank_nicolson", "tree", "euler", "rk2", "rk4"}
-        Integration of the differential equations. ``auto``: linear systems exactly, the rest by exponential Euler.
-        ``implicit_euler``, ``crank_nicolson``: variables that are linear in each other (compartments) are solved for
-        together, the rest as by ``auto``. ``tree``: exactly if all is linear with constant coefficients, else
-        ``implicit_euler``.
+    method : str
+        Integration of the differential equations: one of :data:`METHODS`. ``auto``: linear systems exactly, the rest by exponential Euler.
+        ``implicit_euler``, ``crank_nicolson`` (linearly implicit): two and more variables that are linear in each other,
+        as compartments are, are solved for together, the rest as by ``auto``. ``tree``: exactly if all is linear with
+        constant coefficients, in at most 24 variables, else ``implicit_euler``.
     precision : {"double", "single"}, optional
         The only precision in which the cell means anything, as one in whole numbers beyond 2^24 does; any by default.
     receptors : mapping of str to Receptor
@@ -286,8 +290,8 @@ class Cell(Component):
             params = {**params, "t_refractory": refractory}
             refractory = "t_refractory"
         ports = (ports,) if isinstance(ports, str) else tuple(ports)
-        happens = none_but_events(events, caller())
-        self.events: dict[str, Parsed] = {}
+        happens = check_events(events, name or type(self).__name__, caller())
+        self.events: dict[str, ParsedEvent] = {}
         texts = (
             threshold,
             reset,
@@ -357,16 +361,24 @@ class Cell(Component):
     def _events(self, given: Mapping[str, Event]) -> None:
         for key in given:
             problem = reserved(key) or ("it is a name of the cell already" if key in super().own else None)
+            if key in ("spike", "spikes", "rate"):
+                problem = "it is what the threshold makes"
             if problem:
                 raise ParameterError(f"'{key}' cannot name an event of {self.name}: {problem}", self.where)
         for key, event in given.items():
             quiet = event.refractory
             if isinstance(quiet, Quantity):
                 name = f"t_{key}_refractory"
+                if name in self.own:
+                    raise ParameterError(
+                        f"the refractory period of event '{key}' of {self.name} becomes the parameter '{name}', which "
+                        f"there is already: write refractory='{name}'",
+                        self.where,
+                    )
                 self.params[name] = Param(quiet, None, f"refractory period of {key}")
                 self.values[name] = check_value(quiet, self.params[name], f"{name} of {self.name}", self.where)
                 quiet = name
-            self.events[key] = Parsed(
+            self.events[key] = ParsedEvent(
                 self._parse(event.condition, tuple(given), condition=True),
                 self._statements(event.reaction, tuple(given)),
                 None if quiet is None else self._parse(quiet),

@@ -172,6 +172,9 @@ class Solver:
         if e.op == "select":
             self.equal(parts[1], parts[2], "cannot choose between|and", text)
             return parts[1]
+        if e.op == "in_steps":
+            self.equal(parts[0], Form((), TIME), "in_steps() takes a time:|and", text)
+            return NUMBER
         if e.op in FUNCTIONS or e.op in ("floor", "rint"):
             for a, part in zip(e.args, parts, strict=True):
                 got = self.reduce(part)

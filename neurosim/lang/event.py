@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from neurosim.errors import EquationError, ParameterError, caller
+from neurosim.errors import ParameterError, caller
 from neurosim.units import Quantity
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Event:
 
 
 @dataclass(frozen=True)
-class Parsed:
+class ParsedEvent:
     """An event as its cell read it."""
 
     condition: Expr
@@ -76,17 +76,17 @@ class Parsed:
         return f"{out}, refractory for {self.refractory_text}" if self.refractory_text else out
 
 
-def none_but_events(given: Any, where: str | None) -> dict[str, Event]:
-    """Return the events of a cell by name; refuse anything else."""
+def check_events(given: Any, whose: str, where: str | None) -> dict[str, Event]:
+    """Return events by name; refuse anything else."""
     out = dict(given or {})
     for key, event in out.items():
         if not isinstance(event, Event):
             raise ParameterError(
-                f"event '{key}' must be an Event, such as Event('v >= v_th', refractory=5*ms); got {event!r}", where
+                f"event '{key}' of {whose} must be an Event, such as Event('v >= v_th', refractory=5*ms); "
+                f"got {event!r}",
+                where,
             )
-        if key == "spikes" or key == "rate" or key == "spike":
-            raise EquationError(f"'{key}' cannot name an event: it is what the threshold makes", where)
     return out
 
 
-__all__ = ["Event", "Parsed", "none_but_events"]
+__all__ = ["Event", "ParsedEvent", "check_events"]

@@ -341,8 +341,6 @@ class Parser:
             return call("select", *args)
         if text == "clip":
             return call("min", call("max", args[0], args[1]), args[2])
-        if text == "in_steps":  # a time as a number of steps, rounded
-            return call("floor", Expr("add", (Expr("div", (args[0], name_("dt"))), const(0.5))))
         return call(text, *args)
 
     # -- equations and statements ---------------------------------------------------------------------------------

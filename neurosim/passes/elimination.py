@@ -17,8 +17,9 @@ def coefficients(e: Expr, variables: set[str]) -> dict[str, Expr]:
     """Return what multiplies each variable in a tree, where it is linear in them and where it is not.
 
     Of a product in which both factors hold variables, the left one is frozen, unless only it is linear; what stands
-    inside a function or below a fraction is frozen too. So ``g*block(v)*(e - v)`` has the coefficient ``-g*block(v)``
-    of ``v``. A scheme that steps by the whole of ``e`` and takes only its matrix from here is consistent in any case.
+    inside a function or below a fraction is frozen too, and so is the condition of a choice. So ``g*block(v)*(e - v)``
+    has the coefficient ``-g*block(v)`` of ``v``. This is not the Jacobian, and need not be: a scheme that steps by the
+    whole of ``e`` and takes only its matrix from here is consistent in any case.
     """
     if not (ex.names(e) & variables):
         return {}
@@ -37,6 +38,10 @@ def coefficients(e: Expr, variables: set[str]) -> dict[str, Expr]:
         if not (ex.names(right) & variables) or (plain[0] and not plain[1]):
             left, right = right, left
         return {k: ex.mul(left, c) for k, c in coefficients(right, variables).items()}
+    if e.op == "select":
+        left, right = coefficients(e.args[1], variables), coefficients(e.args[2], variables)
+        keys = dict.fromkeys([*left, *right])
+        return {k: ex.call("select", e.args[0], left.get(k, ex.ZERO), right.get(k, ex.ZERO)) for k in keys}
     if e.op == "div":
         return {k: ex.div(c, e.args[1]) for k, c in coefficients(e.args[0], variables).items()}
     return {}

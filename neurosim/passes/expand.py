@@ -6,7 +6,7 @@ from dataclasses import replace as with_
 
 from neurosim.errors import EquationError
 from neurosim.ir.expr import Expr, names, substitute, too_large, total
-from neurosim.ir.graph import Drive, EquationNode, EventNode, Graph, Jump, PopulationNode
+from neurosim.ir.graph import Graph, PopulationNode
 
 MAX_DEPTH = 300
 """Deepest tree after everything has been written out."""
@@ -46,28 +46,8 @@ def _population(pop: PopulationNode) -> PopulationNode:
     def inline(e: Expr) -> Expr:
         return _checked(substitute(e, done), pop) if names(e) & raw.keys() else e
 
-    new = with_(
-        system,
-        equations=tuple(EquationNode(e.var, e.kind, inline(e.expr)) for e in system.equations if e.kind != "let"),
-        ports={},
-        jumps={k: tuple(Jump(j.var, inline(j.gain), j.when) for j in js) for k, js in system.jumps.items()},
-        drives=tuple(Drive(d.name, d.receptor, inline(d.mean), d.weight) for d in system.drives),
-        threshold=None if system.threshold is None else inline(system.threshold),
-        reset=tuple((v, inline(e)) for v, e in system.reset),
-        refractory=None if system.refractory is None else inline(system.refractory),
-        snapshots=tuple((v, inline(e)) for v, e in system.snapshots),
-        events=tuple(
-            EventNode(
-                e.name,
-                inline(e.condition),
-                tuple((v, inline(x)) for v, x in e.reaction),
-                None if e.refractory is None else inline(e.refractory),
-                e.edge,
-            )
-            for e in system.events
-        ),
-    )
-    return with_(pop, system=new)
+    flat = with_(system, equations=tuple(e for e in system.equations if e.kind != "let"), ports={})
+    return with_(pop, system=flat.rewritten(inline))
 
 
 def _checked(e: Expr, pop: PopulationNode) -> Expr:

@@ -12,6 +12,7 @@ from neurosim.ir.lower import emit
 from neurosim.ir.ops import LEARN
 from neurosim.ir.program import Builder, Program
 from neurosim.passes.fold import fold
+from neurosim.passes.steps import in_whole_steps
 
 WEIGHT = "w"
 
@@ -26,7 +27,11 @@ def learning(projection: ProjectionNode, node: PlasticityNode, dt: float) -> Pro
     exponents = {exponent(var): node.edge[var] * dt for var in node.decaying}
     node = replace(node, params={**node.params, **exponents})
     programs, params = [], {}
-    for tag, statements in (("pre", node.on_pre), ("post", node.on_post), ("every", node.on_every)):
+    known = dict(node.params)
+    what = f"the learning rule of projection '{projection.name}'"
+    for tag, written in (("pre", node.on_pre), ("post", node.on_post), ("every", node.on_every)):
+        statements = [(var, in_whole_steps(e, known, dt, what, projection.where)) for var, e in written]
+        node = replace(node, params=known)
         program, used = _program(statements, node, tag)
         programs.append(program)
         params.update(used)

@@ -257,8 +257,14 @@ def _population(network: Network, pop: Population) -> PopulationNode:
 
     cell = pop.cell
     for event in cell.events:
-        given = pop.init.get(event, cell.init.get(event, NEVER))
-        states.append(StateVar(event, "f", values.concrete(given, f"{event}(0)", ""), "1"))
+        age = values.concrete(pop.init.get(event, cell.init.get(event, NEVER)), f"{event}(0)", "")
+        if np.any(np.asarray(age) < 0) or np.any(np.asarray(age) > NEVER) or np.any(age != np.rint(age)):
+            raise ParameterError(
+                f"initial {event} of population '{pop.label}' is a number of steps since the event: whole, from 0 to "
+                f"2^24 (never); got {np.min(age):g}" + (f" to {np.max(age):g}" if np.ndim(age) else ""),
+                pop.where,
+            )
+        states.append(StateVar(event, "f", age, "1"))
     ports: dict[str, list[Expr]] = {p: [] for p in cell.ports}
     jumps: dict[str, tuple[Jump, ...]] = {}
     for key, receptor in cell.receptors.items():

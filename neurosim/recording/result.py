@@ -122,6 +122,8 @@ class RunResult:
         """
         trace = self.state[population][event]
         p, size = self.provenance, self.populations[population]
+        if np.any(trace.values < 0) or np.any(trace.values != np.rint(trace.values)):
+            raise ParameterError(f"'{event}' of '{population}' is no event: its samples are not numbers of steps")
         steps = np.rint(trace.times / p.dt).astype(np.int64) - 1  # a sample stands at the end of its step
         since = np.diff(steps, prepend=-1)[:, None]
         when, column = np.nonzero(trace.values < since)  # younger than the sample before

@@ -12,6 +12,8 @@ _REFERENCE = "backends/reference_backend.py"
 _LEAVES = "neurosim/ir/leaves.py"
 _INTERP = "neurosim/ir/interp.py"
 _STEP = "neurosim/passes/discretise.py"
+_SCHEMES = "neurosim/passes/integration.py"
+_ELIMINATION = "neurosim/passes/elimination.py"
 _EDGES = "neurosim/ir/edges.py"
 
 
@@ -259,17 +261,82 @@ MUTANTS = (
         "lowering_edge_state_is_the_spike",
         "An edge threshold remembers that it fired, not that its condition was met.",
         _STEP,
-        'final[ABOVE] = b.emit("float", condition)',
-        'final[ABOVE] = b.emit("float", spike)',
+        'final[key] = b.emit("float", condition)',
+        'final[key] = b.emit("float", b.emit("and", condition, b.emit("not", was)))',
         "hodgkin_huxley_drives",
     ),
     _on_reference(
         "lowering_edge_state_not_stored",
         "An edge threshold never knows that its condition was met before.",
         _STEP,
-        '                final[ABOVE] = b.emit("float", condition)\n',
+        '        final[key] = b.emit("float", condition)\n',
         "",
         "edge_threshold",
+    ),
+    # -- events and compartments ------------------------------------------------------------------------------------
+    _on_reference(
+        "lowering_age_one_step_less",
+        "In the step after an event it is not a step old yet.",
+        _STEP,
+        'older = b.emit("add", self.old[event.name], b.const(1.0))',
+        'older = self.old[event.name]',
+        "event_age",
+    ),
+    _on_reference(
+        "lowering_event_refractory_shorter",
+        "An event may happen again in the last step of its refractory period.",
+        _STEP,
+        'b.emit("gt", self.old[event.name], b.emit("param", attr=key))',
+        'b.emit("ge", self.old[event.name], b.emit("param", attr=key))',
+        "event_refractory",
+    ),
+    _on_reference(
+        "lowering_events_react_on_old_values",
+        "A reaction does not see what the spike and the events before it did.",
+        _STEP,
+        "here = {**self.new, **{v: final[v] for v in variables if v in final}}",
+        "here = dict(self.new)",
+        "events_in_order",
+    ),
+    _on_reference(
+        "lowering_events_tested_after_the_reset",
+        "An edge of an event is that of its level.",
+        _STEP,
+        "        if event.edge:\n            now",
+        "        if False:\n            now",
+        "event_edge",
+    ),
+    _on_reference(
+        "lowering_implicit_matrix_is_one",
+        "The implicit schemes solve nothing: they are Euler steps.",
+        _SCHEMES,
+        "found = coefficients(self.odes[var], {v for v in ex.names(self.odes[var]) if v in place})",
+        "found: dict[str, Expr] = {}",
+        "implicit_schemes",
+    ),
+    _on_reference(
+        "lowering_crank_nicolson_takes_all",
+        "Crank-Nicolson takes the whole of the new slope.",
+        _SCHEMES,
+        'share = b.emit("mul", dt, b.const(0.5)) if',
+        'share = dt if',
+        "implicit_schemes",
+    ),
+    _on_reference(
+        "lowering_conductance_left_explicit",
+        "The matrix of an implicit scheme knows nothing of products of variables, such as conductances have.",
+        _ELIMINATION,
+        '    if e.op == "mul":\n        left, right = e.args\n        plain',
+        '    if e.op == "mul":\n        return {}\n        left, right = e.args\n        plain',
+        "implicit_conductance",
+    ),
+    _on_reference(
+        "lowering_elimination_backwards_forgets",
+        "The solution from the leaves ignores what a row reads of a later one.",
+        _ELIMINATION,
+        'y[k] = b.emit("sub", y[k], b.emit("mul", at[k, j], y[j]))',
+        "pass",
+        "implicit_schemes",
     ),
     _on_reference(
         "lowering_reset_reads_old_values",
@@ -282,7 +349,7 @@ MUTANTS = (
     _on_reference(
         "lowering_held_propagator",
         "While a variable is clamped the others are stepped with the free propagator.",
-        _STEP,
+        _SCHEMES,
         "        still[clamped] = 0.0\n",
         "",
         "clamped_and_coupled",
@@ -290,7 +357,7 @@ MUTANTS = (
     _on_reference(
         "lowering_clamped_slopes_enter",
         "Inputs of a clamped variable reach the others while it stands still.",
-        _STEP,
+        _SCHEMES,
         'self.row(variables, i, held, rests, "H", set(clamped))',
         'self.row(variables, i, held, rests, "H", set())',
         "clamped_and_coupled",
@@ -298,21 +365,21 @@ MUTANTS = (
     _on_reference(
         "lowering_clamp_forgotten_in_runge_kutta",
         "Clamped variables move while refractory under euler, rk2 and rk4.",
-        _STEP,
+        _SCHEMES,
         '                    slope = b.emit("select", self.refractory, b.const(0.0), slope)\n',
         "                    pass\n",
     ),
     _on_reference(
         "lowering_clamp_forgotten_in_exponential_euler",
         "Clamped variables move while refractory under exponential Euler.",
-        _STEP,
+        _SCHEMES,
         'return self.hold(var, b.emit("flush", b.emit("add", self.start[var], change)))',
         'return b.emit("flush", b.emit("add", self.start[var], change))',
     ),
     _on_reference(
         "lowering_clamp_forgotten_in_exact",
         "Clamped variables move while refractory where equations are solved exactly.",
-        _STEP,
+        _SCHEMES,
         'values[var] = self.hold(var, self.b.emit("flush", value))',
         'values[var] = self.b.emit("flush", value)',
         "clamped_and_coupled",
@@ -320,7 +387,7 @@ MUTANTS = (
     _on_reference(
         "lowering_hold_reads_old_values",
         "A clamped variable is put back to its value before arrivals land.",
-        _STEP,
+        _SCHEMES,
         'self.b.emit("select", self.refractory, self.start[var], value)',
         'self.b.emit("select", self.refractory, self.old[var], value)',
         equivalent="Arrivals before the decay do not change a clamped variable while it is refractory, and otherwise "
@@ -329,7 +396,7 @@ MUTANTS = (
     _on_reference(
         "lowering_coefficients_of_new_values",
         "Exponential Euler takes its coefficients from variables already stepped.",
-        _STEP,
+        _SCHEMES,
         'b.emit("exprel", b.emit("mul", self.value(a, self.start), dt))',
         'b.emit("exprel", b.emit("mul", self.value(a, self.new), dt))',
         "exponential_euler",
@@ -337,7 +404,7 @@ MUTANTS = (
     _on_reference(
         "lowering_rk2_is_euler",
         "The midpoint rule takes the slope at the start.",
-        _STEP,
+        _SCHEMES,
         "                end = moved(k2, dt)",
         "                end = moved(k1, dt)",
         "explicit_schemes",
@@ -345,7 +412,7 @@ MUTANTS = (
     _on_reference(
         "lowering_rk4_third_slope",
         "The third slope of Runge-Kutta is taken where the second was.",
-        _STEP,
+        _SCHEMES,
         "k3 = slopes(moved(k2, half))",
         "k3 = slopes(moved(k1, half))",
         "explicit_schemes",
@@ -353,7 +420,7 @@ MUTANTS = (
     _on_reference(
         "lowering_noise_shared_by_populations",
         "Streams are named without their population, so that all draw alike.",
-        _STEP,
+        _SCHEMES,
         'self.streams[x.attr] = f"{self.pop.name}/{x.attr}"',
         'self.streams[x.attr] = f"p/{x.attr}"',
         "independent_streams",
@@ -376,7 +443,7 @@ MUTANTS = (
     _on_reference(
         "lowering_constant_drive_of_the_first_neuron",
         "A constant that differs between neurons is the first one's.",
-        _STEP,
+        _SCHEMES,
         "return (P[back], Phi[back]) if len(back) > 1 else (P, Phi)",
         "return (P[:1], Phi[:1])",
     ),

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 import neurosim as ns
-from neurosim.conformance.kit import case, network, record, values
-from neurosim.lang.components import Cell, Event
-from neurosim.models import DCInput
+from neurosim.conformance.kit import case, network, record, refusal, values
+from neurosim.errors import ParameterError
+from neurosim.lang.components import Cell, Event, Receptor
+from neurosim.models import DCInput, SpikeSource
 from neurosim.models.dendrites import DendriticSpike, L5Pyramidal, Passive
-from neurosim.units import ms, nS, pA, pF
+from neurosim.units import ms, mV, nS, pA, pF
 
 NEVER = float(1 << 24)
 
@@ -86,6 +87,32 @@ def event_edge() -> ns.Network:
     return record(net, ("p", "rising"), ("p", "level"))
 
 
+def _time(r: Any) -> None:
+    assert values(r, "p", "a") == [9, 9, 9, 9]
+    assert [values(r, "p", "b", k)[-1] for k in range(3)] == [3, 4, 7]
+    assert values(r, "p", "c") == [1, 2, 3, 4]
+
+
+@case(
+    "in_steps(t) is a time as a number of steps; where it differs between neurons or varies, it is rounded.", 4, _time
+)
+def time_in_steps() -> ns.Network:
+    net = network()
+    text = "a[n+1] = in_steps(t_a + 2*t_a)\nb[n+1] = in_steps(t_b)\nc[n+1] = in_steps(t + t_a/3)"
+    net.population("p", 3, Cell(text, t_a=0.3 * ms, t_b=[0.349, 0.351, 0.7] * ms))
+    return record(net, ("p", "a"), ("p", "b"), ("p", "c"))
+
+
+@refusal(
+    "in_steps of a constant time that is no whole number of steps is an error that names the nearest legal values.",
+    ParameterError, "in_steps(t_a)", "0.2 ms or 0.3 ms",
+)  # fmt: skip
+def illegal_time_in_steps() -> ns.Network:
+    net = network()
+    net.population("p", 1, Cell("a[n+1] = in_steps(t_a)", t_a=0.25 * ms))
+    return net
+
+
 def _chain(method: str) -> ns.Cell:
     parts = {"a": Passive(c_m=100 * pF, g_l=5 * nS), "b": Passive(c_m=40 * pF, g_l=2 * nS), "c": Passive(c_m=20 * pF)}
     return ns.compartments(parts, {("a", "b"): 12 * nS, ("b", "c"): 4 * nS}, method=method)
@@ -121,6 +148,38 @@ def implicit_schemes() -> ns.Network:
         for part in "abc":
             net.record(pop, f"v_{part}")
     return net
+
+
+def _conductance(r: Any) -> None:
+    """Two compartments, one with a conductance whose reversal potential is 0 and a block by its potential."""
+    a, b = _system()
+    a = a[:2, :2] + np.diag([0.0, 4.0 / 40])  # the third compartment is not there
+    v, g = np.array([-65.0, -65.0]), 0.0
+    for n in range(60):
+        part = g / (1 + np.exp(-v[1] / 20)) / 40
+        slope = a @ (v + 65) - np.array([0, part * v[1]])
+        v = v + np.linalg.solve(np.eye(2) - 0.1 * (a - np.diag([0, part])), 0.1 * slope)
+        g = g * np.exp(-0.1 / 3) + (60 if n == 10 else 0)
+        found = [values(r, "p", f"v_{name}")[n] for name in "ab"]
+        assert np.allclose(found, v * 1e-3, rtol=0, atol=1e-14), n
+
+
+@case(
+    "In A, the coefficient of a potential in a product of things that vary is the rest of the product at the start of "
+    "the step: a conductance is implicit, its gates are not.",
+    60,
+    _conductance,
+)
+def implicit_conductance() -> ns.Network:
+    net = network()
+    source = net.population("source", 1, SpikeSource([9 * 0.1 * ms]))
+    blocked = Receptor(
+        "dg/dt = -g/tau", event="g += w", output="g/(1 + exp(-v/(20*mV)))*(e_rev - v)", tau=3 * ms, e_rev=0 * mV
+    )
+    parts = {"a": Passive(c_m=100 * pF, g_l=5 * nS), "b": Passive(c_m=40 * pF, g_l=2 * nS)}
+    cell = ns.compartments(parts, {("a", "b"): 12 * nS}, receptors={"syn": blocked.at("b")})
+    net.connect(source, net.population("p", 1, cell), weight=60 * nS, delay=0.1 * ms)
+    return record(net, ("p", "v_a"), ("p", "v_b"))
 
 
 def _exact(r: Any) -> None:

@@ -237,7 +237,7 @@ def test_names():
         {("soma", "d"): "g_l_soma/2"},
         threshold="v_soma > 0*mV",
         reset=None,
-        method="exponential_euler",
+        method="euler",
     )
     assert {"v_soma", "m_soma", "v_d", "w_d", "n_k_d"} <= set(cell.variables)
     assert cell.ports == ("i_soma", "i_d") and set(cell.receptors) == {"exc_d"}
@@ -292,6 +292,14 @@ def test_a_value_is_changed_by_its_new_name():
     net.set_parameter("p.g_soma_trunk", "7 nS")
     params = compile_network(net, after="units").populations[0].params
     assert (params["g_l_tuft"], params["g_soma_trunk"]) == (pytest.approx(3e-9), pytest.approx(7e-9))
+
+
+def test_adex_as_a_soma():
+    """By Euler's scheme, which does not carry the runaway of the last step into the branch: it converges."""
+    cell = ns.compartments({"s": AdEx, "b": Passive}, {("s", "b"): 5 * nS}, method="euler")
+    found = [run(cell, 50, [DCInput(1000 * pA).at("s")], ["v_b", "spikes"], dt=dt) for dt in (0.02, 0.01)]
+    assert [len(r.spikes["p"]) for r in found] == [3, 3]
+    assert all(-56e-3 < r.state["p"]["v_b"].values.max() < -53e-3 for r in found)
 
 
 def test_a_gate_called_n():
@@ -431,8 +439,8 @@ def rallpack_1(t, x, terms=400):
 
 @pytest.mark.parametrize("backend, n", [("native", 20), ("reference", 100)])
 def test_rallpack_1(backend, n):
-    """The passive cable of 1 mm by 1 um, 0.1 nA at one end for 250 ms, at the middles of its first and last compartment,
-    by the tolerances of Brian2's test."""
+    """The passive cable of 1 mm by 1 um, 0.1 nA at one end for 250 ms, at the middles of its first and its last
+    compartment, by the tolerances of Brian2's test."""
     cell = cable(
         n, 1000 * um, 1 * um, r_axial=100 * ohm * cm, cm=1 * uF / cm**2, gl=1 / (40 * kohm * cm**2), v_rest=-65 * mV
     )
@@ -552,6 +560,13 @@ def test_rallpack_2():
             "'e_a' arises",
         ),
         ({"a": SpikeSource([1 * ms])}, {}, {}, ParameterError, "the part 'a' has spikes that are given"),
+        (
+            {"a": AdEx, "b": Passive},
+            {("a", "b"): 1 * nS},
+            {},
+            ParameterError,
+            "the potential of part 'a' runs away exp",
+        ),
         ([Passive], {}, {}, ParameterError, "the parts of a cell are a dictionary, by name"),
         ({"a": Passive}, [1], {}, ParameterError, "the links of a cell are a dictionary, by name"),
         ({"a": Passive}, {}, {"events": [1]}, ParameterError, "the events of a cell are a dictionary, by name"),

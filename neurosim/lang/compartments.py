@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from neurosim.errors import EquationError, ParameterError, UnknownNameError, caller, suggest
-from neurosim.ir.expr import names
+from neurosim.ir.expr import Expr, names, walk
 from neurosim.lang.component import Component
 from neurosim.lang.components import Cell, Receptor
 from neurosim.lang.event import Event, ParsedEvent, check_events
@@ -277,12 +277,9 @@ def compartments(
     ------
     ParameterError, EquationError, UnknownNameError, DimensionError
         For parts that cannot be joined, and for names that would arise twice (a part ``r`` turns ``g_l`` into
-        ``g_l_r``, and so does the link between ``l`` and ``r``).
-
-    Notes
-    -----
-    A part whose potential runs away within the step of its spike, as that of AdEx and EIF does, takes its neighbours
-    along in every scheme that looks at the end of the step: join those with ``method="euler"``, which does not.
+        ``g_l_r``, and so does the link between ``l`` and ``r``). Also for a part whose potential runs away in the step
+        of its spike, as that of AdEx and EIF does, unless the method is ``euler``: the others look at the end of the
+        step, and carry it into its neighbours.
     """
     where = caller()
     for what, given in (
@@ -339,6 +336,14 @@ def compartments(
             refractory = _put(cell.refractory_text, how)
         if clamp is None:
             clamp = tuple(how(v) for v in cell.clamp)
+    running = next((key for key, cell in parts.items() if _runs_away(cell)), None)
+    if running is not None and near[running] and method != "euler":
+        raise ParameterError(
+            f"the potential of part '{running}' runs away exponentially in the step of its spike, and "
+            f"method='{method}' would carry that into the parts it is linked to: use method='euler', which does not "
+            "look at the step's end",
+            where,
+        )
     precisions = {cell.precision for cell in parts.values() if cell.precision}
     if len(precisions) > 1:
         raise ParameterError("one part needs double precision, another single: no run has both", where)
@@ -378,6 +383,24 @@ def _check_part(key: Any, cell: Any, where: str | None) -> None:
         raise ParameterError(f"the part '{key}' has spikes that are given: it has no membrane", where)
     if "v" not in cell.variables or "i" not in cell.ports:
         raise EquationError(f"the part '{key}' needs a potential v and a port i for the currents between parts", where)
+
+
+def _runs_away(cell: Cell) -> bool:
+    """Tell whether a cell spikes by an exponential of its own potential, as AdEx and EIF do."""
+    lets = {eq.var: eq.expr for eq in cell.equations if eq.kind == "let"}
+    slope = next((eq.expr for eq in cell.equations if eq.var == "v" and eq.kind == "ode"), None)
+    if slope is None or cell.threshold is None:
+        return False
+
+    def reads(e: Expr) -> set[str]:
+        return set().union(*(reads(lets[x]) if x in lets else {x} for x in names(e)))
+
+    open_, inside = [slope], False
+    while open_ and not inside:
+        for x in walk(open_.pop()):
+            inside = inside or (x.op == "exp" and "v" in reads(x.args[0]))
+            open_ += [lets[x.attr]] if x.op == "name" and x.attr in lets else []
+    return inside
 
 
 def _link(

@@ -241,10 +241,10 @@ class Cell(Component):
     clamp : sequence of str, optional
         Variables that stand still while refractory; by default those that the threshold reads.
     method : str
-        Integration of the differential equations: one of :data:`METHODS`. ``auto``: linear systems exactly, the rest by exponential Euler.
-        ``implicit_euler``, ``crank_nicolson`` (linearly implicit): two and more variables that are linear in each other,
-        as compartments are, are solved for together, the rest as by ``auto``. ``tree``: exactly if all is linear with
-        constant coefficients, in at most 24 variables, else ``implicit_euler``.
+        Integration of the differential equations: one of :data:`METHODS`. ``auto``: linear systems exactly, the rest by
+        exponential Euler. ``implicit_euler``, ``crank_nicolson`` (linearly implicit): two and more variables that are
+        linear in each other, as compartments are, are solved for together, the rest as by ``auto``. ``tree``: exactly
+        if all is linear with constant coefficients, in at most 24 variables, else ``implicit_euler``.
     precision : {"double", "single"}, optional
         The only precision in which the cell means anything, as one in whole numbers beyond 2^24 does; any by default.
     receptors : mapping of str to Receptor

@@ -299,8 +299,8 @@ MUTANTS = (
         "events_in_order",
     ),
     _on_reference(
-        "lowering_events_tested_after_the_reset",
-        "An edge of an event is that of its level.",
+        "lowering_event_edge_is_level",
+        "An event with edge=True happens wherever its condition holds.",
         _STEP,
         "        if event.edge:\n            now",
         "        if False:\n            now",

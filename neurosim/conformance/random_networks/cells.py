@@ -204,7 +204,9 @@ def _branching(d: Dice, dt: Any, method: str, links: tuple[tuple[str, str], ...]
         "dv/dt = (g_l*(e_l - v) + i)/c_m", threshold="v > -48*mV", reset="v = -62*mV", refractory=_refractory(d, dt),
         clamp=clamp, init={"v": "e_l"}, c_m=150 * pF, g_l=8 * nS, e_l=-65 * mV,
     )  # fmt: skip
-    spike = DendriticSpike(v_th=-50 * mV, g_rise=d.number(5, 30) * nS, refractory=d.integer(1, 9) * ms)
+    times = {name: d.integer(0, most) * dt for name, most in
+             (("duration_rise", 15), ("offset_fall", 5), ("duration_fall", 30), ("refractory", 90))}  # fmt: skip
+    spike = DendriticSpike(v_th=-50 * mV, g_rise=d.number(5, 30) * nS, **times)
     latch = ns.Channel(
         "dx/dt = -x/tau", output="x", tau=d.number(1, 9) * ms, late=d.integer(1, 30) * dt,
         events={"on": ns.Event("v > -55*mV", "x += 20*pA; v -= 1*mV", refractory=d.integer(0, 40) * dt),
@@ -360,9 +362,9 @@ FAMILIES = (
     Family((poisson_source, lif, lif)),
     Family((spike_source, lif_varied, adex), weight_bits=24),
     Family((pattern, izhikevich, own_edge)),
-    Family((poisson_source_moving, branching, lif_delta, hodgkin_huxley, integrate_and_fire)),
-    Family((spike_source, own_escape, cuba_lif, branching_chain), "single", 24),
-    Family((spike_source_with_input, lif_varied, adex, own_edge), "single", 40),
+    Family((poisson_source_moving, branching, hodgkin_huxley, integrate_and_fire)),
+    Family((spike_source, own_escape, cuba_lif, lif_delta), "single", 24),
+    Family((spike_source_with_input, lif_varied, branching_chain, own_edge), "single", 40),
 )
 """Those of the sample: every kind of cell, both precisions, both grids."""
 

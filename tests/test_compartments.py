@@ -394,6 +394,19 @@ def test_what_a_receptor_reads_of_its_part():
     assert np.array_equal(alone, joined) and alone[0, 0] == pytest.approx(3 * np.exp(-0.1 / 5))
 
 
+def test_names_are_changed_once():
+    """In a part x, g becomes g_x, also where the part has a g_x, which becomes g_x_x."""
+    part = ns.Cell(
+        "dv/dt = (k*(e - v) + i)/c", e=-65 * mV, g=1 * nS, g_x=8 * nS, k="g + g_x", c="g*9*ms", init={"v": "e"}
+    )
+    cell = ns.compartments({"x": part}, {})
+    assert cell.value("k_x") == "g_x + g_x_x" and cell.value("c_x") == "g_x*9*ms"
+    net = ns.Network("once", dt=0.1 * ms)
+    net.population("p", 1, cell)
+    params = compile_network(net, after="units").populations[0].params
+    assert params["k_x"] == pytest.approx(9e-9) and params["c_x"] == pytest.approx(9e-12)
+
+
 def test_a_part_that_needs_double_precision():
     part = ns.Cell("dv/dt = -v/tau + i*r/tau", tau=5 * ms, r=1e6 * ohm, precision="double")
     with pytest.raises(ns.errors.UnsupportedError, match="its cell needs double"):

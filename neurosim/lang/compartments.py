@@ -135,8 +135,8 @@ class _Values:
                 param = dataclasses.replace(param, default=value)
             else:
                 self.given[how(key)] = value
-            if isinstance(param.default, str):
-                param = dataclasses.replace(param, default=_put(param.default, how))
+                if isinstance(param.default, str):
+                    param = dataclasses.replace(param, default=_put(param.default, how))
             self.declared[how(key)] = param
 
 

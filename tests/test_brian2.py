@@ -256,7 +256,7 @@ def test_cases(name: str) -> None:
     assert found.reached == "bits", found.message
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2, 3, 40, 47, 58, 78])
+@pytest.mark.parametrize("seed", [0, 1, 2, 3, 40, 47, 51, 58])
 def test_random_networks(seed: int) -> None:
     network = rn.draw(rn.Seeded(seed), rn.family(seed % rn.ALL))
     want = rn.outcome(network.graph, "reference", [network.steps])
@@ -264,7 +264,7 @@ def test_random_networks(seed: int) -> None:
     assert not rn.difference(network.graph, want, got)
 
 
-@pytest.mark.parametrize("seed", [0, 1, 15])
+@pytest.mark.parametrize("seed", [0, 1, 7])
 def test_random_networks_that_learn(seed: int) -> None:
     network = rn.draw(rn.Seeded(seed), rn.plastic_family(seed % rn.ALL_PLASTIC))
     want = rn.outcome(network.graph, "reference", [network.steps])

@@ -499,10 +499,12 @@ def test_a_symmetric_tree_is_a_chain():
 
 
 @pytest.mark.full
+@pytest.mark.engine("brian2")
 def test_rallpack_2():
     """1,023 compartments in a binary tree, against the theoretical solution that comes with Brian2, by the tolerances
     that Brian2 uses."""
-    brian2 = pytest.importorskip("brian2")
+    import brian2
+
     parents, lengths, diameters, ends = branching(10)
     assert len(parents) == 1023
     cell = tree(parents, lengths, diameters, gl=1 / (40 * kohm * cm**2))
@@ -642,6 +644,7 @@ def test_a_receptor_on_a_branch_that_is_not_there():
         net.population("p", 1, cell)
 
 
+@pytest.mark.engine("nest")
 def test_no_cell_of_nest_or_loihi_has_events():
     spiking = Passive.insert(na=DendriticSpike())
     with pytest.raises(
@@ -653,6 +656,7 @@ def test_no_cell_of_nest_or_loihi_has_events():
         run(cell, 1, backend="loihi2")
 
 
+@pytest.mark.engine("brian2", "snntorch")
 def test_engines_agree():
     names = ("v_soma", "v_trunk", "v_tuft")
     cell = ns.compartments(PARTS | {"tuft": PARTS["tuft"].insert(na=DendriticSpike(g_rise=10 * nS))}, LINKS)

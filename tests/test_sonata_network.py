@@ -30,14 +30,16 @@ from neurosim.models import (
     AlphaCurrent,
     DCInput,
     DeltaCurrent,
+    DendriticSpike,
     ExpConductance,
     ExpCurrent,
+    Passive,
     PoissonInput,
     PoissonSource,
     SpikeSource,
 )
 from neurosim.recording import read_spikes
-from neurosim.units import Hz, Quantity, ms, mV, ohm, pA
+from neurosim.units import Hz, Quantity, ms, mV, nS, ohm, pA, pF
 
 ALLEN = SHARED / "sonata"
 NEST = Path(__file__).with_name("sonata_nest.py")
@@ -489,7 +491,23 @@ def unnamed() -> ns.Network:
     return net
 
 
-@pytest.mark.parametrize("make", [exponential, alpha, delta, unnamed])
+def branched() -> ns.Network:
+    """A soma and a branch with a channel and events: nothing of it has a name in SONATA."""
+    net = ns.Network("branched", dt=0.1 * ms, seed=9)
+    soma = ns.Cell("dv/dt = (g_l*(e_l - v) + i)/c_m", threshold="v > -50*mV", reset="v = -60*mV", refractory=2 * ms,
+                   init={"v": "e_l"}, c_m=200 * pF, g_l=10 * nS, e_l=-65 * mV)  # fmt: skip
+    cell = ns.compartments(
+        {"s": soma, "d": Passive.insert(na=DendriticSpike())}, {("s", "d"): 15 * nS},
+        receptors={"exc": ExpConductance(tau=2 * ms).at("d")},
+        events={"late": ns.Event("v_d > -40*mV", "v_d -= 1*mV", refractory=3 * ms, edge=True)},
+    )  # fmt: skip
+    cells = net.population("cells", 8, cell, init={"late": 5.0})
+    source = net.population("source", 20, PoissonSource(200 * Hz))
+    net.connect(source, cells, rule=ns.FixedProbability(0.5), weight=ns.uniform(1 * nS, 4 * nS), delay=0.4 * ms)
+    return net
+
+
+@pytest.mark.parametrize("make", [exponential, alpha, delta, unnamed, branched])
 def test_a_network_written_and_read_spikes_the_same_to_the_bit(make: Callable[[], ns.Network], tmp_path: Path) -> None:
     net = make()
     net.record(net.populations.values(), "spikes")

@@ -160,8 +160,9 @@ def test_membranes_and_inhibition_are_dendrifys(brian2: Any, membrane: str) -> N
     b.Network(group, given, synapses, traces, spikes).run(100 * b.ms)
 
     cell = model(nu, Soma, Dendrite, NeuronModel).cell(
-        threshold="V_s > -45*mV", reset="V_s = -60*mV; w_s += 30*pA", refractory=3 * ms
-    )(**{k: x * getattr(nu, unit) for k, (x, unit) in used.items()})
+        threshold="V_s > -45*mV", reset="V_s = -60*mV; w_s += jump", refractory=3 * ms, jump=30 * pA,
+        **{k: x * getattr(nu, unit) for k, (x, unit) in used.items()},
+    )  # fmt: skip
     net = ns.Network("membrane", dt=0.1 * ms)
     pop = net.population("p", 1, cell)
     net.stimulate(pop, DCInput(700 * pA)(port="i_s"))

@@ -301,6 +301,8 @@ class NeuronModel:
             A reset that follows the first after so much time.
         refractory : Quantity
             As Brian2 counts it: the neuron may spike again in the last step of this time.
+        **params
+            Parameters of compartments (``tauw_soma=40*ms``), and new ones that the texts read.
         method : str
             ``"euler"``, as there, or another of :class:`neurosim.Cell`: ``"tree"`` allows larger steps.
         """
@@ -327,12 +329,15 @@ class NeuronModel:
             # the threshold once more, as an event: a spike has no age that a condition could read
             events["spiked"] = Event(str(texts[0]), refractory=quiet)
             events["repolarised"] = Event("spiked == in_steps(spike_width)", texts[2])
-        return compartments(
-            {name: part.part() for name, part in self.parts.items()},
-            {ends: self._conductance(ends, g) for ends, g in self.links.items()},
-            threshold=texts[0], reset=texts[1], refractory=quiet, clamp=(), events=events, method=method,
-            name="NeuronModel", **params,
+        parts = {name: part.part() for name, part in self.parts.items()}
+        known = {f"{key}_{name}" for name, part in parts.items() for key in part.params}
+        cell = compartments(
+            parts, {ends: self._conductance(ends, g) for ends, g in self.links.items()}, threshold=texts[0],
+            reset=texts[1], refractory=quiet, clamp=(), events=events, method=method, name="NeuronModel",
+            **{key: value for key, value in params.items() if key not in known},
         )  # fmt: skip
+        given = {key: value for key, value in params.items() if key in known}
+        return cell(**given) if given else cell
 
     def _lower(self, text: str) -> str:
         """Write potentials and properties of compartments as they are called here."""

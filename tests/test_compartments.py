@@ -202,8 +202,9 @@ def test_conductances_converge():
             net.record(pop, name)
         found.append(last(net.run(10 * ms, backend="reference")))
 
-    def slope(t, v):
-        g = 4e-9 * np.exp(-(t - 2e-3) / 3e-3) if t >= 2e-3 else 0.0
+    def slope(t, v, late):
+        since = t - late - 2e-3
+        g = 4e-9 * np.exp(-since / 3e-3) if since >= 0 else 0.0
         i = np.array(
             [12e-9 * (v[1] - v[0]), 12e-9 * (v[0] - v[1]) + 4e-9 * (v[2] - v[1]), 4e-9 * (v[1] - v[2]) - g * v[2]]
         )
@@ -212,8 +213,7 @@ def test_conductances_converge():
     # the jump found in step n = 2 ms/dt acts from the end of that step on
     errors = []
     for dt, v in zip((0.05e-3, 0.025e-3, 0.0125e-3), found, strict=True):
-        late = lambda t, v, dt=dt: slope(t - dt, v)  # noqa: E731
-        truth = solve_ivp(late, (0, 10e-3), [-65e-3] * 3, rtol=1e-10, atol=1e-13, max_step=5e-5).y[:, -1]
+        truth = solve_ivp(slope, (0, 10e-3), [-65e-3] * 3, args=(dt,), rtol=1e-10, atol=1e-13, max_step=5e-5).y[:, -1]
         errors.append(np.abs(v - truth).max())
     assert errors[2] < 5e-5 and np.all(np.abs(np.diff(np.log2(errors)) + 1) < 0.15), errors
 

@@ -118,13 +118,18 @@ class Engine(ABC):
 
 
 class Backend(ABC):
-    """A way of running a graph; ``live`` says that its engines can be changed between two steps."""
+    """A way of running a graph.
+
+    ``plasticity`` says that it has learning rules, ``releases`` short-term plasticity, ``checkpoints`` that its engines
+    keep them, ``live`` that they can be changed between two steps.
+    """
 
     name: str
     operations: frozenset[str] = frozenset(OPS)
     precisions: tuple[str, ...] = ("double",)
     threads: bool = False
     plasticity: bool = False
+    releases: bool = False
     checkpoints: bool = False
     live: bool = False
     options: tuple[str, ...] = ()
@@ -138,6 +143,9 @@ class Backend(ABC):
         for proj in graph.projections if not self.plasticity else ():
             if proj.plasticity is not None:
                 found.append((f"learning rules (projection '{proj.name}')", proj.where))
+        for proj in graph.projections if not self.releases else ():
+            if proj.release is not None:
+                found.append((f"short-term plasticity (projection '{proj.name}')", proj.where))
         for pop in graph.populations:
             assert pop.program is not None
             needs = pop.model.system.precision if pop.model is not None else ""

@@ -19,11 +19,12 @@ from neurosim.backends.base import (
     recorded,
     weight_diverged,
 )
-from neurosim.ir.edges import grid_of, iter_edges, viewed
-from neurosim.ir.graph import Graph, PopulationNode, ProjectionNode
+from neurosim.backends.reference_edges import PlasticEdges, SteppedEdges
+from neurosim.ir.edges import iter_edges
+from neurosim.ir.graph import Graph, PopulationNode
 from neurosim.ir.interp import call, evaluate
 from neurosim.ir.leaves import poisson_row, scheduled, table_row, uniform_words
-from neurosim.ir.program import Instr, Program
+from neurosim.ir.program import Instr
 from neurosim.ir.random import POISSON_MEAN_LIMIT, Draws, poisson_inversion
 
 
@@ -33,6 +34,7 @@ class ReferenceBackend(Backend):
     name = "reference"
     precisions = ("double", "single")
     plasticity = True
+    releases = True
     checkpoints = True
     live = True
     summary = "plain NumPy, step by step: the definition that the others are tested against"
@@ -78,15 +80,20 @@ class ReferenceEngine(Engine):
                 total += pop.size
         pre, target, weight, delay = [], [], [], []
         self.plastic: dict[str, PlasticEdges] = {}
+        self.stepped: list[SteppedEdges] = []
         for proj in self.graph.projections:
             shift = np.empty(self.graph.size, dtype=np.int64)
             for s in proj.post:
                 lo = offsets[s.population]
                 size = self.graph.population(s.population).size
                 shift[lo : lo + size] = self.inbox_at[s.population, proj.receptor] - lo
+            place = np.arange(self.graph.size) + shift
             if proj.plasticity is not None:
-                place = np.arange(self.graph.size) + shift
                 self.plastic[proj.name] = PlasticEdges(self.graph, proj, place, self.dtype)
+                self.stepped.append(self.plastic[proj.name])
+                continue
+            if proj.release is not None:
+                self.stepped.append(SteppedEdges(self.graph, proj, place, self.dtype))
                 continue
             for e in iter_edges(self.graph, proj):
                 post = np.asarray(e.post, dtype=np.int64)
@@ -109,7 +116,7 @@ class ReferenceEngine(Engine):
 
     def edges(self) -> int:
         """Return the number of edges."""
-        return len(self.target) + sum(len(p.pre) for p in self.plastic.values())
+        return len(self.target) + sum(len(e.pre) for e in self.stepped)
 
     def weights(self, projection: str) -> np.ndarray | None:
         """Return the weights of a plastic projection."""
@@ -122,8 +129,8 @@ class ReferenceEngine(Engine):
         offsets = self.graph.offsets()
         for _ in range(steps):
             slot = self.ring[self.n % self.slots]
-            for plastic in self.plastic.values():
-                plastic.deliver(self.n, slot)
+            for edges in self.stepped:
+                edges.deliver(self.n, slot)
             if np.any(np.abs(slot) > self.limit):
                 raise overflowed(self.graph, self.n)
             spiking = []
@@ -136,8 +143,8 @@ class ReferenceEngine(Engine):
             for ids in spiking:
                 self._emit(ids, self.n)
             found = np.concatenate([np.zeros(0, np.int64), *spiking])
-            for plastic in self.plastic.values():
-                plastic.learn(self.n, self.states, found)
+            for edges in self.stepped:
+                edges.end(self.n, self.states, found)
             for k, probe in enumerate(self.graph.probes):
                 if (self.n + 1) % probe.every:
                     continue
@@ -224,11 +231,8 @@ class ReferenceEngine(Engine):
         out = {"ring": self.ring}
         for k, state in enumerate(self.states.values()):
             out.update({f"state/{k}/{i}": values for i, values in enumerate(state.values())})
-        for k, edges in enumerate(self.plastic.values()):
-            own = {"weight": edges.weight, "computed": edges.computed, "spiked": edges.spiked}
-            own |= {f"edge/{i}": values for i, values in enumerate(edges.edge.values())}
-            own |= {f"past/{i}": values for i, values in enumerate(edges.past.values())}
-            out.update({f"learning/{k}/{key}": values for key, values in own.items()})
+        for k, edges in enumerate(self.stepped):
+            out.update({f"edges/{k}/{key}": values for key, values in edges.arrays().items()})
         return out
 
     def snapshot(self) -> dict[str, np.ndarray]:
@@ -288,107 +292,3 @@ class ReferenceEngine(Engine):
     def state(self, population: str) -> dict[str, np.ndarray]:
         """Return a copy of the state variables."""
         return {k: v.copy() for k, v in self.states[population].items()}
-
-
-class PlasticEdges:
-    """The edges of a plastic projection in the canonical order, looked through whole in every step.
-
-    ``weight`` is what they have learned, ``edge`` their other variables, as of the steps in ``computed``, ``past`` what
-    the rule reads of the sources, as far as the longest delay.
-    """
-
-    def __init__(self, graph: Graph, projection: ProjectionNode, place: np.ndarray, dtype: Any) -> None:
-        assert projection.plasticity is not None
-        self.graph, self.node, self.dtype = graph, projection.plasticity, dtype
-        pieces = list(iter_edges(graph, projection))
-
-        def column(values: list[Any], kind: Any) -> np.ndarray:
-            return np.concatenate([np.zeros(0, kind), *values]).astype(kind)
-
-        self.pre = column([e.pre for e in pieces], np.int64)
-        self.post = column([e.post for e in pieces], np.int64)
-        self.delay = column([np.broadcast_to(e.delay, (len(e),)) for e in pieces], np.int64)
-        self.weight = column([np.broadcast_to(e.weight, (len(e),)) for e in pieces], np.float64).astype(dtype)
-        self.edge = {var: np.zeros(len(self.pre), dtype) for var in self.node.edge}
-        self.computed = np.zeros(len(self.pre), dtype=np.int64)
-        self.target = place[self.post]
-        grid = grid_of(graph, projection)
-        lookup = np.zeros(graph.size)
-        offsets = graph.offsets()
-        members = [
-            offsets[s.population] + (np.arange(s.size) if s.ids is None else np.asarray(s.ids)) for s in projection.post
-        ]
-        lookup[np.concatenate(members)] = grid
-        self.grid = lookup[self.post]
-        self.slots = int(self.delay.max(initial=0)) + 1
-        self.spiked = np.zeros((self.slots, graph.size), dtype=bool)
-        start = {p.name: {v.name: v.init for v in p.states} for p in graph.populations}
-        self.sources = [s.population for s in projection.pre]
-        self.past = {
-            var: np.tile(self._everywhere(self.sources, start, var), (self.slots, 1)) for var in self.node.reads("pre")
-        }
-        self.targets = [s.population for s in projection.post]
-
-    def _everywhere(self, populations: list[str], states: Mapping[str, Mapping[str, Any]], var: str) -> np.ndarray:
-        """Return a variable by global id; 0 where a population is no end of the projection."""
-        out, offsets = np.zeros(self.graph.size, self.dtype), self.graph.offsets()
-        for name in populations:
-            out[offsets[name] : offsets[name] + self.graph.population(name).size] = states[name][var]
-        return out
-
-    def deliver(self, n: int, slot: np.ndarray) -> None:
-        """Add what arrives in step n, by the weights of now, each on its receptor's grid."""
-        self.due = self.spiked[(n - self.delay) % self.slots, self.pre]
-        weight, grid = self.weight[self.due].astype(np.float64), self.grid[self.due]
-        np.add.at(slot, self.target[self.due], np.rint(weight / grid) * grid)
-
-    def learn(self, n: int, states: Mapping[str, Mapping[str, np.ndarray]], spikes: np.ndarray) -> None:
-        """Carry out the statements of step n: arrivals, then spikes of the targets (``spikes``: global ids)."""
-        now = {var: self._everywhere(self.targets, states, var) for var in self.node.reads("post")}
-        fired = np.zeros(self.graph.size, dtype=bool)
-        fired[spikes] = True
-        swept = self.node.every and (n + 1) % self.node.every == 0
-        for program, at in (
-            (self.node.pre_program, np.flatnonzero(self.due)),
-            (self.node.post_program, np.flatnonzero(fired[self.post])),
-            (self.node.every_program, np.arange(len(self.pre) if swept else 0)),
-        ):
-            if program is not None and len(at):
-                self._change(program, at, n, now)
-        slot = n % self.slots
-        self.spiked[slot] = fired
-        for var, past in self.past.items():
-            past[slot] = self._everywhere(self.sources, states, var)
-
-    def learned(self) -> np.ndarray:
-        """Return a copy of the weights."""
-        return self.weight.astype(np.float64)
-
-    def sampled(self, variable: str, n: int) -> np.ndarray:
-        """Return the weights, or another variable of the edges, as they stand at the end of step n."""
-        if variable == "weight":
-            return self.learned()
-        return viewed(self.node, variable, self.edge[variable], lambda: n - self.computed, self.dtype)
-
-    def _change(self, program: Program, at: np.ndarray, n: int, now: Mapping[str, np.ndarray]) -> None:
-        values = evaluate(program, lambda ins, *_: self._leaf(ins, at, n, now), self.dtype)
-        for var, k in program.stores().items():
-            self.variable(var)[at] = values[k]
-        if program.uses("since"):
-            self.computed[at] = n
-
-    def variable(self, var: str) -> np.ndarray:
-        """Return the weights (``w``) or another variable of the edges, as it was last computed."""
-        return self.weight if var == "w" else self.edge[var]
-
-    def _leaf(self, ins: Instr, at: np.ndarray, n: int, now: Mapping[str, np.ndarray]) -> Any:
-        if ins.op == "load":
-            return self.variable(ins.attr)[at]
-        if ins.op == "param":
-            return self.dtype(self.node.params[ins.attr])
-        if ins.op == "since":
-            return (n - self.computed[at]).astype(self.dtype)
-        if ins.op == "pre":
-            return self.past[ins.attr][(n - self.delay[at]) % self.slots, self.pre[at]]
-        assert ins.op == "post"
-        return now[ins.attr][self.post[at]]

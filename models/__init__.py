@@ -43,6 +43,7 @@ from neurosim.models.plasticity import (
     Surprise,
     TripletSTDP,
 )
+from neurosim.models.short_term import Depression, TsodyksMarkram, TsodyksUzielMarkram
 from neurosim.models.synapses import (
     NMDA,
     AlphaConductance,
@@ -56,9 +57,10 @@ from neurosim.models.synapses import (
 
 __all__ = [
     "ALIF", "AdEx", "AlphaConductance", "AlphaCurrent", "ArrayCurrent", "CubaLIF", "DCInput", "DeltaCurrent",
-    "DendriticSpike", "EIF", "ErrorUnit", "EscapeLIF", "ExpConductance", "ExpCurrent", "GLIF", "GuetigSTDP",
-    "HodgkinHuxley", "IF", "InhibitorySTDP", "Izhikevich", "L5Pyramidal", "LIF", "LiveCurrent", "LiveSource",
-    "Modulator", "MultiplicativeSTDP", "NMDA", "NearestSTDP", "OUNoise", "PairSTDP", "Passive", "PoissonInput",
-    "PoissonSource", "PowerLawSTDP", "Prediction", "PulseCurrent", "RateUnit", "RewardSTDP", "SineCurrent",
-    "SpikeSource", "StepCurrent", "Surprise", "TripletSTDP", "WhiteNoise",
+    "DendriticSpike", "Depression", "EIF", "ErrorUnit", "EscapeLIF", "ExpConductance", "ExpCurrent", "GLIF",
+    "GuetigSTDP", "HodgkinHuxley", "IF", "InhibitorySTDP", "Izhikevich", "L5Pyramidal", "LIF", "LiveCurrent",
+    "LiveSource", "Modulator", "MultiplicativeSTDP", "NMDA", "NearestSTDP", "OUNoise", "PairSTDP", "Passive",
+    "PoissonInput", "PoissonSource", "PowerLawSTDP", "Prediction", "PulseCurrent", "RateUnit", "RewardSTDP",
+    "SineCurrent", "SpikeSource", "StepCurrent", "Surprise", "TripletSTDP", "TsodyksMarkram", "TsodyksUzielMarkram",
+    "WhiteNoise",
 ]  # fmt: skip

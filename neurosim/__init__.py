@@ -39,6 +39,7 @@ if typing.TYPE_CHECKING:
     from neurosim.lang.groups import Group, Population, grid_positions
     from neurosim.lang.network import Network
     from neurosim.lang.plasticity import Plasticity
+    from neurosim.lang.short_term import ShortTerm
     from neurosim.params import Param
     from neurosim.registry import load_network as network
     from neurosim.run import simulate
@@ -57,6 +58,7 @@ _HOMES = {
     "DistanceDependent": "neurosim.lang.connect", "Where": "neurosim.lang.connect",
     "Group": _GROUPS, "Population": _GROUPS, "grid_positions": _GROUPS, "Network": "neurosim.lang.network",
     "Param": "neurosim.params", "Plasticity": "neurosim.lang.plasticity",
+    "ShortTerm": "neurosim.lang.short_term",
     "network": "neurosim.registry:load_network", "simulate": "neurosim.run",
     "Quantity": "neurosim.units",
 }  # fmt: skip
@@ -65,8 +67,8 @@ _MODULES = ("analysis", "errors", "recording", "units")
 __all__ = [
     "AllToAll", "Cell", "Channel", "Current", "DistanceDependent", "Drive", "EdgeList", "Event", "FixedInDegree",
     "FixedOutDegree", "FixedProbability", "FixedTotalNumber", "Group", "Network", "OneToOne", "Param", "Plasticity",
-    "Population", "Quantity", "Receptor", "Rule", "TimedArray", "Where", "compare", "compartments", "exponential",
-    "grid_positions", "lognormal", "network", "normal", "simulate", "uniform",
+    "Population", "Quantity", "Receptor", "Rule", "ShortTerm", "TimedArray", "Where", "compare", "compartments",
+    "exponential", "grid_positions", "lognormal", "network", "normal", "simulate", "uniform",
 ]  # fmt: skip
 
 

@@ -225,7 +225,10 @@ def test_the_reference_follows_the_program_in_every_step(name: str) -> None:
         side = diagnoses._records(graph, run, {pop.name})[pop.name]
         neurons = sorted({0, pop.size // 2, pop.size - 1})
         weights = {name: run.weight_traces[name].values for name in learning}
-        replay = Replay(graph, pop.name, neurons, run.spikes, run.provenance.n_steps, weights)
+        carried = {p.release: {s.population for s in p.pre} for p in graph.projections if p.release is not None}
+        sources = diagnoses._records(graph, run, set().union(*carried.values()))
+        replay = Replay(graph, pop.name, neurons, run.spikes, run.provenance.n_steps, weights, sources)
+        assert not replay.unknown
         lanes = [x.ravel() for x in np.meshgrid(neurons, np.arange(run.provenance.n_steps), indexing="ij")]
         out = replay.run(side, lanes[0], lanes[1])
         assert np.array_equal(out.condition, out.spiked)

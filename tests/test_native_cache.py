@@ -130,7 +130,7 @@ def test_cache_that_cannot_be_written(warm: tuple[Path, dict[str, Any]], tmp_pat
 def test_the_key_covers_what_is_called() -> None:
     graph = compile_network(quiet(70))
     shapes = [shape_of(p, False) for p in graph.populations]
-    spec = arguments("double", False)
+    spec = arguments("double", False, False)
     classes = frozenset({K.DUE16_SHARED})
     keys = {cache.key(module_source(shapes, [], "double", classes), "run", spec)}
     keys.add(cache.key(module_source(shapes, [], "double", frozenset({K.RING_SHARED})), "run", spec))

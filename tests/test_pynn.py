@@ -75,6 +75,29 @@ def driven(sim: Any, name: str, **setup: Any) -> np.ndarray:
     return times
 
 
+DYNAMIC = {
+    "depressing": ("IF_cond_exp", {"U": 0.67, "tau_rec": 80.0, "tau_facil": 0.0}, 0.6),
+    "facilitating": ("IF_curr_exp", {"U": 0.05, "tau_rec": 30.0, "tau_facil": 200.0}, 30.0),
+    "default": ("IF_cond_alpha", {}, 2.0),
+}
+
+
+def dynamic(sim: Any, name: str, **setup: Any) -> np.ndarray:
+    """Spike times of a cell that a source drives through synapses with short-term plasticity."""
+    kind, parameters, weight = DYNAMIC[name]
+    sim.setup(timestep=0.1, min_delay=0.1, **setup)
+    times = np.cumsum(np.tile([3.0, 3.0, 3.0, 3.0, 3.0, 12.5], 8))
+    source = sim.Population(2, sim.SpikeSourceArray(spike_times=np.round(times, 1).tolist()))
+    cells = sim.Population(2, getattr(sim, kind)(tau_refrac=2.0))
+    cells.record("spikes")
+    synapse = sim.TsodyksMarkramSynapse(weight=weight, delay=0.7, **parameters)
+    sim.Projection(source, cells, sim.OneToOneConnector(), synapse, receptor_type="excitatory")
+    sim.run(240.0)
+    times = np.asarray(cells.get_data().segments[0].spiketrains[0].magnitude)
+    sim.end()
+    return times
+
+
 def injected(sim: Any, **setup: Any) -> dict[str, np.ndarray]:
     """Spike times of cells with currents injected, which begin and end within the run."""
     sim.setup(timestep=0.1, min_delay=0.1, **setup)
@@ -178,6 +201,62 @@ NEST: dict[str, list[float]] = {
     "dc": [32.7, 54.4],
     "ac": [39.5, 69.0],
     "step": [18.9, 34.8, 67.3, 78.8, 90.3],
+    "depressing": [
+        4.5,
+        7.4,
+        10.7,
+        14.9,
+        28.4,
+        36.7,
+        56.8,
+        65.2,
+        84.7,
+        93.2,
+        112.3,
+        120.9,
+        140.0,
+        148.7,
+        167.6,
+        176.3,
+        195.2,
+        204.0,
+        222.8,
+    ],
+    "facilitating": [
+        10.9,
+        15.9,
+        23.5,
+        31.6,
+        36.3,
+        41.2,
+        46.5,
+        57.7,
+        62.8,
+        68.1,
+        74.2,
+        85.3,
+        90.4,
+        95.8,
+        102.2,
+        112.8,
+        117.8,
+        123.2,
+        129.7,
+        140.2,
+        145.2,
+        150.7,
+        157.2,
+        167.6,
+        172.6,
+        178.1,
+        184.6,
+        195.0,
+        200.0,
+        205.6,
+        212.1,
+        222.5,
+    ],
+    "default": [4.1, 7.4, 13.3, 37.8, 71.4, 114.4, 145.3, 175.7, 208.9],
 }
 
 
@@ -196,6 +275,33 @@ def test_hodgkin_huxley_is_within_two_steps_of_nest() -> None:
 @pytest.mark.parametrize("name", ["dc", "ac", "step"])
 def test_currents_act_when_those_of_nest_do(name: str) -> None:
     np.testing.assert_allclose(injected(sim)[name], NEST[name], atol=1e-9)
+
+
+@pytest.mark.parametrize("name", DYNAMIC)
+def test_short_term_plasticity_is_that_of_pynn_nest(name: str) -> None:
+    assert len(NEST[name]) > 5
+    np.testing.assert_allclose(dynamic(sim, name), NEST[name], atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "says"),
+    [({"U": 1.5}, "U of TsodyksMarkramSynapse must be from 0 to 1, got 1.5"),
+     ({"tau_rec": 0}, "tau_rec .* must be above 0"), ({"tau_facil": -1.0}, "tau_facil .* must be 0 or more"),
+     ({"U": RandomDistribution("uniform", (0, 1))}, "U .* must be one number for the whole projection"),
+     ({"tau": 3.0}, "TsodyksMarkramSynapse has no parameter 'tau'")],
+)  # fmt: skip
+def test_parameters_of_short_term_plasticity(parameters: dict[str, Any], says: str) -> None:
+    with pytest.raises((ParameterError, UnknownNameError), match=says):
+        sim.TsodyksMarkramSynapse(weight=1.0, **parameters)
+
+
+def test_short_term_plasticity_takes_one_time_constant_of_the_target() -> None:
+    sim.setup(timestep=0.1)
+    source = sim.Population(2, sim.SpikeSourceArray(spike_times=[5.0]))
+    cells = sim.Population(2, sim.IF_curr_exp(tau_syn_E=[1.0, 2.0]))
+    sim.Projection(source, cells, sim.OneToOneConnector(), sim.TsodyksMarkramSynapse(weight=1.0))
+    with pytest.raises(ParameterError, match="tau_syn_E differs between the cells of"):
+        sim.run(1.0)
 
 
 # -- against closed forms ---------------------------------------------------------------------------------------------
@@ -393,8 +499,9 @@ def test_noise_has_its_mean_and_deviation() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["TsodyksMarkramSynapse", "STDPMechanism", "SpikePairRule", "AdditiveWeightDependence", "SimpleStochasticSynapse",
-     "ElectricalSynapse", "IF_cond_exp_gsfa_grr", "GIF_cond_exp", "SpikeSourceGamma", "CSAConnector"],
+    ["StochasticTsodyksMarkramSynapse", "STDPMechanism", "SpikePairRule", "AdditiveWeightDependence",
+     "SimpleStochasticSynapse", "ElectricalSynapse", "IF_cond_exp_gsfa_grr", "GIF_cond_exp", "SpikeSourceGamma",
+     "CSAConnector"],
 )  # fmt: skip
 def test_what_is_lacking_is_refused_by_name(name: str) -> None:
     with pytest.raises(UnsupportedError, match=f"{name} is not supported: .+test_pynn.py"):
@@ -571,6 +678,7 @@ def main(backend: str) -> None:
     peer = importlib.import_module(f"pyNN.{backend}")
     setup = {"spike_precision": "on_grid"} if backend == "nest" else {}
     found = {name: driven(peer, name, **setup) for name in DRIVEN} | injected(peer, **setup)
+    found |= {name: dynamic(peer, name, **setup) for name in DYNAMIC}
     for name, times in found.items():
         print(f'    "{name}": {np.round(times, 1).tolist()},')
 

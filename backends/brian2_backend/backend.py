@@ -32,6 +32,7 @@ class Brian2Backend(Backend):
     operations = OPERATIONS
     threads = True
     plasticity = True
+    releases = True
     options = ("mode",)
     summary = "Brian2 (cython, numpy or C++ standalone): the same steps as its abstract code"
 

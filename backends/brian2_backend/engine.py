@@ -79,6 +79,8 @@ class RuntimeEngine(Engine):
         self.timings["simulate"] += time.perf_counter() - start
 
     def _step(self) -> None:
+        for plastic in self.built.plastic:
+            plastic.begin(self.n)
         for obj in self.arriving:
             obj.run()
         if self.layout.may_overflow and np.any(np.abs(self.sums) > self.layout.limits):
@@ -86,7 +88,7 @@ class RuntimeEngine(Engine):
         for obj in self.stepping:
             obj.run()
         for plastic in self.built.plastic:
-            plastic.show(self.n, self.arrays)
+            plastic.show(self.arrays)
         for obj in self.learning:
             if all(plastic.due(self.n, obj) for plastic in self.built.plastic):
                 obj.run()

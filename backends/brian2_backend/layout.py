@@ -99,7 +99,7 @@ class Layout:
     data : ndarray
         Time arrays, spike lists and Poisson thresholds, as ``ns_lookup`` reads them.
     synapses : Synapses
-        All edges.
+        All edges but those that have synapses of their own.
     limits : ndarray
         2^53 units of its grid for each box.
     boxes : dict
@@ -199,8 +199,9 @@ def lay_out(graph: Graph, watched: bool) -> Layout:
             cell += pop.size
     synapses = _synapses(graph, first_cell, boxes)
     heaviest = np.bincount(synapses.boxes, np.abs(synapses.weights), minlength=at)
-    # weights that change have no greatest sum
-    may_overflow = bool(np.any(heaviest > limits)) or any(p.plasticity is not None for p in graph.projections)
+    # weights that change, and what a spike may carry, have no greatest sum
+    unknown = any(p.plasticity is not None or p.release is not None for p in graph.projections)
+    may_overflow = bool(np.any(heaviest > limits)) or unknown
     data, blocks = _Data(), []
     for pops in groups.values():
         program = pops[0].program
@@ -263,7 +264,7 @@ def _synapses(graph: Graph, first_cell: dict[str, int], boxes: dict[tuple[str, s
     parts: list[tuple[np.ndarray, ...]] = []
     made = 0
     for proj in graph.projections:
-        if proj.plasticity is not None:
+        if proj.plasticity is not None or proj.release is not None:
             continue
         box = np.full(graph.size, -1, dtype=np.int32)
         for s in proj.post:

@@ -13,30 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from neurosim.backends.brian2_backend.edges import Edges, initial, members, places
 from neurosim.backends.brian2_backend.functions import fixed_functions
 from neurosim.backends.brian2_backend.layout import Layout
 from neurosim.backends.brian2_backend.printer import edge_code
-from neurosim.ir.edges import grid_of, iter_edges, viewed
-from neurosim.ir.graph import Graph, ProjectionNode
-
-_EMPTY = (np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.int64))
-
-
-class Edges:
-    """The edges of a projection in the canonical order: global ids of both ends, weights, delays, grids."""
-
-    def __init__(self, graph: Graph, projection: ProjectionNode) -> None:
-        parts = [
-            (e.pre, e.post, np.broadcast_to(e.weight, (len(e),)), np.broadcast_to(e.delay, (len(e),)))
-            for e in iter_edges(graph, projection)
-        ]
-        columns = [np.concatenate([x, *(p[k] for p in parts)]) for k, x in enumerate(_EMPTY)]
-        self.pre, self.post, self.delay = (columns[k].astype(np.int64) for k in (0, 1, 3))
-        self.weight = columns[2].astype(np.float64)
-        offsets, grids = graph.offsets(), np.zeros(graph.size)
-        ids = [offsets[s.population] + (np.arange(s.size) if s.ids is None else s.ids) for s in projection.post]
-        grids[np.concatenate(ids)] = grid_of(graph, projection)
-        self.grid = grids[self.post]
+from neurosim.ir.edges import viewed
+from neurosim.ir.graph import ProjectionNode
 
 
 class Plastic:
@@ -49,28 +31,21 @@ class Plastic:
         self.edges = Edges(layout.graph, projection)
         self.delays = np.unique(self.edges.delay)
         self.slots = int(self.delays.max(initial=0)) + 1
-        self.sources, self.from_source = self._members(s.population for s in projection.pre)
-        self.targets, self.from_target = self._members(s.population for s in projection.post)
+        self.sources, self.from_source = members(self.graph, projection.pre)
+        self.targets, self.from_target = members(self.graph, projection.post)
         self.rings: list[np.ndarray] = []
         self.objects: list[Any] = []
         self.sweep: Any = None
-
-    def _members(self, populations: Any) -> tuple[list[str], np.ndarray]:
-        """Return the populations of one end, and for each global id its place among their neurons."""
-        names, offsets = list(dict.fromkeys(populations)), self.graph.offsets()
-        place, at = np.full(self.graph.size, -1, dtype=np.int64), 0
-        for name in names:
-            size = self.graph.population(name).size
-            place[offsets[name] : offsets[name] + size] = at + np.arange(size)
-            at += size
-        return names, place
 
     def _size(self, names: Sequence[str]) -> int:
         return sum(self.graph.population(n).size for n in names)
 
     def _read(self, index: str) -> list[str]:
-        """Return the variables of one end that statements read."""
-        return self.node.reads("pre" if index == "past" else "post")
+        """Return the variables of one end that statements and the delivery read."""
+        if index == "goal":
+            return self.node.reads("post")
+        release = self.projection.release
+        return list(dict.fromkeys([*self.node.reads("pre"), *([] if release is None else [release])]))
 
     def build(self, layout: Layout, cells: Any, boxes: Any, clock: Any) -> list[Any]:
         """Make the objects."""
@@ -95,7 +70,9 @@ class Plastic:
                 lines = "\n".join(f"x{k} : 1" for k in range(len(variables)))
                 groups[index] = NeuronGroup(size, lines, clock=clock, name=f"{self.name}_{index}")
                 model.append(f"{index} : integer (constant)")
-        events = {"deliver": "x += ns_rint(w/grid)*grid", "learn": code["learn"].text}
+        release = self.projection.release
+        carried = "" if release is None else f"*past_x{self._read('past').index(release)}"
+        events = {"deliver": f"x += ns_rint(w{carried}/grid)*grid", "learn": code["learn"].text}
         synapses = Synapses(
             cells,
             cells,
@@ -110,7 +87,7 @@ class Plastic:
         for index, group in groups.items():
             for k in range(len(self._read(index))):
                 synapses.variables.add_reference(f"{index}_x{k}", group, f"x{k}", index=index)
-        cell, box = self._places(layout)
+        cell, box = places(layout, self.projection)
         synapses.connect(i=cell[e.pre], j=cell[e.post])
         synapses.w, synapses.box, synapses.grid = e.weight, box[e.post], e.grid
         if "past" in groups:
@@ -136,36 +113,25 @@ class Plastic:
         }
         return [*groups.values(), synapses]
 
-    def _places(self, layout: Layout) -> tuple[np.ndarray, np.ndarray]:
-        """Return for each global id its cell, and its box."""
-        offsets = self.graph.offsets()
-        cell, box = np.empty(self.graph.size, dtype=np.int32), np.full(self.graph.size, -1, dtype=np.int32)
-        for name, lo, size in layout.starts():
-            cell[offsets[name] : offsets[name] + size] = lo + np.arange(size)
-        for name in self.targets:
-            size = self.graph.population(name).size
-            first = layout.boxes[name, self.projection.receptor]
-            box[offsets[name] : offsets[name] + size] = first + np.arange(size)
-        return cell, box
-
     # -- in every step ------------------------------------------------------------------------------------------
 
-    def show(self, n: int, states: dict[str, dict[str, np.ndarray]]) -> None:
-        """Copy what the statements of step n read, when the programs have run."""
+    def begin(self, n: int) -> None:
+        """Copy what arrivals of step n read of their sources."""
         if self.node.decaying and len(self.edges.pre):
             self.synapses.variables["now"].get_value()[:] = n
-        for k, variable in enumerate(self.node.reads("pre")):
+        for k, variable in enumerate(self._read("past")):
             if len(self.rings) <= k:
-                start = [self.graph.population(p) for p in self.sources]
-                values = [np.broadcast_to(np.asarray(p.state(variable).init, float), (p.size,)) for p in start]
-                self.rings.append(np.tile(np.concatenate(values), (self.slots, 1)))
+                self.rings.append(np.tile(initial(self.graph, self.sources, variable), (self.slots, 1)))
             self.arrays["past"][k][:] = self.rings[k][(n - self.delays) % self.slots].reshape(-1)
+
+    def show(self, states: dict[str, dict[str, np.ndarray]]) -> None:
+        """Copy what statements read of their targets, when the programs have run."""
         for k, variable in enumerate(self.node.reads("post")):
             self.arrays["goal"][k][:] = np.concatenate([states[p][variable] for p in self.targets])
 
     def keep(self, n: int, states: dict[str, dict[str, np.ndarray]]) -> None:
         """Keep what step n has left of the sources."""
-        for ring, variable in zip(self.rings, self.node.reads("pre"), strict=True):
+        for ring, variable in zip(self.rings, self._read("past"), strict=True):
             ring[n % self.slots] = np.concatenate([states[p][variable] for p in self.sources])
 
     def due(self, n: int, obj: Any) -> bool:

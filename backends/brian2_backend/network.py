@@ -11,6 +11,7 @@ from neurosim.backends.brian2_backend.functions import fixed_functions, lookup_f
 from neurosim.backends.brian2_backend.layout import Block, Layout
 from neurosim.backends.brian2_backend.learning import Plastic
 from neurosim.backends.brian2_backend.printer import FIRED, HORIZON, SEEN
+from neurosim.backends.brian2_backend.release import build_released
 
 SCHEDULE = ["start", "synapses", "groups", "thresholds", "resets", "end"]
 """Arrivals, then programs, then spikes: one of step n on a queue of d - 1 steps arrives in step n + d."""
@@ -74,6 +75,9 @@ def build(layout: Layout, watched: bool) -> Built:
             objects.append(groups[-1])
         if len(layout.synapses):
             objects.append(_synapses(layout, cells, boxes, clock))
+        release = [p for p in layout.graph.projections if p.release is not None and p.plasticity is None]
+        for k, projection in enumerate(release):
+            objects += build_released(layout, projection, k, (cells, boxes, groups, clock))
         learn = [p for p in layout.graph.projections if p.plasticity is not None]
         plastic = [Plastic(layout, p, k) for k, p in enumerate(learn)]
         for each in plastic:

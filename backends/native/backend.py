@@ -18,6 +18,7 @@ class NativeBackend(Backend):
     precisions = ("double", "single")
     threads = True
     plasticity = True
+    releases = True
     checkpoints = True
     live = True
     summary = "compiled loops (numba), multi-threaded; the default"

@@ -16,11 +16,12 @@ from neurosim.backends.compiled.cache import load
 from neurosim.backends.native import memory
 from neurosim.backends.native import tables as K
 from neurosim.backends.native.layout import deliveries, most_arrivals, share
-from neurosim.backends.native.learning import Learning, Past, columns_of, rules_of
-from neurosim.backends.native.printer import Shape, arguments, module_source, scalar_values, shape_of
+from neurosim.backends.native.learning import Learning, columns_of, rules_of
+from neurosim.backends.native.part import Part
+from neurosim.backends.native.past import Past
+from neurosim.backends.native.printer import PLASTIC, RELEASED, Shape, arguments, module_source, shape_of
 from neurosim.ir.edges import iter_edges, viewed
-from neurosim.ir.graph import Graph, PlasticityNode, PopulationNode
-from neurosim.ir.random import stream_key
+from neurosim.ir.graph import Graph, PlasticityNode
 
 SAMPLE_BYTES = 64 << 20
 """Memory for state samples between two calls of :meth:`NativeEngine.drain`."""
@@ -55,10 +56,11 @@ class NativeEngine(Engine):
             self.kind.append(self.shapes.index(shape))
         classes = frozenset(int(row[K.B_CLASS]) for d in self.edge_tables for row in d.blocks)
         compile_start = time.perf_counter()
-        self.rules = rules_of(graph) if K.PLASTIC in classes else []
+        self.rules = rules_of(graph) if classes & PLASTIC else []
+        released = bool(classes & RELEASED)
         source = module_source(self.shapes, self.rules, graph.precision, classes)
         self.layout = hashlib.sha256(source.encode()).hexdigest()
-        spec = arguments(graph.precision, bool(self.rules))
+        spec = arguments(graph.precision, bool(self.rules), bool(self.rules) or released)
         self.kernel: Any = load(source, "run", spec)
         self.argument = {entry.split()[0]: at for at, entry in enumerate(spec)}  # its place in a call
         self.bound: list[Any] = [None] * self.threads  # a kernel's arguments, packed
@@ -80,6 +82,8 @@ class NativeEngine(Engine):
 
     def _sums_may_overflow(self) -> bool:
         """Tell whether a sum could leave the grid's 53 bits even in principle: then every step checks."""
+        if any(p.release is not None for p in self.graph.projections):  # what a spike carries has no bound
+            return True
         for pop in self.graph.populations:
             for receptor in pop.receptors:
                 most = sum(
@@ -109,10 +113,15 @@ class NativeEngine(Engine):
         self.slots = max(1, ring)
         self.history = memory.history(longest, self.window)
         self.past = Past(self.graph, longest, self.window, self.dtype)
+        for d in self.edge_tables:
+            for row, block in zip(d.blocks, self.blocks, strict=True):
+                if block.release is not None:
+                    row[K.B_RELEASE] = self.past.at[self.graph.populations[block.population].name, block.release]
 
     def _parts(self) -> None:
         """Fill every thread's state, scalars, keys and time arrays."""
-        self.parts = [_Part(self, k) for k in range(self.threads)]
+        own = [self.shapes[kind] for kind in self.kind]
+        self.parts = [Part(self.graph, s, own, self.slots, self.dtype) for s in self.shares]
         self.weight = [d.plastic.astype(self.dtype) for d in self.edge_tables]
         nodes = [p.plasticity for p in self.graph.projections if p.plasticity is not None]
         most = max((len(node.edge) for node in nodes), default=0)
@@ -241,7 +250,8 @@ class NativeEngine(Engine):
             "tabled": part.tabled, "thresholds": part.thresholds, "scheduled": part.scheduled, "inbox": part.inbox,
             "width": part.width, "slots": self.slots, "need": self.need, "blocks": d.blocks, "rows": d.rows,
             "delays": d.delays, "target16": d.target16, "target32": d.target32, "delay16": d.delay16,
-            "weight32": d.weight32, "weight64": d.weight64, "shared": d.shared, "logs": self.logs,
+            "weight32": d.weight32, "weight64": d.weight64, "shared": d.shared, "grids": d.grids,
+            "logs": self.logs,
             "segments": self.segments, "where": part.where, "spike": part.spike, "words": part.words,
             "counts": part.counts, **self._learned(k),
         }  # fmt: skip
@@ -249,15 +259,13 @@ class NativeEngine(Engine):
         return self.kernel.bind(*(given[name] for name in self.argument))
 
     def _learned(self, k: int) -> dict[str, Any]:
-        """Return the arguments of learning, where there is any."""
-        if not self.rules:
-            return {}
+        """Return the arguments of the past and of learning, which the kernel has where there is any."""
         learning = self.learning[k]
         c = learning.columns
         return {
-            "learn": learning.rows, "copies": learning.copies, "edges": self.weight[k],
-            "edge_values": self.edge_values[k], "computed": self.computed[k], "lparams": learning.params,
-            "lkeys": learning.keys, "lhist": self.past.values, "hslots": self.past.slots, "columns": c.columns,
+            "copies": self.past.copies(self.graph, self.parts[k]), "lhist": self.past.values, "hslots": self.past.slots,
+            "learn": learning.rows, "edges": self.weight[k], "edge_values": self.edge_values[k],
+            "computed": self.computed[k], "lparams": learning.params, "lkeys": learning.keys, "columns": c.columns,
             "column_edge": c.edge, "column_pre": c.pre, "column_delay": c.delay,
         }  # fmt: skip
 
@@ -451,7 +459,7 @@ class NativeEngine(Engine):
             self.pool.shutdown()
             self.pool = None
 
-    def _finite(self, parts: list[_Part]) -> None:
+    def _finite(self, parts: list[Part]) -> None:
         """Raise for the first state variable, in the reference's order, that left the finite numbers in these parts."""
         for p, pop in enumerate(self.graph.populations):
             pieces = [part.state(p) for part in parts]
@@ -469,146 +477,3 @@ class NativeEngine(Engine):
                 bad = np.flatnonzero(~np.isfinite(values))
                 if len(bad):
                     raise weight_diverged(self.graph, proj.name, variable, int(bad[0]), self.n)
-
-
-class _Part:
-    """One thread's arrays, as the kernel reads them."""
-
-    def __init__(self, engine: NativeEngine, tid: int) -> None:
-        graph, self.share, self.engine = engine.graph, engine.shares[tid], engine
-        share, dtype = self.share, engine.dtype
-        self.status = np.zeros(K.STATUS_WORDS, dtype=np.int64)
-        self.spike, self.words = np.zeros(K.TILE, np.uint8), np.zeros(K.TILE, np.uint32)
-        self.counts = np.zeros(K.TILE, np.int32)
-        self.pops = np.zeros((len(graph.populations), 11), dtype=np.int64)
-        scalars: list[float] = []
-        keys: list[int] = []
-        tabled: list[np.ndarray] = [np.zeros(1)]
-        thresholds: list[np.ndarray] = [np.zeros(1, np.uint32)]
-        scheduled: list[np.ndarray] = [np.zeros(1, np.int64)]
-        state: list[np.ndarray] = []
-        at = 0
-        for p, (pop, offset) in enumerate(zip(graph.populations, graph.offsets().values(), strict=True)):
-            shape, (lo, hi) = engine.shapes[engine.kind[p]], share.tiles[p]
-            first = lo * K.TILE
-            row = self.pops[p]
-            row[K.KIND], row[K.TILES], row[K.FIRST], row[K.SIZE] = engine.kind[p], hi - lo, first, pop.size
-            row[K.STATE], row[K.SCALARS], row[K.NUMBER] = at, len(scalars), offset + first
-            row[K.VALID] = max(0, min(hi * K.TILE, pop.size) - first)
-            scalars += scalar_values(shape, pop.params)
-            if shape.checked:
-                scalars += [pop.grids[r] * 2.0**53 for r in shape.inboxes]
-            row[K.INBOX] = len(keys)
-            keys += [share.inbox[p, r] for r in shape.inboxes]
-            row[K.KEYS] = len(keys)
-            if shape.scheduled:
-                plan = pop.schedules["spikes"]
-                mine = (plan.neurons >= first) & (plan.neurons < hi * K.TILE)
-                start = sum(len(x) for x in scheduled)
-                # L_START, L_END, L_PERIOD, L_LENGTH
-                keys += [start, start + int(mine.sum()), plan.period, int(mine.sum())]
-                scheduled += [plan.steps[mine].astype(np.int64), plan.neurons[mine].astype(np.int64) - first]
-            for op, attr in shape.draws:
-                key = stream_key(graph.seed, pop.streams[attr])
-                entry = [int(key[0]), int(key[1]), 0, 0]  # D_KEY0, D_KEY1, D_THRESHOLDS, D_COUNT
-                if op == "poisson":
-                    table = pop.poisson[attr].thresholds
-                    entry[K.D_THRESHOLDS :] = [sum(len(x) for x in thresholds), table.shape[1]]
-                    thresholds.append(table.reshape(-1))
-                keys += entry
-            row[K.TABLES] = len(keys)
-            for name, wide in shape.tables:
-                table = pop.tables[name]
-                # T_VALUES, T_EVERY, T_ROWS, T_REPEAT
-                keys += [sum(len(x) for x in tabled), table.every, len(table.values), int(table.repeat)]
-                tabled += [table.values.reshape(-1), np.zeros(K.TILE if wide else 0)]
-            block = self._fill(pop, shape, lo, hi, dtype)
-            state.append(block.reshape(-1))
-            at += block.size
-        self.f = np.concatenate(state) if state else np.zeros(1, dtype)
-        self.scalars = np.array(scalars or [0.0], dtype=dtype)
-        self.keys = np.array(keys or [0], dtype=np.int64)
-        self.tabled = np.concatenate(tabled).astype(dtype)
-        self.thresholds = np.concatenate(thresholds).astype(np.uint32)
-        self.scheduled = np.concatenate(scheduled)
-        self.width = share.width
-        self.inbox = np.zeros(engine.slots * share.width)
-        self._records(graph)
-
-    @staticmethod
-    def _fill(pop: PopulationNode, shape: Shape, lo: int, hi: int, dtype: Any) -> np.ndarray:
-        """Return the tiles [tiles, rows, 64] of one population; the last neuron fills the places beyond the end."""
-        names = shape.row_names()
-        out = np.zeros((hi - lo, len(names), K.TILE), dtype=dtype)
-        wanted = np.minimum(np.arange(lo * K.TILE, hi * K.TILE), pop.size - 1)
-        numbers = iter(
-            [pop.poisson[a].row for op, a in shape.draws if op == "poisson" and pop.poisson[a].row is not None]
-        )
-        for i, name in enumerate(names):
-            kind, _, key = name.partition(":")
-            if kind == "s":
-                value: Any = pop.state(key).init
-            elif kind == "p":
-                value = pop.params[key]
-            elif kind == "n":
-                value = next(numbers)
-            else:
-                continue
-            full = np.broadcast_to(np.asarray(value, dtype=dtype), (pop.size,))
-            out[:, i, :] = full[wanted].reshape(hi - lo, K.TILE)
-        return out
-
-    def rows_of(self, p: int) -> tuple[int, list[str]]:
-        """Return the number of rows of a tile of population p, and their names."""
-        shape = self.engine.shapes[self.engine.kind[p]]
-        return shape.height, shape.row_names()
-
-    def _view(self, p: int) -> np.ndarray:
-        engine, (lo, hi) = self.engine, self.share.tiles[p]
-        height = engine.shapes[engine.kind[p]].height
-        start = int(self.pops[p, K.STATE])
-        return self.f[start : start + (hi - lo) * height * K.TILE].reshape(hi - lo, height, K.TILE)
-
-    def state(self, p: int) -> list[np.ndarray]:
-        """Return copies of this thread's part of every state variable of population p."""
-        view = self._view(p)
-        return [view[:, i, :].reshape(-1).copy() for i in range(len(self.engine.graph.populations[p].states))]
-
-    def write(self, p: int, row: int, values: float | np.ndarray) -> None:
-        """Set a row of the tiles of population p; the last neuron fills the places beyond the end."""
-        view = self._view(p)
-        if np.ndim(values) == 0:
-            view[:, row, :] = values
-            return
-        lo, hi = self.share.tiles[p]
-        size = self.engine.graph.populations[p].size
-        wanted = np.minimum(np.arange(lo * K.TILE, hi * K.TILE), size - 1)
-        view[:, row, :] = np.asarray(values)[wanted].reshape(hi - lo, K.TILE)
-
-    def take_states(self, other: _Part) -> None:
-        """Copy the states, which are the first rows of a tile, from a part of the same neurons."""
-        for p, pop in enumerate(self.engine.graph.populations):
-            self._view(p)[:, : len(pop.states), :] = other._view(p)[:, : len(pop.states), :]
-
-    def _records(self, graph: Graph) -> None:
-        """List where the recorded state variables of this thread lie: (probe, start, end) and the positions."""
-        self.recorded: list[tuple[int, int, int]] = []
-        where: list[np.ndarray] = [np.zeros((0, 2), np.int64)]
-        at = 0
-        names = [p.name for p in graph.populations]
-        for k, probe in enumerate(graph.probes):
-            if not probe.sampled:
-                continue
-            p = names.index(probe.target)
-            pop, row = graph.populations[p], self.pops[p]
-            ids = np.arange(pop.size) if probe.ids is None else np.asarray(probe.ids)
-            local = ids - row[K.FIRST]
-            columns = np.flatnonzero((local >= 0) & (local < row[K.VALID]))
-            local = local[columns]
-            shape = self.engine.shapes[self.engine.kind[p]]
-            place = row[K.STATE] + (local // K.TILE) * shape.height * K.TILE
-            place = place + shape.states.index(probe.variable) * K.TILE + local % K.TILE
-            where.append(np.stack([place, columns], axis=1))
-            self.recorded.append((k, at, at + len(columns)))
-            at += len(columns)
-        self.where = np.concatenate(where)

@@ -153,6 +153,35 @@ def add_plastic(inbox, target, edges, a, b, shift, grid):
 
 
 @njit(error_model="numpy")
+def released_shared(inbox, target, a, b, weight, carried, grid):
+    """Add one weight, times what the spike carries, to a run of targets."""
+    add_shared(inbox, target, a, b, np.rint(weight * np.float64(carried) * (1.0 / grid)) * grid)
+
+
+@njit(error_model="numpy")
+def released_each(inbox, target, weights, a, b, shift, carried, grid):
+    """Add each edge's weight, times what the spike carries, on its receptor's grid, to its target."""
+    run, weight = target[a:b], weights[a + shift : b + shift]
+    per, factor = 1.0 / grid, np.float64(carried)
+    for k in range(run.shape[0]):
+        inbox[run[k]] += np.rint(np.float64(weight[k]) * factor * per) * grid
+
+
+@njit(error_model="numpy")
+def keep_past(n, copies, f, lhist, hslots):
+    """Copy into their rings what this thread's neurons leave of a step.
+
+    ``copies`` rows: where a row of the first tile lies, valid neurons, height of a tile, where the ring starts, its
+    width.
+    """
+    for c in range(copies.shape[0]):
+        start, valid, height = copies[c, 0], copies[c, 1], copies[c, 2]
+        out = copies[c, 3] + (n % hslots) * copies[c, 4]
+        for k in range(valid):
+            lhist[out + k] = f[start + (k // TILE) * height + k % TILE]
+
+
+@njit(error_model="numpy")
 def ring_shared(inbox, width, slots, n, target, delay, a, b, late, weight):
     """Scatter one weight into the slots of the steps in which it arrives."""
     run, wait = target[a:b], delay[a + late : b + late]

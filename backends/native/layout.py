@@ -48,7 +48,8 @@ class Share:
 class Block:
     """Projections (or parts of them) that share rows: one source population, receptor and storage class.
 
-    A plastic projection has blocks of its own, one for each pair of its populations; ``post`` is then the target's.
+    A plastic projection, and one whose sources have short-term plasticity (``release``: the variable that a spike
+    carries), has blocks of its own, one for each pair of its populations; ``post`` is then the target's.
     """
 
     population: int
@@ -60,6 +61,7 @@ class Block:
     projections: list[ProjectionNode] = field(default_factory=list)
     plastic: ProjectionNode | None = None
     post: int = -1
+    release: str | None = None
 
 
 @dataclass
@@ -75,6 +77,7 @@ class Delivery:
     weight32: np.ndarray
     weight64: np.ndarray
     shared: np.ndarray
+    grids: np.ndarray
     plastic: np.ndarray
     ids: np.ndarray
     edges: int
@@ -144,18 +147,17 @@ def blocks_of(graph: Graph, threads: int) -> list[Block]:
     found: dict[tuple[Any, ...], list[Block]] = {}
     for proj in graph.projections:
         low, high = delay_range(graph, proj)
-        if proj.plasticity is not None:
+        if proj.plasticity is not None or proj.release is not None:
             pairs = dict.fromkeys((a.population, b.population) for a in proj.pre for b in proj.post)
             for a, b in pairs:
-                own = Block(index[a], proj.receptor, None, False, low, high, [proj], proj, index[b])
+                plastic = None if proj.plasticity is None else proj
+                same = None if plastic is not None else _one_weight(proj, graph.population(b).grids[proj.receptor])
+                own = Block(index[a], proj.receptor, same, False, low, high, [proj], plastic, index[b], proj.release)
                 found[proj.name, a, b] = [own]
             continue
         ring = scattered(proj, low, high, threads)
         grids = {graph.population(s.population).grids[proj.receptor] for s in proj.post}
-        weight: float | None = None
-        if isinstance(proj.weight, float) and len(grids) == 1:
-            grid = grids.pop()
-            weight = float(np.rint(proj.weight / grid) * grid)
+        weight = _one_weight(proj, grids.pop()) if len(grids) == 1 else None
         for segment in dict.fromkeys(s.population for s in proj.pre):
             alike = found.setdefault((index[segment], proj.receptor, weight, ring), [])
             # a row has a place for every delay of its block: those far apart make two blocks
@@ -166,6 +168,11 @@ def blocks_of(graph: Graph, threads: int) -> list[Block]:
             block.lowest, block.highest = min(block.lowest, low), max(block.highest, high)
             block.projections.append(proj)
     return [block for alike in found.values() for block in alike]
+
+
+def _one_weight(projection: ProjectionNode, grid: float) -> float | None:
+    """Return the weight that all edges of a projection have on a grid, None where they differ."""
+    return float(np.rint(projection.weight / grid) * grid) if isinstance(projection.weight, float) else None
 
 
 def most_arrivals(rule: Rule, n_pre: int, n_post: int) -> float:
@@ -181,7 +188,7 @@ def most_arrivals(rule: Rule, n_pre: int, n_post: int) -> float:
 def place_of(graph: Graph, block: Block, share: Share) -> np.ndarray:
     """Return where each neuron's inbox is, -1 for those that are no targets of the block or another thread's."""
     place = share.place[block.receptor]
-    if block.plastic is None:
+    if block.post < 0:
         return place
     pop = graph.populations[block.post]
     first = graph.offsets()[pop.name]
@@ -313,11 +320,11 @@ class _Rows:
         kind = int(d.blocks[b, K.B_CLASS])
         narrow = kind in (K.DUE16_SHARED, K.DUE16_F32, K.DUE16_F64)
         weights: np.ndarray = NO_WEIGHT
-        if kind in (K.DUE16_F64, K.DUE32_F64, K.RING_F64):
+        if kind in (K.DUE16_F64, K.DUE32_F64, K.RING_F64, K.RELEASED_F64):
             weights = d.weight64
-        elif kind in (K.DUE16_F32, K.DUE32_F32, K.RING_F32):
+        elif kind in (K.DUE16_F32, K.DUE32_F32, K.RING_F32, K.RELEASED_F32):
             weights = d.weight32
-        elif kind == K.PLASTIC:
+        elif kind in (K.PLASTIC, K.RELEASED_PLASTIC):
             weights = d.plastic if column is None else column
         ring = kind >= K.RING_SHARED
         element = "f8" if weights.dtype == np.float64 else "f4"
@@ -332,13 +339,6 @@ class _Rows:
             d.delay16 if ring else NO_DELAY,
             int(d.blocks[b, K.B_BASE]) if ring else 0,
         )
-
-
-def _shared(graph: Graph, block: Block) -> float:
-    """Return the weight that a block's edges share, or the grid of weights that change."""
-    if block.plastic is not None:
-        return graph.populations[block.post].grids[block.receptor]
-    return 0.0 if block.weight is None else block.weight
 
 
 def _allocate(
@@ -356,12 +356,15 @@ def _allocate(
     for b, (block, count, span) in enumerate(zip(blocks, counts, spans, strict=True)):
         edges = int(count.sum())
         narrow = (
-            not block.ring and block.plastic is None and int(span[1] - span[0]) < 65536
+            not block.ring and block.post < 0 and int(span[1] - span[0]) < 65536
         )  # also where there are no edges: one class less to compile
         target = "16" if narrow else "32"
         store = "plastic" if block.plastic is not None else wide
         if block.plastic is not None:
-            kind = K.PLASTIC
+            kind = K.PLASTIC if block.release is None else K.RELEASED_PLASTIC
+        elif block.release is not None:
+            each = K.RELEASED_F64 if wide == "w64" else K.RELEASED_F32
+            kind = each if block.weight is None else K.RELEASED_SHARED
         elif block.ring:
             kind = K.RING_SHARED if block.weight is not None else K.RING_F64 if wide == "w64" else K.RING_F32
         elif block.weight is not None:
@@ -385,6 +388,7 @@ def _allocate(
             len(delays),
             base,
             size[store] - size[target],
+            -1,
         )
         if not block.ring:
             delays += range(block.lowest, block.highest + 1)
@@ -396,7 +400,8 @@ def _allocate(
             size["d"] += edges
         if block.weight is None:
             size[store] += edges
-    shared = np.array([_shared(graph, b) for b in blocks] or [0.0])
+    shared = np.array([0.0 if b.weight is None else b.weight for b in blocks] or [0.0])
+    grids = [0.0 if b.post < 0 else graph.populations[b.post].grids[b.receptor] for b in blocks]
     delivery = Delivery(
         table,
         np.concatenate(rows) if rows else np.zeros(1, np.int64),
@@ -407,6 +412,7 @@ def _allocate(
         np.empty(max(2, size["w32"]), np.float32),
         np.empty(max(2, size["w64"]), np.float64),
         shared,
+        np.array(grids or [0.0]),
         np.zeros(max(2, size["plastic"]), np.float64),
         np.zeros(max(2, size["plastic"]), np.float64),
         sum(int(c.sum()) for c in counts),

@@ -2,9 +2,8 @@
 
 A block of plastic edges is delivered when due, like others, and has besides a column for every target neuron of the
 thread: the places of the edges that end in it, their sources and delays. An arrival changes a row, a spike of the
-target a column, the end of an interval all; they belong to one thread. What statements read of a source is its past: a
-ring of steps that every thread fills for its own neurons and all read. A step that is read lies behind the last
-meeting, since the shortest delay is no shorter than the window.
+target a column, the end of an interval all; they belong to one thread. What statements read of a source is its past
+(:mod:`neurosim.backends.native.past`).
 """
 
 from __future__ import annotations
@@ -21,8 +20,9 @@ from neurosim.ir.ops import FUNCTIONS
 from neurosim.ir.program import Program
 
 if TYPE_CHECKING:
-    from neurosim.backends.native.engine import _Part as Part
     from neurosim.backends.native.layout import Block, Delivery
+    from neurosim.backends.native.part import Part
+    from neurosim.backends.native.past import Past
 
 TILE = K.TILE
 
@@ -198,16 +198,6 @@ def source(rules: list[Rule], dtype: str) -> list[str]:
 
 
 _LEARN = """@njit(error_model="numpy")
-def keep_past(n, copies, f, lhist, hslots):
-    # rows: where a row of the first tile lies, tiles, valid neurons, height of a tile, where the ring starts, its width
-    for c in range(copies.shape[0]):
-        start, valid, height = copies[c, 0], copies[c, 1], copies[c, 2]
-        out = copies[c, 3] + (n % hslots) * copies[c, 4]
-        for k in range(valid):
-            lhist[out + k] = f[start + (k // {tile}) * height + k % {tile}]
-
-
-@njit(error_model="numpy")
 def learn_step(tid, threads, n, origin, blocks, rows, delays, logs, segments, {learning}):
     bad = False
     for g in range(learn.shape[0]):
@@ -303,26 +293,6 @@ def columns_of(delivery: Delivery, blocks: list[Block], widths: list[int]) -> Co
     )
 
 
-class Past:
-    """The rings that hold what statements read of sources: one for each population and variable."""
-
-    def __init__(self, graph: Graph, longest: int, window: int, dtype: type) -> None:
-        self.slots = longest + window + 1
-        self.at: dict[tuple[str, str], int] = {}
-        rings, total = [], 0
-        for proj in graph.projections:
-            for var in proj.plasticity.reads("pre") if proj.plasticity is not None else ():
-                for name in dict.fromkeys(s.population for s in proj.pre):
-                    if (name, var) in self.at:
-                        continue
-                    pop = graph.population(name)
-                    self.at[name, var] = total
-                    start = np.broadcast_to(np.asarray(pop.state(var).init, dtype=dtype), (pop.size,))
-                    rings.append(np.tile(start, self.slots))
-                    total += self.slots * pop.size
-        self.values = np.concatenate([*rings, np.zeros(1, dtype)]).astype(dtype)
-
-
 class Learning:
     """One thread's tables of learning, as the kernel reads them."""
 
@@ -357,11 +327,3 @@ class Learning:
         self.rows = np.array(rows, dtype=np.int64).reshape(-1, K.L_COLUMNS)
         self.params = np.array(params or [0.0], dtype=past.values.dtype)
         self.keys = np.array(keys or [0], dtype=np.int64)
-        copies = []
-        for (name, var), at in past.at.items():
-            p = [pop.name for pop in graph.populations].index(name)
-            height, names = part.rows_of(p)
-            start = int(part.pops[p, K.STATE]) + names.index(f"s:{var}") * TILE
-            size, first = graph.populations[p].size, int(part.pops[p, K.FIRST])
-            copies.append([start, int(part.pops[p, K.VALID]), height * TILE, at + first, size])
-        self.copies = np.array(copies, dtype=np.int64).reshape(-1, 5)

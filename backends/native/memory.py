@@ -76,6 +76,9 @@ def estimate(graph: Graph, threads: int) -> int:
             past = RING_VALUE * len(p.plasticity.reads("pre")) * (high + window(low) + 1) * n_pre
             stored += edges * (LEARNING + own) + past
             ring = False
+        elif p.release is not None:
+            stored += edges * (weight + 4) + RING_VALUE * (high + window(low) + 1) * n_pre
+            ring = False
         else:
             stored += edges * (weight + (2 if narrow else 6 if ring else 4))
         sources = sum(graph.population(s.population).size for s in p.pre)

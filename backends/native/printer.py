@@ -26,6 +26,8 @@ from neurosim.ir.random import POISSON_COUNT_LIMIT, POISSON_MEAN_LIMIT
 
 TILE = tables.TILE
 RINGS = frozenset((tables.RING_SHARED, tables.RING_F32, tables.RING_F64))
+RELEASED = frozenset(tables.RELEASED)
+PLASTIC = frozenset((tables.PLASTIC, tables.RELEASED_PLASTIC))
 
 _DUE = {
     tables.DUE16_SHARED: "add_shared(box, target16, lo, hi, shared[b])",
@@ -34,7 +36,14 @@ _DUE = {
     tables.DUE32_F32: "add_each(box, target32, weight32, lo, hi, weight_at)",
     tables.DUE16_F64: "add_each(box, target16, weight64, lo, hi, weight_at)",
     tables.DUE32_F64: "add_each(box, target32, weight64, lo, hi, weight_at)",
-    tables.PLASTIC: "add_plastic(box, target32, edges, lo, hi, weight_at, shared[b])",
+    tables.PLASTIC: "add_plastic(box, target32, edges, lo, hi, weight_at, grids[b])",
+    tables.RELEASED_SHARED: "released_shared(box, target32, lo, hi, shared[b], lhist[then + log[s]], grids[b])",
+    tables.RELEASED_F32:
+        "released_each(box, target32, weight32, lo, hi, weight_at, lhist[then + log[s]], grids[b])",
+    tables.RELEASED_F64:
+        "released_each(box, target32, weight64, lo, hi, weight_at, lhist[then + log[s]], grids[b])",
+    tables.RELEASED_PLASTIC:
+        "released_each(box, target32, edges, lo, hi, weight_at, lhist[then + log[s]], grids[b])",
 }
 _RING = {
     tables.RING_SHARED: "ring_shared(inbox, width, slots, m, target32, delay16, lo, hi, late, shared[b])",
@@ -137,7 +146,7 @@ def module_source(shapes: list[Shape], rules: list[learning.Rule], precision: st
         parts += [*([] if shape.only_scheduled else [_tile(k, shape, dtype)]), _update(k, shape, dtype)]
     parts += [_deliver_due(classes), *([_deliver_ring(classes)] if classes & RINGS else [])]
     parts += learning.source(rules, dtype) if rules else []
-    return "\n\n".join(parts) + "\n\n" + BODY + _loop(shapes, bool(classes & RINGS), bool(rules))
+    return "\n\n".join(parts) + "\n\n" + BODY + _loop(shapes, classes, bool(rules))
 
 
 _INVERSION = f"""
@@ -418,17 +427,20 @@ _MARK_LISTED = """    for tile in range(pop[TILES]):
         a += 1"""
 
 
-def arguments(precision: str, plastic: bool) -> tuple[str, ...]:
-    """Return the arguments of ``run``, the module's kernel, in the notation of the cache."""
+def arguments(precision: str, plastic: bool, past: bool) -> tuple[str, ...]:
+    """Return the arguments of ``run``, the module's kernel, in the notation of the cache: those of every network, of
+    plastic edges, and of what reads the past of sources."""
     f = "f8" if precision == "double" else "f4"
     text = f"""tid i, threads i, first i, last i, window i, control i8:1, status i8:1, dt d, pops i8:2, f {f}:1,
         scalars {f}:1, keys i8:1, tabled {f}:1, thresholds u4:1, scheduled i8:1, inbox f8:1, width i, slots i, origin i,
         need i, blocks i8:2, rows i8:1, delays i8:1, target16 u2:1, target32 u4:1, delay16 u2:1, weight32 f4:1,
-        weight64 f8:1, shared f8:1, logs i4:2, segments i8:3, records i8:2, where i8:2, out {f}:1, spike u1:1,
-        words u4:1, counts i4:1"""
+        weight64 f8:1, shared f8:1, grids f8:1, logs i4:2, segments i8:3, records i8:2, where i8:2, out {f}:1,
+        spike u1:1, words u4:1, counts i4:1"""
+    if past:
+        text += f", copies i8:2, lhist {f}:1, hslots i"
     if plastic:
-        text += f""", learn i8:2, copies i8:2, edges {f}:1, edge_values {f}:2, computed i8:1, lparams {f}:1,
-        lkeys i8:1, lhist {f}:1, hslots i, columns i8:1, column_edge u4:1, column_pre u4:1, column_delay u2:1"""
+        text += f""", learn i8:2, edges {f}:1, edge_values {f}:2, computed i8:1, lparams {f}:1, lkeys i8:1,
+        columns i8:1, column_edge u4:1, column_pre u4:1, column_delay u2:1"""
     return tuple(" ".join(a.split()) for a in text.split(","))
 
 
@@ -442,8 +454,14 @@ def _branches(calls: Mapping[int, str], classes: frozenset[int], indent: str) ->
 def _deliver_due(classes: frozenset[int]) -> str:
     """Print the delivery of what arrives in step n."""
     body = _branches(_DUE, classes, " " * 20) or [" " * 20 + "pass"]
-    edges = ", edges" if tables.PLASTIC in classes else ""
-    return "\n".join([_DELIVER_DUE.replace("segments):", f"segments{edges}):"), *body])
+    then = " " * 12 + "then = blocks[b, B_RELEASE] + (m % hslots) * (blocks[b, B_ROWS] // nd) - first"
+    text = _DELIVER_DUE.format(more=_due_arguments(classes), then=then if classes & RELEASED else "")
+    return "\n".join([*(line for line in text.split("\n") if line.strip()), *body])
+
+
+def _due_arguments(classes: frozenset[int]) -> str:
+    """Return what the delivery of what is due gets besides, as it begins with a comma."""
+    return (", edges" if classes & PLASTIC else "") + (", lhist, hslots" if classes & RELEASED else "")
 
 
 def _deliver_ring(classes: frozenset[int]) -> str:
@@ -453,7 +471,7 @@ def _deliver_ring(classes: frozenset[int]) -> str:
 
 _DELIVER_DUE = """@njit(error_model="numpy")
 def deliver_due(threads, n, slots, origin, inbox, width, blocks, rows, delays, target16, target32, weight32, weight64,
-                shared, logs, segments):
+                shared, grids, logs, segments{more}):
     at = (n % slots) * width
     slot = inbox[at : at + width]
     for b in range(blocks.shape[0]):
@@ -468,6 +486,7 @@ def deliver_due(threads, n, slots, origin, inbox, width, blocks, rows, delays, t
             if m < 0:
                 continue
             h = m - origin
+{then}
             for q in range(threads):
                 log = logs[q]
                 for s in range(segments[q, h, pop], segments[q, h, pop + 1]):
@@ -491,14 +510,14 @@ def deliver_ring(threads, m, slots, origin, inbox, width, blocks, rows, target32
                 lo, hi = rows[r], rows[r + 1]"""
 
 
-def _loop(shapes: list[Shape], ring: bool, plastic: bool) -> str:
+def _loop(shapes: list[Shape], classes: frozenset[int], plastic: bool) -> str:
     """Print the kernel's body: step one thread's neurons from ``first`` to ``last``; return the step reached.
 
     It is less than ``last`` if a log is full, or if a number went bad: the step whose arrivals left their grid, or the
     step after the one that left a state variable without a finite number. A thread that sees this does no further step;
     the others stop where all meet next, up to a window later.
     """
-    branches = []
+    ring, branches = bool(classes & RINGS), []
     for k in range(len(shapes)):
         word = "if" if k == 0 else "elif"
         branches += [
@@ -531,7 +550,7 @@ def _loop(shapes: list[Shape], ring: bool, plastic: bool) -> str:
                 else []
             ),
             "        deliver_due(threads, n, slots, origin, inbox, width, blocks, rows, delays, target16, target32,",
-            "                    weight32, weight64, shared, logs, segments" + (", edges)" if plastic else ")"),
+            f"                    weight32, weight64, shared, grids, logs, segments{_due_arguments(classes)})",
             "        slot = inbox[(n % slots) * width : (n % slots + 1) * width]",
             "        h = n - origin",
             "        for p in range(pops.shape[0]):",
@@ -544,11 +563,11 @@ def _loop(shapes: list[Shape], ring: bool, plastic: bool) -> str:
                     "        if learn_step(tid, threads, n, origin, blocks, rows, delays, logs, segments,",
                     f"                      {learning.LEARNING}):",
                     "            status[DIVERGED] = 1",
-                    "        keep_past(n, copies, f, lhist, hslots)",
                 ]
                 if plastic
                 else []
             ),
+            *(["        keep_past(n, copies, f, lhist, hslots)"] if plastic or classes & RELEASED else []),
             "        sample(n, f, records, where, out)",
             "        if status[OVERFLOWED] != 0 or status[DIVERGED] != 0:",
             "            atomic_add(control, STOP + APART * ((turn + 1) & 1), 1)",

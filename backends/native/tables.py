@@ -33,12 +33,14 @@ D_KEY0, D_KEY1, D_THRESHOLDS, D_COUNT = range(ENTRY)
 T_VALUES, T_EVERY, T_ROWS, T_REPEAT = range(ENTRY)
 
 # columns of the table of blocks, one row per block and thread
-B_POP, B_CLASS, B_FIRST, B_ROWS, B_ROW_AT, B_NDELAY, B_DELAY_AT, B_BASE, B_WEIGHT_AT, B_COLUMNS = range(10)
+B_POP, B_CLASS, B_FIRST, B_ROWS, B_ROW_AT, B_NDELAY, B_DELAY_AT, B_BASE, B_WEIGHT_AT, B_RELEASE, B_COLUMNS = range(11)
 
 DUE16_SHARED, DUE32_SHARED, DUE16_F32, DUE32_F32, DUE16_F64, DUE32_F64, PLASTIC = range(7)
-RING_SHARED, RING_F32, RING_F64 = range(7, 10)
+RELEASED_SHARED, RELEASED_F32, RELEASED_F64, RELEASED_PLASTIC = RELEASED = range(7, 11)
+RING_SHARED, RING_F32, RING_F64 = range(11, 14)
 """Storage classes of a block: delivered when due, or scattered into a ring of steps; width of target and weight.
-PLASTIC: delivered when due, weights that change."""
+PLASTIC: delivered when due, weights that change. RELEASED: delivered when due, times what the spike carries, which
+lies in the ring of the past that begins at the block's B_RELEASE."""
 
 # columns of the table of learning, one row per block of plastic edges and thread: the block, its rule, the target's
 # population, where its state begins, values in a tile of it, where its columns start, where the block's weights start,

@@ -8,6 +8,7 @@ from neurosim.backends.base import Backend, Engine, Options
 from neurosim.backends.nest_backend import kernel
 from neurosim.backends.nest_backend.cells import Cell
 from neurosim.backends.nest_backend.recognise import recognise
+from neurosim.backends.nest_backend.short_term import recognise_synapse
 from neurosim.errors import ParameterError, UnsupportedError
 from neurosim.ir.graph import Graph, PopulationNode, ProbeNode
 from neurosim.ir.program import Program
@@ -46,6 +47,10 @@ class NestBackend(Backend):
         if not kernel.on_grid(graph.dt):
             found.append((f"dt of {graph.dt * 1e3:.9g} ms (NEST counts in thousandths of a millisecond: use one of "
                           "them, or a multiple)", None))  # fmt: skip
+        for projection in graph.projections:
+            synapse = None if projection.release is None else recognise_synapse(graph, projection)
+            if isinstance(synapse, str):
+                found.append((synapse, projection.where))
         for pop in graph.populations:
             seen = recognise(graph, pop)
             if seen.what is None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from neurosim.backends.nest_backend.cells import Cell, Port
 from neurosim.backends.nest_backend.kernel import Clock
+from neurosim.backends.nest_backend.short_term import Synapse, recognise_synapse
 from neurosim.ir.distributions import Draw
 from neurosim.ir.edges import Edges, iter_edges
 from neurosim.ir.graph import Graph, ProjectionNode
@@ -70,9 +71,12 @@ def signs(weight: Any) -> set[int]:
 
 def connect(nest: Any, graph: Graph, cells: Mapping[str, Cell], clock: Clock, ranks: Ranks) -> int:
     """Make all projections; return the number of connections made here."""
-    total, here, model = 0, 0, "static_synapse"
+    total = 0
+    models: dict[str, tuple[str, int]] = {}  # one of NEST's -> its name that is used now, connections of it
     for projection in graph.projections:
         port, factor = _targets(graph, projection, cells)
+        synapse = None if projection.release is None else recognise_synapse(graph, projection)
+        base, more = (synapse.model, synapse.params) if isinstance(synapse, Synapse) else ("static_synapse", {})
         for e in local_edges(graph, projection, ranks):
             if not len(e):
                 continue
@@ -80,13 +84,16 @@ def connect(nest: Any, graph: Graph, cells: Mapping[str, Cell], clock: Clock, ra
             weight = np.array(np.broadcast_to(np.asarray(e.weight, dtype=np.float64), post.shape))
             if factor is not None:
                 weight = scaled(weight, factor[post])
+            model, here = models.get(base, (base, 0))
             here += len(post)
             if here > MOST:  # counted as if one thread held them all
-                here, model = len(post), f"static_synapse_from_{total}"
-                nest.CopyModel("static_synapse", model)
+                here, model = len(post), f"{base}_from_{total}"
+                nest.CopyModel(base, model)
+            models[base] = model, here
             spec: dict[str, Any] = {
                 "synapse_model": model,
                 "weight": weight,
+                **more,
                 "delay": np.broadcast_to(np.asarray(clock.ms(e.delay), dtype=np.float64), post.shape).copy(),
             }
             if port is not None:

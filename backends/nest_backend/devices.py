@@ -45,17 +45,22 @@ def by_neuron(neurons: Array, size: int) -> list[slice]:
 
 
 class SourceTrains:
-    """A population of spike generators: a list of times, or a condition on random numbers."""
+    """A population of spike generators: a list of times, or a condition on random numbers.
 
-    def __init__(self, nodes: Any, graph: Graph, pop: PopulationNode, source: Source, timing: Timing) -> None:
+    ``early`` is how many steps before their time the spikes leave: on their way to a neuron that repeats them.
+    """
+
+    def __init__(
+        self, nodes: Any, graph: Graph, pop: PopulationNode, source: Source, timing: Timing, early: int = 0
+    ) -> None:
         self.nodes, self.pop, self.source, self.timing = nodes, pop, source, timing
+        self.shift = timing.lead - early
         self.signals = None if source.condition is None else Signals(graph, pop, {"condition": source.condition})
         self.found: list[tuple[Array, Array]] = []
 
     def fill(self, now: int, until: int) -> None:
         """Set the spikes; those of our step n leave at n + 1."""
-        lead = self.timing.lead
-        first, stop = max(0, now - lead), max(0, until - lead)
+        first, stop = max(0, now - self.shift), max(0, until - self.shift)
         if self.source.schedule is not None:
             steps, neurons = scheduled(self.source.schedule, first, stop)
         else:
@@ -69,7 +74,7 @@ class SourceTrains:
             steps, neurons = (np.concatenate(x) for x in zip(*parts, strict=True)) if parts else empty
         self.found.append((steps, neurons))
         order = np.lexsort((steps, neurons))
-        times = self.timing.clock.ms(steps[order] + lead + 1)
+        times = self.timing.clock.ms(steps[order] + self.shift + 1)
         self.nodes.set([{"spike_times": times[s]} for s in by_neuron(neurons[order], self.pop.size)])
 
     def spikes(self, before: int) -> tuple[Array, Array]:

@@ -56,6 +56,8 @@ class NestEngine(Engine):
         self.sources = {k: v for k, v in found.items() if isinstance(v, Source)}
         self.cells = {k: v for k, v in found.items() if isinstance(v, Cell)}
         self.threads = options.threads or 1  # NEST's threads spin where they wait: on a busy machine that costs tenfold
+        # NEST's generators drive no synapses that keep something: a neuron in between repeats their spikes
+        self.repeated = {s.population for p in graph.projections if p.release for s in p.pre} & set(self.sources)
         with kernel.translated("build the network"):
             self.number = kernel.reset(self.nest, graph.dt, self.threads)
             self.ranks = Ranks(*kernel.ranks(self.nest))
@@ -74,7 +76,8 @@ class NestEngine(Engine):
         self.nodes: dict[str, Any] = {}
         for pop in self.graph.populations:
             cell = self.cells.get(pop.name)
-            nodes = self.nest.Create("spike_generator" if cell is None else cell.model, pop.size)
+            source = "parrot_neuron" if pop.name in self.repeated else "spike_generator"
+            nodes = self.nest.Create(source if cell is None else cell.model, pop.size)
             if cell is not None:
                 nodes.set(per_node({**cell.params, **cell.quiet}, pop.size))
             self.nodes[pop.name] = nodes
@@ -95,7 +98,12 @@ class NestEngine(Engine):
         for pop in self.graph.populations:
             nodes = self.nodes[pop.name]
             if pop.name in self.sources:
-                self.trains[pop.name] = SourceTrains(nodes, self.graph, pop, self.sources[pop.name], self.timing)
+                early = 0
+                if pop.name in self.repeated:
+                    repeated, nodes, early = nodes, nest.Create("spike_generator", pop.size), self.timing.delay
+                    connected(nest, nodes, repeated, 1.0, 0, delay)
+                source = self.sources[pop.name]
+                self.trains[pop.name] = SourceTrains(nodes, self.graph, pop, source, self.timing, early)
                 continue
             self._inputs(pop, self.cells[pop.name], delay)
             names = sorted({r.recordable for r in self.cells[pop.name].readings.values()})

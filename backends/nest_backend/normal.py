@@ -308,3 +308,20 @@ class _Reader:
 def normal_form(graph: Graph, pop: PopulationNode) -> Normal:
     """Return the normal form of a population."""
     return _Reader(graph, pop).run()
+
+
+def equations_of(graph: Graph, pop: PopulationNode, states: set[str]) -> Callable[[Expr], Poly]:
+    """Return the function that puts an expression of some variables of a population into normal form.
+
+    It raises :class:`NoPolynomial` for one that is not made of them, parameters, and numbers.
+    """
+    reader = _Reader(graph, pop)
+    reader.states, reader.inputs = set(states), set()
+
+    def read(e: Expr) -> Poly:
+        p = reader.poly(e)
+        if reader.out.symbols:
+            raise NoPolynomial(f"reads {next(iter(reader.out.symbols))}")
+        return p
+
+    return read

@@ -13,6 +13,7 @@ from neurosim.backends.nest_backend.linear import linear_cell
 from neurosim.backends.nest_backend.normal import normal_form
 from neurosim.backends.nest_backend.ports import signed
 from neurosim.backends.nest_backend.quadratic import izhikevich_cell
+from neurosim.backends.nest_backend.short_term import without_resources
 from neurosim.ir.expr import names
 from neurosim.ir.graph import Graph, PopulationNode
 
@@ -33,7 +34,8 @@ class Found:
 
 
 def recognise(graph: Graph, pop: PopulationNode) -> Found:
-    """Compare a population with NEST's cells."""
+    """Compare a population with NEST's cells; what its synapses keep in NEST is no part of it."""
+    pop = without_resources(graph, pop)
     source = _source(pop)
     if source is not None:
         return Found(source)

@@ -49,6 +49,7 @@ class SnnTorchBackend(Backend):
     name = "snntorch"
     precisions = ("double", "single")
     threads = True
+    releases = True
     options = ("device",)
     summary = "PyTorch: the same steps as tensors; net.to_torch() trains them with snnTorch's surrogates"
 

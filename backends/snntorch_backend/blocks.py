@@ -123,6 +123,10 @@ class Blocks:
         for label in traces:
             population, variable = label.split(".", 1)
             self.wanted[population].append(variable)
+        for s in self.module.synapses:
+            for population in s.names(s.sources):
+                if s.release is not None and s.release not in self.wanted[population]:
+                    self.wanted[population].append(s.release)
         self.spikes: dict[str, Tensor] = {}
         self.traces: dict[str, Tensor] = {}
         self.future: dict[Inbox, Future] = defaultdict(Future)
@@ -146,7 +150,8 @@ class Blocks:
             ready = [s for s in waiting if s not in inner and done.issuperset(s.names(s.sources))]
             waiting = [s for s in waiting if s not in inner and s not in ready]
             for s in ready:
-                for delay, part, piece in self.run.sent(s, weights[s.name], self.spikes, self.length):
+                carried = {p: self.traces[f"{p}.{s.release}"] for p in s.names(s.sources) if s.release is not None}
+                for delay, part, piece in self.run.sent(s, weights[s.name], self.spikes, self.length, carried):
                     self.future[s.targets[part][0], s.receptor].add(delay, piece)
         for key, reach in self.module.reach.items():
             run.pending[key] = self.future[key].after(self.length, reach)
@@ -187,7 +192,9 @@ class Blocks:
                     fired[pop.name] = (emitted if given is None else given).to(self.module.dtype).expand(shape)
                     spikes[pop.name].append(fired[pop.name])
             for s in inner:
-                for delay, part, piece in self.run.sent(s, weights[s.name], fired, end - begin):
+                carried = {p: self._carried(f"{p}.{s.release}", traces, k, begin, end)
+                           for p in s.names(s.sources) if s.release is not None}  # fmt: skip
+                for delay, part, piece in self.run.sent(s, weights[s.name], fired, end - begin, carried):
                     target = s.targets[part][0]
                     if target not in members:
                         far[s.name, delay, part].append((begin, piece))
@@ -209,6 +216,10 @@ class Blocks:
                 continue
             for begin, piece in pieces:  # without derivatives, blocks in which nothing spikes are left out
                 self.future[key].add(begin + delay, piece)
+
+    def _carried(self, label: str, own: Mapping[str, list[Tensor]], k: int, begin: int, end: int) -> Tensor:
+        """Return what spikes of a block carry, from a population of the group or one before it."""
+        return own[label][k] if label in own else self.traces[label][:, begin:end]
 
     def _split(self, values: Tensor | None, length: int) -> tuple[Tensor, ...] | None:
         if values is None or not self.length:

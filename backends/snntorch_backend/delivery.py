@@ -57,6 +57,25 @@ class _Along(torch.autograd.Function):
         return d_spikes, d_weight, None, None
 
 
+class _Valued(torch.autograd.Function):
+    """Values of one tensor, with the derivative of another that differs by rounding."""
+
+    @staticmethod
+    def forward(ctx: Any, smooth: Tensor, values: Tensor) -> Tensor:
+        return values.to(smooth.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        first_order()
+        return grads[0], None
+
+
+def valued(smooth: Tensor, values: Tensor | None) -> Tensor:
+    """Return ``values`` (None: zeros) with the derivative of ``smooth``."""
+    out: Any = _Valued.apply(smooth, torch.zeros_like(smooth) if values is None else values)
+    return out
+
+
 def _product(row: Tensor, column: Tensor, values: Tensor, rows: int, given: Tensor) -> Tensor:
     """Return ``given`` [m, columns] times the transpose of a sparse matrix [rows, columns]."""
     if not len(values) or not len(given):
@@ -72,10 +91,12 @@ class Synapses:
 
     ``pre`` and ``post`` are positions in the groups, ``delays`` the different delays in steps, ``group`` the edge's
     place among them. ``sources`` and ``targets`` are (population, neurons or None for all) of the groups' parts.
+    ``release`` is the variable of the sources that spikes carry, or None.
     """
 
     def __init__(self, graph: Graph, node: ProjectionNode) -> None:
         self.name, self.receptor, self.where = node.name, node.receptor, node.where
+        self.release = node.release
         edges = edge_table(graph, node)
         self.pre, self.post = edges.pre.astype(np.int64), edges.post.astype(np.int64)
         self.initial, self.delay_steps = edges.weight, edges.delay
@@ -139,15 +160,21 @@ class Synapses:
         out: Any = _Along.apply(spikes, weight, self.index, len(self.delays) * self.n_post)
         return out.view(len(spikes), len(self.delays), self.n_post).transpose(0, 1)
 
-    def counted(self, spikes: Tensor, weight: Tensor, matrices: Callable[[], Tensor]) -> Tensor | None:
+    def counted(
+        self, spikes: Tensor, weight: Tensor, matrices: Callable[[], Tensor], carried: tuple[Tensor, Any] | None = None
+    ) -> Tensor | None:
         """Return the same in double precision without derivatives, None if nothing spikes: from the rows of those
-        that do, or from the matrices where that is less work."""
+        that do, or from the matrices where that is less work.
+
+        ``carried`` is what each spike carries, as [B, n_pre], and the grid of what is delivered: one, or one an edge.
+        """
         batch, source = spikes.nonzero(as_tuple=True)
         if not len(batch):
             return None
         row = self.index["row"]
         counts = row[source + 1] - row[source]
-        if self.full and _ROW * int(counts.sum()) > len(spikes) * len(self.delays) * self.n_pre * self.n_post:
+        numbers = len(spikes) * len(self.delays) * self.n_pre * self.n_post
+        if carried is None and self.full and _ROW * int(counts.sum()) > numbers:
             return torch.matmul(spikes.double(), matrices())
         start = row[source] - torch.cumsum(counts, 0) + counts
         edges = torch.arange(int(counts.sum()), device=row.device) + torch.repeat_interleave(start, counts)
@@ -155,5 +182,10 @@ class Synapses:
         width = len(self.delays) * self.n_post
         out = torch.zeros(len(spikes) * width, dtype=torch.float64, device=row.device)
         at = torch.repeat_interleave(batch, counts) * width + self.index["slot"][edges]
-        out.index_add_(0, at, weight[edges].double())
+        adds = weight[edges].double()
+        if carried is not None:
+            factor, grid = carried
+            grid = grid[edges] if isinstance(grid, Tensor) else grid
+            adds = torch.round(adds * torch.repeat_interleave(factor[batch, source].double(), counts) / grid) * grid
+        out.index_add_(0, at, adds)
         return out.view(len(spikes), len(self.delays), self.n_post).transpose(0, 1)

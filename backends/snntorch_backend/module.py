@@ -281,6 +281,12 @@ class NetworkModule(nn.Module):
                 raise ParameterError(
                     f"input for '{key}' must be [batch, time, {size}] or [time, {size}], got {list(np.shape(value))}"
                 )
+            follows = [s for s in self.synapses if s.release is not None and key in s.names(s.sources)]
+            if follows:
+                raise ParameterError(
+                    f"spikes of population '{key}' cannot be given: what they release in projection "
+                    f"'{follows[0].name}' follows from its own spikes; give input to its receptors"
+                )
             if key in self._emitting and bool(((x != 0) & (x != 1)).any()):
                 raise ParameterError(f"input for population '{key}' must be spikes: 0 or 1")
             out[key] = x

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from neurosim.backends.snntorch_backend.arithmetic import Surrogate
-from neurosim.backends.snntorch_backend.delivery import Synapses
+from neurosim.backends.snntorch_backend.delivery import Synapses, valued
 from neurosim.backends.snntorch_backend.state import State
 from neurosim.ir.graph import PopulationNode
 from neurosim.ir.interp import call as numpy_call
@@ -34,13 +34,14 @@ class Stretch:
         grids = module.grids()
         self.limit = {key: 2.0**53 * g for key, g in grids.items()}
         self.weights: list[Tensor] = []
+        self.rounded: dict[str, tuple[Tensor, Any]] = {}  # of projections whose spikes carry something: and the grid
         for s in module.synapses:
             weight, grid = module.weights[s.name] * module.units[s.name], module.edge_grid(s, grids)
-            if self.graded:
-                self.weights.append(s.prepared(weight, grid))
-            else:
-                values = weight.detach().double()
-                self.weights.append(torch.round(values / grid) * grid)
+            values = weight.detach().double()
+            rounded = torch.round(values / grid) * grid
+            self.weights.append(s.prepared(weight, grid) if self.graded else rounded)
+            if s.release is not None:
+                self.rounded[s.name] = rounded, grid
         self.matrices: dict[str, Tensor] = {}
 
     def state(self) -> State:
@@ -61,7 +62,8 @@ class Stretch:
             waiting.pop(0)
             waiting.append(None)
         for s, weight in zip(self.module.synapses, self.weights, strict=True):
-            for delay, part, piece in self.sent(s, weight, fired, 1):
+            carried = {p: self.variables[p][s.release][:, None] for p in s.names(s.sources) if s.release is not None}
+            for delay, part, piece in self.sent(s, weight, fired, 1, carried):
                 waiting = self.pending[s.targets[part][0], s.receptor]
                 old = waiting[delay - 1]
                 waiting[delay - 1] = piece[:, 0] if old is None else old + piece[:, 0]
@@ -122,23 +124,21 @@ class Stretch:
         ).to(self.module.dtype)  # fmt: skip
 
     def sent(
-        self, s: Synapses, weight: Tensor, fired: Mapping[str, Tensor], steps: int
+        self, s: Synapses, weight: Tensor, fired: Mapping[str, Tensor], steps: int, carried: Mapping[str, Tensor]
     ) -> Iterator[tuple[int, int, Tensor]]:
-        """Yield what spikes [batch, steps, neurons] add: (delay, part of the target, the same shape of its neurons)."""
-        parts = []
-        for name, ids, size in s.sources:
-            values = fired.get(name)
-            if values is None:
-                values = torch.zeros(self.batch, steps, size, dtype=self.module.dtype, device=self.device)
-            elif ids is not None:
-                values = values[:, :, ids]
-            parts.append(values)
-        joined = parts[0] if len(parts) == 1 else torch.cat(parts, 2)
-        flat = joined.reshape(self.batch * steps, joined.shape[2])
-        if self.graded:
-            adds: Tensor | None = s.graded(flat, weight)
+        """Yield what spikes [batch, steps, neurons] add: (delay, part of the target, the same shape of its neurons).
+
+        ``carried`` is what they carry, by population, where the projection has a release.
+        """
+        flat = self._joined(s, fired, steps)
+        if s.release is None:
+            adds = self._plain(s, flat, weight)
         else:
-            adds = s.counted(flat, weight, lambda: self._matrices(s, weight))
+            factor = self._joined(s, carried, steps)
+            rounded, grid = self.rounded[s.name]
+            adds = s.counted(flat.detach(), rounded, lambda: rounded, (factor.detach(), grid))
+            if self.graded:
+                adds = valued(s.graded(flat * factor, weight), adds)
         if adds is None:
             return
         for delay, add in zip(s.delays, adds, strict=True):
@@ -149,6 +149,23 @@ class Stretch:
                     shape = self.batch, steps, self.module.graph.population(name).size
                     piece = torch.zeros(shape, dtype=piece.dtype, device=self.device).index_add(2, ids, piece)
                 yield delay, part, piece
+
+    def _plain(self, s: Synapses, flat: Tensor, weight: Tensor) -> Tensor | None:
+        """Return what spikes that carry nothing add."""
+        return s.graded(flat, weight) if self.graded else s.counted(flat, weight, lambda: self._matrices(s, weight))
+
+    def _joined(self, s: Synapses, values: Mapping[str, Tensor], steps: int) -> Tensor:
+        """Return values [batch, steps, neurons] of the populations of a projection's sources as [rows, n_pre]."""
+        parts = []
+        for name, ids, size in s.sources:
+            found = values.get(name)
+            if found is None:
+                found = torch.zeros(self.batch, steps, size, dtype=self.module.dtype, device=self.device)
+            elif ids is not None:
+                found = found[:, :, ids]
+            parts.append(found)
+        joined = parts[0] if len(parts) == 1 else torch.cat(parts, 2)
+        return joined.reshape(self.batch * steps, joined.shape[2])
 
     def _matrices(self, synapses: Synapses, weight: Tensor) -> Tensor:
         if synapses.name not in self.matrices:

@@ -146,7 +146,10 @@ def quantised_graph(graph: Graph, below: float = RANGE) -> tuple[Graph, Quantise
 def complaints(graph: Graph) -> list[tuple[str, str | None]]:
     """Return what of a float network has no counterpart in integers: (sentence after "no", where it was made)."""
     found = [r for pop in graph.populations for r in _complaints(graph, pop)]
-    return found + [(f"learning rule of projection '{p.name}'", p.where) for p in graph.projections if p.plasticity]
+    for p in graph.projections:
+        found += [(f"learning rule of projection '{p.name}'", p.where)] if p.plasticity else []
+        found += [(f"short-term plasticity of projection '{p.name}'", p.where)] if p.release else []
+    return found
 
 
 def in_integers(graph: Graph) -> bool:

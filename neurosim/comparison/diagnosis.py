@@ -382,7 +382,7 @@ class _Case:
         if (population, neurons) not in self.replays:
             weights = {name: trace.values for name, trace in self.runs[0].weight_traces.items()}
             self.replays[population, neurons] = Replay(self.graph, population, sorted(neurons), self.firsts[0].spikes,
-                                                       self.at.step + 1, weights)  # fmt: skip
+                                                       self.at.step + 1, weights, self.sides[0])  # fmt: skip
         return self.replays[population, neurons]
 
     def _before(self) -> dict[str, tuple[float, float, str]]:

@@ -17,7 +17,7 @@ import numpy as np
 
 from neurosim.ir import leaves
 from neurosim.ir.edges import iter_edges
-from neurosim.ir.graph import Graph, PoissonTable, PopulationNode
+from neurosim.ir.graph import Graph, PoissonTable, PopulationNode, ProjectionNode
 from neurosim.ir.interp import call, evaluate
 from neurosim.ir.ops import COMPARE
 from neurosim.ir.program import Instr, Program
@@ -93,16 +93,21 @@ class Replay:
         Lanes lie in the steps before ``end``, and no spike of step ``end - 1`` or later matters to them.
     weights : mapping of str to array
         Projection that learns -> its weights [T, edges] after steps 0 … T-1; those that are missing are in ``unknown``.
+    states : mapping of str to Recorded, optional
+        Of populations whose spikes carry something; projections of those that are missing are in ``unknown`` too.
     """
 
     def __init__(self, graph: Graph, population: str, neurons: Any, spikes: Mapping[str, Any], end: int,
-                 weights: Mapping[str, np.ndarray] | None = None) -> None:  # fmt: skip
+                 weights: Mapping[str, np.ndarray] | None = None,
+                 states: Mapping[str, Recorded] | None = None) -> None:  # fmt: skip
         self.graph, self.pop, self.end = graph, graph.population(population), end
         self.neurons = np.unique(np.asarray(neurons, dtype=np.int64))
         self.dtype: Any = np.float64 if graph.precision == "double" else np.float32
         self.weights = weights or {}
         into = [p for p in graph.projections if any(s.population == population for s in p.post)]
         self.unknown = [p.name for p in into if p.plasticity is not None and p.name not in self.weights]
+        self.carried = {p.name: self._carried(p, states or {}) for p in into if p.release is not None}
+        self.unknown += [name for name, values in self.carried.items() if values is None]
         self.arrivals = {} if self.unknown else self._arrivals(spikes)
 
     # -- what arrives -------------------------------------------------------------------------------------------
@@ -130,11 +135,28 @@ class Replay:
                 due = pre_steps[spike] + delay[edge]
                 soon = due < self.end
                 arriving = weight[edge[soon]]
+                carried = self.carried.get(proj.name)
                 if learned is not None:
-                    arriving = np.rint(learned[due[soon] - 1, first + mine[edge[soon]]] / grid) * grid
+                    arriving = learned[due[soon] - 1, first + mine[edge[soon]]]
+                if carried is not None:
+                    arriving = arriving * carried[pre_steps[spike][soon], pre[edge[soon]]]
+                if learned is not None or carried is not None:
+                    arriving = np.rint(arriving / grid) * grid
                 np.add.at(box, (at[mine][edge[soon]], due[soon]), arriving)
                 first += len(local)
             out[proj.name, proj.receptor] = box
+        return out
+
+    def _carried(self, projection: ProjectionNode, states: Mapping[str, Recorded]) -> np.ndarray | None:
+        """Return what spikes of a projection's sources carry [steps, global ids], None where it was not recorded."""
+        assert projection.release is not None
+        out, offsets = np.zeros((self.end, self.graph.size)), self.graph.offsets()
+        for name in dict.fromkeys(s.population for s in projection.pre):
+            size, found = self.graph.population(name).size, states.get(name)
+            values = None if found is None or len(found.ids) != size else found.values.get(projection.release)
+            if values is None or len(values) < self.end - 1:  # a spike of the last step arrives later
+                return None
+            out[: len(values), offsets[name] : offsets[name] + size] = values[: self.end]
         return out
 
     def _history(self, spikes: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:

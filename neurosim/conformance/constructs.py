@@ -24,6 +24,7 @@ from neurosim.models import (
     ArrayCurrent,
     DCInput,
     DeltaCurrent,
+    Depression,
     ExpConductance,
     ExpCurrent,
     HodgkinHuxley,
@@ -36,6 +37,7 @@ from neurosim.models import (
     SpikeSource,
     StepCurrent,
     TripletSTDP,
+    TsodyksMarkram,
     WhiteNoise,
 )
 from neurosim.models.dendrites import DendriticSpike, Passive
@@ -81,12 +83,14 @@ def _spread(low: Any, high: Any, n: int = 20) -> Any:
     return DCInput(low + (high - low) * np.linspace(0.0, 1.0, n))
 
 
-def _pair(rule: Any = None, weight: Any = 2 * mV, delay: Any = 0.5 * ms, **positions: Any) -> Network:
+def _pair(
+    rule: Any = None, weight: Any = 2 * mV, delay: Any = 0.5 * ms, short_term: Any = None, **positions: Any
+) -> Network:
     """Two populations of LIF cells, the first driven and connected to the second."""
     cell = LIF(receptors={"syn": ExpCurrent(tau=3 * ms)})
     net = _net(cell, drive=_spread(25 * mV, 60 * mV), **positions)
     post = net.population("q", 20, cell, **positions)
-    net.connect(net["p"], post, rule=rule, weight=weight, delay=delay)
+    net.connect(net["p"], post, rule=rule, weight=weight, delay=delay, short_term=short_term)
     net.record(post, "v")
     return net
 
@@ -300,6 +304,15 @@ def _learning() -> Network:
     net.record(net.projections["r3"], "c", every=3 * ms)
     for variable in ("spikes", "v", "r2.o1"):
         net.record(target, variable)
+    return net
+
+
+@construct("short-term plasticity")
+def _short_term() -> Network:
+    model = TsodyksMarkram(U=0.3, tau_rec=20 * ms, tau_facil=50 * ms)
+    net = _pair(short_term=model, delay=ns.uniform(0.2 * ms, 2 * ms), weight=ns.uniform(2 * mV, 6 * mV))
+    net.connect(net["q"], net["p"], weight=1 * mV, delay=0.3 * ms, short_term=Depression(U=0.5, tau_rec=50 * ms))
+    net.record(net["q"], "spikes")
     return net
 
 

@@ -25,6 +25,42 @@ def climb(start: float, end: float, threshold: float, tau: float, dt: float) -> 
     return math.ceil(tau / dt * math.log((end - start) / (end - threshold)))
 
 
+def facilitation(times: Sequence[float], big: float, rec: float, facil: float) -> list[float]:
+    """Return what spikes at the given times release, from rest, by the recursion from spike to spike.
+
+    H. Markram, Y. Wang, M. Tsodyks, PNAS 95 (1998), eqs. 2-4: ``u`` is what a spike uses of the available ``x``;
+    ``facil`` 0 is no facilitation.
+    """
+    out: list[float] = []
+    u, x = big, 1.0
+    for k, t in enumerate(times):
+        if k:
+            since = t - times[k - 1]
+            x = 1.0 - (1.0 - (x - u * x)) * math.exp(-since / rec)
+            u = big + (1.0 - big) * u * (math.exp(-since / facil) if facil else 0.0)
+        out.append(u * x)
+    return out
+
+
+def inactivation(times: Sequence[float], big: float, rec: float, facil: float, psc: float) -> list[float]:
+    """Return the same where what is released is active for ``psc``, then inactive for ``rec``: a chain of two decays.
+
+    M. Tsodyks, A. Uziel, H. Markram, J. Neurosci. 20 (2000), eqs. 3-4.
+    """
+    out: list[float] = []
+    u = active = inactive = 0.0
+    for k, t in enumerate(times):
+        since = t - (times[k - 1] if k else 0.0)
+        slow, fast = math.exp(-since / rec), math.exp(-since / psc)
+        inactive = inactive * slow + active * rec / (rec - psc) * (slow - fast)
+        active *= fast
+        u *= math.exp(-since / facil)
+        u += big * (1.0 - u)
+        out.append(u * (1.0 - active - inactive))
+        active += out[-1]
+    return out
+
+
 def exp_psp(t: np.ndarray, tau_m: float, tau_s: float) -> np.ndarray:
     """Return the potential at times t after the arrival at an exponential current of peak 1 (resistance 1)."""
     rate = 1 / tau_s - 1 / tau_m

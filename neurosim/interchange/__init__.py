@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from neurosim.errors import ParameterError, UnknownNameError, suggest
+from neurosim.ir.graph import Graph
 from neurosim.recording.atomic import refusal
 
 TARGETS: dict[str, str] = {
@@ -83,6 +84,17 @@ def new_folder(directory: str) -> Iterator[str]:
         raise refusal(directory, error) from None
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def fixed_weights(graph: Graph, tool: str) -> list[str]:
+    """Return the losses of a format whose synapses neither learn nor depend on the spikes before."""
+    out = []
+    for p in graph.projections:
+        if p.plasticity is not None:
+            out.append(f"the learning rule of '{p.name}': {tool} gets its weights at the start")
+        if p.release is not None:
+            out.append(f"the short-term plasticity of '{p.name}': {tool} gets its weights, which every spike delivers")
+    return out
 
 
 def refuse_losses(losses: list[str], lossy: bool) -> None:

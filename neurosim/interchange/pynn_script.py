@@ -19,7 +19,7 @@ import numpy as np
 from neurosim import Network
 from neurosim.compile import compile_network
 from neurosim.errors import ParameterError, UnsupportedError
-from neurosim.interchange import Written, refuse_losses
+from neurosim.interchange import Written, fixed_weights, refuse_losses
 from neurosim.ir.edges import iter_edges
 from neurosim.ir.graph import Graph, PopulationNode
 from neurosim.ir.timegrid import whole_steps
@@ -108,6 +108,7 @@ def export(network: Network, directory: str, *, duration: Quantity, lossy: bool 
     for edge in edges:
         script.projection(edge, plans[edge.post])
     script.probes(units, plans)
+    written.losses += fixed_weights(graph, "PyNN's script")
     refuse_losses(written.losses, lossy)
     written.changes[:0] = _common(network)
     part = f"{target}.{secrets.token_hex(4)}.part"

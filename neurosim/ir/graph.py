@@ -297,7 +297,8 @@ class ProjectionNode:
 
     ``weight`` and ``delay`` are edge values (:mod:`neurosim.ir.distributions`): weight in SI, delay in seconds, and
     in steps once ``delay_steps`` is set (a constant, or None where it must be drawn edge by edge). With ``plasticity``,
-    ``weight`` is where the weights start.
+    ``weight`` is where the weights start. With ``release``, a variable of all its sources, what arrives is the weight
+    times that variable's value at the end of the step of the spike, on the receptor's grid.
     """
 
     name: str
@@ -311,6 +312,7 @@ class ProjectionNode:
     weight_unit: str = ""
     plasticity: PlasticityNode | None = None
     where: str | None = None
+    release: str | None = None
 
 
 @dataclass(frozen=True)

@@ -125,6 +125,8 @@ def _projection(graph: Graph, proj: ProjectionNode) -> Iterator[str]:
     yield f"  weight   {_edge_value(proj.weight, proj.weight_unit)}{grid}"
     steps = "" if proj.delay_steps is None else f", {proj.delay_steps} {'step' if proj.delay_steps == 1 else 'steps'}"
     yield f"  delay    {_edge_value(proj.delay, 's')}{steps}"
+    if proj.release is not None:
+        yield f"  delivers the weight times {proj.release} of the source, as of the step of the spike"
     if proj.plasticity is not None:
         yield from _plasticity(proj.plasticity)
 

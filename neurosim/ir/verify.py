@@ -159,6 +159,12 @@ def verify(graph: Graph) -> Graph:
             )
         for complaint in _learning(graph, proj) if STAGES.index(graph.stage) >= 2 else ():
             raise VerifyError(f"after pass '{graph.stage}': the learning rule of projection '{proj.name}' {complaint}")
+        for segment in proj.pre if proj.release is not None else ():
+            if proj.release not in {v.name for v in graph.population(segment.population).states}:
+                raise VerifyError(
+                    f"after pass '{graph.stage}': projection '{proj.name}' delivers '{proj.release}', which population "
+                    f"'{segment.population}' does not have"
+                )
         for segment in proj.post:
             if proj.receptor not in graph.population(segment.population).receptors:
                 raise VerifyError(

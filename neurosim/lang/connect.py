@@ -21,7 +21,7 @@ from neurosim.units import DIMENSIONLESS, LENGTH, Dimension, Quantity, quantity,
 @dataclass(frozen=True)
 class Connection:
     """A projection. ``weight`` and ``delay`` are in SI: a number, an array per edge, a distribution or a program;
-    ``plasticity`` is a learning rule, or None."""
+    ``plasticity`` is a learning rule, ``short_term`` a model of short-term plasticity, or None."""
 
     name: str
     pre: Group
@@ -32,6 +32,7 @@ class Connection:
     delay: Any
     where: str | None
     plasticity: Any = None
+    short_term: Any = None
 
 
 class Where:

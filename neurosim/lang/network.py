@@ -15,7 +15,8 @@ from neurosim.ir.rules import EdgeList, Rule
 from neurosim.lang.components import Cell, Current, Drive, Random, TimedArray, check_value
 from neurosim.lang.connect import Connection, DistanceDependent, Where, edge_quantity, prepare_rule
 from neurosim.lang.groups import Group, Population
-from neurosim.lang.plasticity import Plasticity, attach
+from neurosim.lang.plasticity import Plasticity, Traces, attach, detach
+from neurosim.lang.short_term import ShortTerm, enter
 from neurosim.params import Param
 from neurosim.units import DIMENSIONLESS, TIME, Quantity, parse_quantity, quantity, scalar
 
@@ -115,6 +116,7 @@ class Network:
         weight: Any = None,
         delay: Any = None,
         plasticity: Plasticity | None = None,
+        short_term: ShortTerm | None = None,
         name: str | None = None,
     ) -> Any:
         """Add a projection (or, for lists of populations, one for each pair).
@@ -133,6 +135,8 @@ class Network:
             A whole number of steps, at least 1; drawn delays are rounded to one.
         plasticity : Plasticity, optional
             A learning rule such as ``PairSTDP(…)``; ``weight`` is then the weight at the start.
+        short_term : ShortTerm, optional
+            Short-term plasticity such as ``TsodyksMarkram(…)``: a spike delivers the weight times what it releases.
         """
         where = caller()
         if not isinstance(pre, Group) or not isinstance(post, Group):
@@ -146,6 +150,7 @@ class Network:
                     weight=weight,
                     delay=delay,
                     plasticity=plasticity,
+                    short_term=short_term,
                     name=None if name is None else f"{name}_{a.name}_{b.name}",
                 )
                 for a in pres
@@ -177,6 +182,13 @@ class Network:
             raise ConnectivityError(f"projection '{label}': {e.message}", where) from None
         edges = len(chosen.pre) if isinstance(chosen, EdgeList) else None
         dim = dims.pop()
+        learned = None if plasticity is None else attach(plasticity, label, pre, post, dim, where)
+        try:
+            model = None if short_term is None else enter(short_term, label, pre, where)
+        except Exception:
+            if learned is not None:
+                detach(label, pre, post)
+            raise
         conn = Connection(
             label,
             pre,
@@ -186,7 +198,8 @@ class Network:
             edge_quantity(weight, dim, what, pre, post, edges, where),
             edge_quantity(delay, TIME, f"delay of the projection '{label}'", pre, post, edges, where),
             where,
-            None if plasticity is None else attach(plasticity, label, pre, post, dim, where),
+            learned,
+            model,
         )
         self.projections[label] = conn
         return conn
@@ -448,7 +461,8 @@ class Network:
         """Return a network of its own with the same populations, projections, stimuli and probes."""
         shared: list[Any] = [part for pop in self.populations.values() for part in pop.scope.parts.values()]
         shared += [pop.cell for pop in self.populations.values()]
-        shared += [c.rule for c in self.projections.values()] + [c.plasticity for c in self.projections.values()]
+        for c in self.projections.values():
+            shared += [c.rule, c.plasticity, c.short_term]
         # components and rules do not change: parameters are set by putting another one in the place of one
         return copy.deepcopy(self, {id(part): part for part in shared})
 
@@ -487,7 +501,7 @@ def _variables(pop: Population) -> list[str]:
     for key, stimulus, _, _ in pop.stimuli:
         out += [f"{key}.{v}" for v in stimulus.variables]
     for key, part in pop.scope.parts.items():
-        out += [f"{key}.{v}" for v in part.variables] if part.kind == "plasticity" else []
+        out += [f"{key}.{v}" for v in part.variables] if isinstance(part, (Traces, ShortTerm)) else []
     return out
 
 

@@ -361,6 +361,12 @@ def attach(rule: Any, label: str, pre: Group, post: Group, weight: Dimension, wh
     return attached
 
 
+def detach(label: str, pre: Group, post: Group) -> None:
+    """Take the traces of a rule out of the populations again: the projection was refused for another reason."""
+    for pop, _ in (*pre.parts, *post.parts):
+        pop.scope.parts.pop(label, None)
+
+
 def _dimensions(
     rule: Plasticity, label: str, pre: Group, post: Group, weight: Dimension
 ) -> dict[str, Dimension]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from fractions import Fraction
 
@@ -251,11 +251,13 @@ class Scope:
             if rate != FREQUENCY:
                 raise DimensionError(f"the rate of a Poisson drive must be {_a(FREQUENCY)}, got {rate}", drive.where)
 
-    def add_traces(self, key: str, traces: Component) -> None:
-        """Enter the traces of a learning rule and check them."""
+    def add_traces(self, key: str, traces: Component, dimensions: Mapping[str, Dimension] | None = None) -> None:
+        """Enter what a projection keeps at its neurons, and check it; ``dimensions`` are those of given variables."""
         with self._attempt(key):
             self._enter(key, traces)
             self._equations(key, traces)
+            for variable, dim in (dimensions or {}).items():
+                self.solver.declare(variable, dim, f"{traces.name}: {variable}")
             for st in traces.marks:  # type: ignore[attr-defined]
                 self.solver.assign(f"{key}.{st.var}", self.expr(key, st.expr), st.text)
             self._settle()

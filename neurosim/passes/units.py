@@ -34,6 +34,7 @@ from neurosim.lang.connect import Connection
 from neurosim.lang.groups import Group, Population
 from neurosim.lang.network import Network
 from neurosim.lang.plasticity import Traces
+from neurosim.lang.short_term import LABEL, RELEASE, ShortTerm
 from neurosim.units import Quantity
 
 
@@ -57,6 +58,7 @@ def units(network: Network) -> Graph:
                 c.post.parts[0][0].scope.weight_dimension(c.receptor).symbol,
                 _plasticity(network, c),
                 c.where,
+                None if c.short_term is None else f"{c.name}.{LABEL}.{RELEASE}",
             )
             for c in network.projections.values()
         ),
@@ -130,10 +132,12 @@ def _constant(e: Expr, params: Mapping[str, float]) -> Any:
     return evaluate(program, lambda ins: np.float64(params[ins.attr]))[program.result]
 
 
-def _learning(network: Network, pop: Population) -> Iterator[tuple[str, Traces, dict[str, Expr]]]:
-    """Yield the label, the traces and the snapshots of every learning rule that has an end in a population."""
+def _kept(network: Network, pop: Population) -> Iterator[tuple[str, Traces | ShortTerm, dict[str, Expr]]]:
+    """Yield the label, the traces and the snapshots of all that projections keep at the neurons of a population."""
     for key, part in pop.scope.parts.items():
-        if isinstance(part, Traces):
+        if isinstance(part, ShortTerm):
+            yield key, part, {}
+        elif isinstance(part, Traces):
             c = network.projections[key]
             found = part.rule.snapshots(key, c.pre, c.post)
             yield key, part, {v: e for side in ("pre", "post") if side in part.on for v, e in found[side].items()}
@@ -291,7 +295,7 @@ def _population(network: Network, pop: Population) -> PopulationNode:
     traces: list[str] = []
     marks: list[tuple[str, Expr]] = []
     snapshots: list[tuple[str, Expr]] = []
-    for key, part, kept in _learning(network, pop):
+    for key, part, kept in _kept(network, pop):
         traces += [f"{key}.{v}" for v in part.variables]
         marks += [(f"{key}.{st.var}", _bare(scope.expr(key, st.expr))) for st in part.marks]
         for full, e in kept.items():

@@ -69,7 +69,7 @@ from neurosim.pynn.projections import Projection
 from neurosim.pynn.random import GSLRNG, NativeRNG, NumpyRNG, RandomDistribution
 from neurosim.pynn.space import Cuboid, Grid2D, Grid3D, Line, RandomStructure, Space, Sphere
 from neurosim.pynn.synapses import LACKING as _SYNAPSES
-from neurosim.pynn.synapses import StaticSynapse
+from neurosim.pynn.synapses import StaticSynapse, TsodyksMarkramSynapse
 from neurosim.pynn.values import RoundingWarning
 
 _REFUSED = {**_CELLS, **_SYNAPSES, **connectors.LACKING}
@@ -122,7 +122,8 @@ __all__ = [
     "IF_cond_alpha", "IF_cond_exp", "IF_curr_alpha", "IF_curr_delta", "IF_curr_exp", "IndexBasedProbabilityConnector",
     "Izhikevich", "Line", "NativeRNG", "NoisyCurrentSource", "NumpyRNG", "OneToOneConnector", "Population",
     "PopulationView", "Projection", "RandomDistribution", "RandomStructure", "RoundingWarning", "Sequence", "Space",
-    "Sphere", "SpikeSourceArray", "SpikeSourcePoisson", "StaticSynapse", "StepCurrentSource", "connect", "create",
+    "Sphere", "SpikeSourceArray", "SpikeSourcePoisson", "StaticSynapse", "StepCurrentSource",
+    "TsodyksMarkramSynapse", "connect", "create",
     "end", "get_current_time", "get_max_delay", "get_min_delay", "get_time_step", "initialize", "list_standard_models",
     "network", "num_processes", "random", "rank", "record", "reset", "run", "run_for", "run_until", "set", "setup",
     "space", *_REFUSED,

@@ -10,6 +10,7 @@ import numpy as np
 from neurosim import EdgeList, Network
 from neurosim.errors import ParameterError
 from neurosim.pynn.control import warn
+from neurosim.pynn.synapses import StaticSynapse
 from neurosim.pynn.values import whole
 from neurosim.units import Quantity, ms, um
 
@@ -108,8 +109,24 @@ def _projection(net: Network, made: dict[Any, Any], projection: Any, k: int) -> 
                 rule=EdgeList(before_ids[source[here] - start], after_ids[target[here] - stop]),
                 weight=_one(weight) * unit,
                 delay=_one(delay * net.dt) * (1e3 * ms),
+                short_term=projection.synapse_type.short_term(_tau_syn(projection, after)),
                 name=f"projection{k}_{a}_{b}",
             )
+
+
+def _tau_syn(projection: Any, population: Any) -> float | None:
+    """Return the time constant of the receptor that a projection reaches in ms, None where spikes are jumps."""
+    name = "tau_syn_E" if projection.receptor_type == "excitatory" else "tau_syn_I"
+    values = population._values.get(name)
+    if values is None or type(projection.synapse_type) is StaticSynapse:
+        return None
+    if np.any(values != np.ravel(values)[0]):
+        raise ParameterError(
+            f"{name} differs between the cells of '{population.label}', and {type(projection.synapse_type).__name__} "
+            "takes one value for the whole projection: make a population for each",
+            projection.where,
+        )
+    return float(np.ravel(values)[0])
 
 
 def _located(group: Any) -> np.ndarray:

@@ -31,8 +31,8 @@ class Projection:
         Where spikes come from and go to.
     connector : Connector
         Which cells are joined.
-    synapse_type : StaticSynapse, optional
-        Weights and delays.
+    synapse_type : StaticSynapse or TsodyksMarkramSynapse, optional
+        Weights and delays, and what a spike releases.
     receptor_type : str, optional
         "excitatory" or "inhibitory"; by default what the sign of the weight says.
     space : Space, optional
@@ -65,7 +65,9 @@ class Projection:
             raise ParameterError(f"connector must be one such as AllToAllConnector(), got {connector!r}", where)
         synapse_type = StaticSynapse() if synapse_type is None else synapse_type
         if not isinstance(synapse_type, StaticSynapse):
-            raise ParameterError(f"synapse_type must be a StaticSynapse, got {synapse_type!r}", where)
+            raise ParameterError(
+                f"synapse_type must be a StaticSynapse or a TsodyksMarkramSynapse, got {synapse_type!r}", where
+            )
         self.pre, self.post, self.synapse_type = presynaptic_neurons, postsynaptic_neurons, synapse_type
         self.space = Space() if space is None else space
         self.label = label or f"{self.pre.label}→{self.post.label}"
@@ -187,7 +189,7 @@ class Projection:
         for name, value in attributes.items():
             if name not in ("weight", "delay"):
                 raise UnknownNameError(
-                    f"a StaticSynapse has no parameter '{name}'{suggest(name, ('weight', 'delay'))}", where
+                    f"'{self.label}' has no parameter '{name}' to be set{suggest(name, ('weight', 'delay'))}", where
                 )
             if name == "delay":
                 self._delays = self._in_steps(value, where)

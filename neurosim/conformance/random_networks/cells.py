@@ -12,6 +12,7 @@ import numpy as np
 import neurosim as ns
 from neurosim.conformance.random_networks.dice import Dice
 from neurosim.lang.plasticity import Plasticity
+from neurosim.lang.short_term import ShortTerm
 from neurosim.models import (
     IF,
     LIF,
@@ -22,6 +23,7 @@ from neurosim.models import (
     CubaLIF,
     DCInput,
     DeltaCurrent,
+    Depression,
     ExpConductance,
     ExpCurrent,
     HodgkinHuxley,
@@ -36,6 +38,8 @@ from neurosim.models import (
     SpikeSource,
     StepCurrent,
     TripletSTDP,
+    TsodyksMarkram,
+    TsodyksUzielMarkram,
     WhiteNoise,
 )
 from neurosim.models.dendrites import DendriticSpike, Passive
@@ -289,6 +293,7 @@ class Family:
     precision: str = "double"
     weight_bits: int = 40
     rules: tuple[Callable[[Dice, Any], Plasticity], ...] = ()
+    short_term: tuple[Callable[[Dice], ShortTerm], ...] = ()
 
 
 def pair_rule(d: Dice, one: Any) -> Plasticity:
@@ -358,15 +363,48 @@ def synapse_rule(d: Dice, one: Any) -> Plasticity:
 
 RULES = (pair_rule, nearest_rule, power_rule, triplet_rule, own_rule, synapse_rule)
 
+
+# -- short-term plasticity ----------------------------------------------------------------------------------------
+
+
+def facilitation(d: Dice) -> ShortTerm:
+    """Depression and facilitation."""
+    return TsodyksMarkram(U=d.number(0, 1), tau_rec=d.number(1, 300) * ms, tau_facil=d.number(1, 300) * ms)
+
+
+def depression(d: Dice) -> ShortTerm:
+    """Depression alone."""
+    return Depression(U=d.number(0, 1), tau_rec=d.number(1, 300) * ms)
+
+
+def inactivation(d: Dice) -> ShortTerm:
+    """Three states of what is released."""
+    return TsodyksUzielMarkram(U=d.number(0, 1), tau_rec=d.number(1, 300) * ms, tau_psc=d.number(0.5, 9) * ms)
+
+
+def own_release(d: Dice) -> ShortTerm:
+    """What is released may have either sign and grow beyond 1, before the first spike too."""
+    return ns.ShortTerm(
+        "da/dt = (b - a)/tau",
+        on_spike="release = c - a; a = a/2 + 1; release = release*(1 + abs(a)/2)",
+        init={"a": d.number(-1, 1)},
+        tau=d.number(1, 40) * ms,
+        b=d.number(-1, 1),
+        c=d.number(0, 2),
+    )
+
+
+SHORT_TERM = (facilitation, depression, inactivation, own_release)
+
 FAMILIES = (
-    Family((poisson_source, lif, lif)),
+    Family((poisson_source, lif, lif), short_term=SHORT_TERM),
     Family((spike_source, lif_varied, adex), weight_bits=24),
     Family((pattern, izhikevich, own_edge)),
     Family((poisson_source_moving, branching, hodgkin_huxley, integrate_and_fire)),
-    Family((spike_source, own_escape, cuba_lif, lif_delta), "single", 24),
+    Family((spike_source, own_escape, cuba_lif, lif_delta), "single", 24, short_term=SHORT_TERM),
     Family((spike_source_with_input, lif_varied, branching_chain, own_edge), "single", 40),
 )
-"""Those of the sample: every kind of cell, both precisions, both grids."""
+"""Those of the sample: every kind of cell, both precisions, both grids; short-term plasticity in two."""
 
 ALL = 40
 """Number of families in the full tier."""
@@ -401,8 +439,8 @@ VARIED = {lif_varied, izhikevich, cuba_lif, own_edge, integrate_and_fire, lif_de
 PLASTIC = (
     Family((poisson_source, lif), rules=(pair_rule, own_rule)),
     Family((spike_source, lif_delta, adex), "double", 24, rules=(triplet_rule, nearest_rule)),
-    Family((pattern, izhikevich, lif), "single", 24, rules=(power_rule, own_rule)),
-    Family((poisson_source_varied, lif, adex), rules=(synapse_rule, pair_rule)),
+    Family((pattern, izhikevich, lif), "single", 24, rules=(power_rule, own_rule), short_term=SHORT_TERM),
+    Family((poisson_source_varied, lif, adex), rules=(synapse_rule, pair_rule), short_term=SHORT_TERM),
     Family((spike_source, lif_delta), "single", 24, rules=(synapse_rule,)),
 )
 """Families of the sample whose projections learn."""
@@ -419,7 +457,8 @@ def plastic_family(number: int) -> Family:
     kinds = [g.choice(_CELLS) for _ in range(g.randint(1, 2))] + [g.choice(_SOURCES)]
     g.shuffle(kinds)
     precision, bits = g.choice([("double", 40), ("double", 40), ("double", 24), ("single", 24)])
-    return Family(tuple(kinds), precision, bits, tuple(g.sample(RULES, 2)))
+    rules = tuple(g.sample(RULES, 2))
+    return Family(tuple(kinds), precision, bits, rules, SHORT_TERM if g.random() < 0.4 else ())
 
 
 def family(number: int) -> Family:
@@ -430,4 +469,4 @@ def family(number: int) -> Family:
     kinds = [g.choice(_CELLS) for _ in range(g.randint(1, 3))] + [g.choice(_SOURCES)] * g.randint(0, 1)
     g.shuffle(kinds)
     precision, bits = g.choice([("double", 40), ("double", 24), ("single", 24), ("single", 40)])
-    return Family(tuple(kinds), precision, bits)
+    return Family(tuple(kinds), precision, bits, (), SHORT_TERM if g.random() < 0.3 else ())

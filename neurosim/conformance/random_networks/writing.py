@@ -26,7 +26,7 @@ class _Writer:
 
     def __init__(self, chooser: Chooser, fam: Family) -> None:
         self.d = d = Dice(chooser)
-        self.rules = fam.rules
+        self.rules, self.short_term = fam.rules, fam.short_term
         self.dt = d.pick((0.1, 0.1, 0.125)) * ms
         self.net = ns.Network("random", dt=self.dt, seed=d.integer(0, 2**64 - 1))
         self.least = d.pick((1, 1, 1, 2, 3, 5, 17, 66))
@@ -91,6 +91,8 @@ class _Writer:
             rule = self.rules[(self.connections - 1) % len(self.rules)]
             given["plasticity"] = rule(d, UNITS[unit])
             size = abs(size)
+        if self.short_term and d.flag():
+            given["short_term"] = d.pick(self.short_term)(d)
         sparse = constant_delay is False
         how = d.integer(0, 3) if constant_weight is not True and not sparse else 9
         if how == 0:

@@ -20,7 +20,7 @@ import numpy as np
 from neurosim import __version__
 from neurosim.compile import compile_network
 from neurosim.errors import ParameterError, UnsupportedError
-from neurosim.interchange import Written, new_folder, refuse_losses
+from neurosim.interchange import Written, fixed_weights, new_folder, refuse_losses
 from neurosim.interchange.nir import cells
 from neurosim.interchange.nir.build import GIVEN, rebuild
 from neurosim.interchange.nir.file import Origin, components, require
@@ -173,12 +173,10 @@ class _Writer:
     def _edges(self) -> None:
         """Sort the connections by their ends and delays."""
         self.links: list[_Link] = []
+        self.written.losses += fixed_weights(self.units, "NIR")
         for raw in self.units.projections:
             table, ordered = edge_table(self.units, raw), self.compiled.projection(raw.name)
             late_table = edge_table(self.compiled, ordered).delay
-            if raw.plasticity is not None:
-                self.written.losses.append(f"the learning rule of '{raw.name}': NIR has none; its weights at the start "
-                                           "are written")  # fmt: skip
             pre, post = _places(raw.pre), _places(raw.post)
             for b, (target, at_b) in enumerate(post):
                 late = self.neurons[target].late if target in self.neurons else 0

@@ -114,7 +114,8 @@ def _reason(cell: Any, used: set[str], kinds: dict[str, Any], signs: dict[str, t
     if len(cell.receptors) == 2 and _split(cell.receptors, signs) is None:
         return "one of its receptors gets weights of both signs, or both get weights of one sign"
     for state in node.states:
-        if state.name != "v" and "." in state.name and np.any(np.asarray(state.init)):
+        own = state.name.partition(".")[0] in cell.receptors  # others are what projections keep
+        if own and np.any(np.asarray(state.init)):
             return f"its variable {state.name} does not start from 0"
     if np.any(np.asarray(node.params["v_reset"]) >= np.asarray(node.params["v_th"])):
         return "its reset does not lie below its threshold"

@@ -22,7 +22,7 @@ import numpy as np
 from neurosim import __version__
 from neurosim.compile import compile_network
 from neurosim.errors import UnsupportedError
-from neurosim.interchange import Written, new_folder, refuse_losses
+from neurosim.interchange import Written, fixed_weights, new_folder, refuse_losses
 from neurosim.interchange.sonata import declared, stimuli
 from neurosim.interchange.sonata.circuit import write_edges, write_nodes
 from neurosim.interchange.sonata.standard import Standard, in_unit, standard
@@ -65,6 +65,7 @@ def export(network: Network, directory: str, *, duration: Quantity, lossy: bool 
         for folder in ("network", "inputs", "components"):
             os.makedirs(os.path.join(part, folder))
         nodes, edges, inputs = _circuit(part, network, units, graph, plans, steps, written)
+        written.losses += fixed_weights(graph, "SONATA")
         refuse_losses(written.losses, lossy)
         _common(network, graph, written)
         _configure(part, network, seconds, plans, nodes, edges, inputs)

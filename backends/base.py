@@ -121,7 +121,8 @@ class Backend(ABC):
     """A way of running a graph.
 
     ``plasticity`` says that it has learning rules, ``releases`` short-term plasticity, ``checkpoints`` that its engines
-    keep them, ``live`` that they can be changed between two steps.
+    keep them, ``live`` that they can be changed between two steps, ``concurrent`` that engines of one network can be
+    stepped at the same time by several threads.
     """
 
     name: str
@@ -132,6 +133,7 @@ class Backend(ABC):
     releases: bool = False
     checkpoints: bool = False
     live: bool = False
+    concurrent: bool = False
     options: tuple[str, ...] = ()
     summary: str = ""
 
@@ -176,6 +178,13 @@ class Backend(ABC):
     @abstractmethod
     def build(self, graph: Graph, options: Options) -> Engine:
         """Build the network; the graph has passed :meth:`check`."""
+
+    def build_like(self, graph: Graph, options: Options, engine: Engine) -> Engine:
+        """Build the network as it was built for an engine of another trial, which stays as it is.
+
+        Whoever can take over what does not differ (connections, compiled code) does.
+        """
+        return self.build(graph, options)
 
     def version(self) -> str:
         """Return the version of the engine underneath, for the provenance."""

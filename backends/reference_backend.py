@@ -58,7 +58,7 @@ class ReferenceEngine(Engine):
         self.states = {p.name: {v.name: self._initial(v.init, p.size) for v in p.states} for p in graph.populations}
         self.params = {p.name: {k: self._param(v) for k, v in p.params.items()} for p in graph.populations}
         self.streams = {
-            (p.name, local): Draws(graph.seed, full) for p in graph.populations for local, full in p.streams.items()
+            (p.name, local): Draws(graph.chance, full) for p in graph.populations for local, full in p.streams.items()
         }
         self._connect()
         self.found: dict[str, list[tuple[int, np.ndarray]]] = {p.name: [] for p in graph.populations}

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -61,6 +62,7 @@ def simulate(
     checkpoint: str | os.PathLike[str] | None = None,
     checkpoint_every: Quantity | None = None,
     resume: bool = False,
+    trial: int = 0,
     **extra: Any,
 ) -> Any:
     """Simulate a network.
@@ -96,6 +98,9 @@ def simulate(
     resume : bool
         Go on from the last state in it, up to ``duration``, with the spikes of a run that was never interrupted; the
         result holds what was recorded before, too. Nothing is there yet: start at 0.
+    trial : int
+        Which trial: one draws numbers of its own in every step (noise, Poisson input, escape), and has the same
+        connections, weights, drawn parameters and initial values. :meth:`Network.run_trials` runs many.
     **extra
         Options of the backend.
 
@@ -124,8 +129,11 @@ def simulate(
                 checkpoint=checkpoint,
                 checkpoint_every=checkpoint_every,
                 resume=resume,
+                trial=trial,
                 **extra,
             )
+    if not isinstance(trial, (int, np.integer)) or isinstance(trial, bool) or trial < 0:
+        raise ParameterError(f"trial must be a whole number from 0 on, got {trial!r}", where)
     seconds = scalar(duration, TIME, "duration", where)
     if seconds < 0:
         raise ParameterError(f"duration must not be negative, got {duration}", where)
@@ -138,7 +146,7 @@ def simulate(
         )
     started = datetime.now(UTC).isoformat(timespec="seconds")
     begin = time.perf_counter()
-    graph = compile_network(network, precision=precision, weight_bits=weight_bits)
+    graph = replace(compile_network(network, precision=precision, weight_bits=weight_bits), trial=int(trial))
     engine_class.check(graph)
     fits(engine_class, graph, threads)
     report: Progress = progress or (lambda stage, done, total, wall: None)
@@ -154,7 +162,7 @@ def simulate(
     built = time.perf_counter() - begin - compiled
     report("build", steps, steps, built)
     provenance = provenance_of(graph, engine, engine_class, steps, started, built).replace(
-        backend=backend, duration_s=seconds, overrides=dict(overrides or {})
+        backend=backend, duration_s=seconds, overrides={**({"trial": str(trial)} if trial else {}), **(overrides or {})}
     )
     done, status, failure = 0, "finished", None
     with _held(kept):

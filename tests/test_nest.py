@@ -309,3 +309,13 @@ def test_adaptive_cells_need_the_option():
     assert net.run(1 * ms, backend="nest", approximate="yes").provenance.status == "finished"
     with pytest.raises(ParameterError, match="^approximate must be yes or no, got 'perhaps'$"):
         net.run(1 * ms, backend="nest", approximate="perhaps")
+
+
+def test_a_rule_without_traces_is_refused() -> None:
+    """It leaves nothing at the cells that would tell: the weights would stand still in silence."""
+    net = ns.Network("learning", dt=0.1 * ms)
+    pop = net.population("p", 3, LIF(receptors={"e": ExpCurrent(tau=5 * ms)}))
+    rule = ns.Plasticity(on_pre="w += 1*mV", lower=0, upper="top", top=9 * mV)
+    net.connect(pop, pop, weight=1 * mV, plasticity=rule, name="pp")
+    with pytest.raises(UnsupportedError, match="no learning rules \\(projection 'pp'\\)"):
+        net.run(1 * ms, backend="nest")

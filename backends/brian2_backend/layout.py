@@ -240,7 +240,7 @@ def _slot(graph: Graph, pop: PopulationNode, kind: str, key: str, data: _Data) -
     if kind == "index":
         return np.arange(pop.size, dtype=np.float64)
     if kind in ("key0", "key1"):
-        return float(stream_key(graph.seed, pop.streams[key])[kind == "key1"])
+        return float(stream_key(graph.chance, pop.streams[key])[kind == "key1"])
     if kind == "table":
         return data.table(pop.tables[key])
     if kind == "schedule":

@@ -21,6 +21,7 @@ class NativeBackend(Backend):
     releases = True
     checkpoints = True
     live = True
+    concurrent = True
     summary = "compiled loops (numba), multi-threaded; the default"
 
     def estimate(self, graph: Graph, threads: int | None = None) -> int:
@@ -35,6 +36,13 @@ class NativeBackend(Backend):
         from neurosim.backends.native.engine import NativeEngine
 
         return NativeEngine(graph, options)
+
+    def build_like(self, graph: Graph, options: Options, engine: Engine) -> Engine:
+        """Build state alone, where connections and programs are those of another engine."""
+        from neurosim.backends.native.engine import NativeEngine
+
+        assert isinstance(engine, NativeEngine)
+        return NativeEngine(graph, options, engine)
 
     def version(self) -> str:
         """Return numba's version."""

@@ -16,18 +16,24 @@ from neurosim.backends.compiled.cache import load
 from neurosim.backends.native import memory
 from neurosim.backends.native import tables as K
 from neurosim.backends.native.layout import deliveries, most_arrivals, share
-from neurosim.backends.native.learning import Learning, columns_of, rules_of
+from neurosim.backends.native.learning import Columns, Learning, columns_of, rules_of
 from neurosim.backends.native.part import Part
 from neurosim.backends.native.past import Past
 from neurosim.backends.native.printer import PLASTIC, RELEASED, Shape, arguments, module_source, shape_of
 from neurosim.ir.edges import iter_edges, viewed
-from neurosim.ir.graph import Graph, PlasticityNode
+from neurosim.ir.graph import Graph, PlasticityNode, digest
 
 SAMPLE_BYTES = 64 << 20
 """Memory for state samples between two calls of :meth:`NativeEngine.drain`."""
 
 WORTH_A_THREAD = 2000
 """Neurons below which another thread costs more than it gives."""
+
+
+def _wiring(graph: Graph) -> str:
+    """Return the digest of all that the edges follow from."""
+    of = [(p.name, p.size, p.receptors, p.grids, p.attributes, p.positions) for p in graph.populations]
+    return digest([graph.seed, graph.dt, graph.precision, graph.weight_bits, of, graph.projections])
 
 
 def default_threads(graph: Graph) -> int:
@@ -39,13 +45,19 @@ def default_threads(graph: Graph) -> int:
 class NativeEngine(Engine):
     """State in tiles, edges in rows, spikes in one log per thread."""
 
-    def __init__(self, graph: Graph, options: Options) -> None:
+    def __init__(self, graph: Graph, options: Options, like: NativeEngine | None = None) -> None:
+        """Build it, with the edges and the code of an engine of another trial, ``like``, where they are equal."""
         start = time.perf_counter()
         self.graph, self.n = graph, 0
         self.threads = options.threads or default_threads(graph)
         self.dtype = np.float64 if graph.precision == "double" else np.float32
-        self.shares = [share(graph, k, self.threads) for k in range(self.threads)]
-        self.edge_tables, self.blocks = deliveries(graph, self.shares)
+        self.wiring: str | None = None
+        alike = like if like is not None and self.threads == like.threads and self._connects_as(like) else None
+        if alike is not None:
+            self.shares, self.edge_tables, self.blocks = alike.shares, alike.edge_tables, alike.blocks
+        else:
+            self.shares = [share(graph, k, self.threads) for k in range(self.threads)]
+            self.edge_tables, self.blocks = deliveries(graph, self.shares)
         checked = self._sums_may_overflow()
         self.shapes: list[Shape] = []
         self.kind = []
@@ -58,15 +70,18 @@ class NativeEngine(Engine):
         compile_start = time.perf_counter()
         self.rules = rules_of(graph) if classes & PLASTIC else []
         released = bool(classes & RELEASED)
-        source = module_source(self.shapes, self.rules, graph.precision, classes)
-        self.layout = hashlib.sha256(source.encode()).hexdigest()
         spec = arguments(graph.precision, bool(self.rules), bool(self.rules) or released)
-        self.kernel: Any = load(source, "run", spec)
+        if alike is not None and (self.shapes, self.kind, self.rules) == (alike.shapes, alike.kind, alike.rules):
+            self.layout, self.kernel = alike.layout, alike.kernel
+        else:
+            source = module_source(self.shapes, self.rules, graph.precision, classes)
+            self.layout = hashlib.sha256(source.encode()).hexdigest()
+            self.kernel = load(source, "run", spec)
         self.argument = {entry.split()[0]: at for at, entry in enumerate(spec)}  # its place in a call
         self.bound: list[Any] = [None] * self.threads  # a kernel's arguments, packed
         self.compile_wall = time.perf_counter() - compile_start
         self._delays()
-        self._parts()
+        self._parts(alike)
         self._logs()
         self._probes()
         # finite numbers may leave single precision; a variable that no step stores is looked at once
@@ -79,6 +94,16 @@ class NativeEngine(Engine):
         }
 
     # -- building -----------------------------------------------------------------------------------------------
+
+    def _connects_as(self, other: NativeEngine) -> bool:
+        """Tell whether this network's edges are those of another engine's, weights on their grids included."""
+        mine, theirs = self.graph, other.graph
+        if mine.projections is theirs.projections and mine.populations is theirs.populations:
+            return True
+        self.wiring = _wiring(mine)
+        if other.wiring is None:
+            other.wiring = _wiring(theirs)
+        return self.wiring == other.wiring
 
     def _sums_may_overflow(self) -> bool:
         """Tell whether a sum could leave the grid's 53 bits even in principle: then every step checks."""
@@ -118,7 +143,7 @@ class NativeEngine(Engine):
                 if block.release is not None:
                     row[K.B_RELEASE] = self.past.at[self.graph.populations[block.population].name, block.release]
 
-    def _parts(self) -> None:
+    def _parts(self, alike: NativeEngine | None) -> None:
         """Fill every thread's state, scalars, keys and time arrays."""
         own = [self.shapes[kind] for kind in self.kind]
         self.parts = [Part(self.graph, s, own, self.slots, self.dtype) for s in self.shares]
@@ -128,14 +153,14 @@ class NativeEngine(Engine):
         decaying = any(node.decaying for node in nodes)
         self.edge_values = [np.zeros((max(1, most), len(w) if most else 0), self.dtype) for w in self.weight]
         self.computed = [np.zeros(len(w) if decaying else 0, np.int64) for w in self.weight]
-        self.learning = [self._learning(k) for k in range(self.threads)]
+        self.columns = alike.columns if alike is not None else [self._columns(k) for k in range(self.threads)]
+        self.learning = [Learning(self.graph, self.rules, self.blocks, c, self.past, part)
+                         for c, part in zip(self.columns, self.parts, strict=True)]  # fmt: skip
         self.control = np.zeros(K.CONTROL_WORDS, dtype=np.int64)
 
-    def _learning(self, k: int) -> Learning:
-        part = self.parts[k]
-        widths = [(hi - lo) * K.TILE for lo, hi in part.share.tiles]
-        columns = columns_of(self.edge_tables[k], self.blocks, widths)
-        return Learning(self.graph, self.rules, self.blocks, columns, self.past, part)
+    def _columns(self, k: int) -> Columns:
+        widths = [(hi - lo) * K.TILE for lo, hi in self.parts[k].share.tiles]
+        return columns_of(self.edge_tables[k], self.blocks, widths)
 
     def _logs(self) -> None:
         biggest = max(sum((hi - lo) * K.TILE for lo, hi in s.tiles) for s in self.shares)

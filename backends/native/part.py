@@ -54,7 +54,7 @@ class Part:
                 keys += [start, start + int(mine.sum()), plan.period, int(mine.sum())]
                 scheduled += [plan.steps[mine].astype(np.int64), plan.neurons[mine].astype(np.int64) - first]
             for op, attr in shape.draws:
-                key = stream_key(graph.seed, pop.streams[attr])
+                key = stream_key(graph.chance, pop.streams[attr])
                 entry = [int(key[0]), int(key[1]), 0, 0]  # D_KEY0, D_KEY1, D_THRESHOLDS, D_COUNT
                 if op == "poisson":
                     table = pop.poisson[attr].thresholds

@@ -48,6 +48,8 @@ class NestBackend(Backend):
             found.append((f"dt of {graph.dt * 1e3:.9g} ms (NEST counts in thousandths of a millisecond: use one of "
                           "them, or a multiple)", None))  # fmt: skip
         for projection in graph.projections:
+            if projection.plasticity is not None:
+                found.append((f"learning rules (projection '{projection.name}')", projection.where))
             synapse = None if projection.release is None else recognise_synapse(graph, projection)
             if isinstance(synapse, str):
                 found.append((synapse, projection.where))

@@ -121,7 +121,7 @@ class Signals:
         if op == "table":
             return rows(self.pop.tables[attr], steps)
         if attr not in self.streams:
-            self.streams[attr] = Draws(self.graph.seed, f"{self.pop.name}/{attr}")
+            self.streams[attr] = Draws(self.graph.chance, f"{self.pop.name}/{attr}")
         uniform = self.streams[attr].uniform(0, self.pop.size, steps)
         return uniform if op == "uniform" else call("ndtri", uniform)
 
@@ -138,7 +138,7 @@ class Counts:
 
     def __init__(self, graph: Graph, pop: PopulationNode, drive: Drive) -> None:
         self.pop, self.drive = pop, drive
-        self.draws = Draws(graph.seed, pop.streams[drive.name])
+        self.draws = Draws(graph.chance, pop.streams[drive.name])
         self.table: PoissonTable | None = pop.poisson.get(drive.name)
         self.means = (
             None if self.table is not None else Signals(graph, pop, {"the rate of a Poisson drive": drive.mean})

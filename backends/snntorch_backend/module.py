@@ -298,7 +298,7 @@ class NetworkModule(nn.Module):
 
     def _streams(self, seeds: Sequence[int] | None) -> dict[tuple[str, str], list[Draws]]:
         return {
-            (p.name, local): [Draws(seed, full) for seed in (seeds if seeds is not None else [self.graph.seed])]
+            (p.name, local): [Draws(seed, full) for seed in (seeds if seeds is not None else [self.graph.chance])]
             for p in self.graph.populations
             for local, full in p.streams.items()
         }

@@ -333,9 +333,13 @@ class ProbeNode:
         return not self.edge and self.variable not in ("spikes", "rate")
 
 
+_TRIAL = 0x9E3779B97F4A7C15
+"""What a trial adds to the seed: odd, and far from what seeds differ by."""
+
+
 @dataclass(frozen=True)
 class Graph:
-    """One network."""
+    """One network. ``trial`` is which of its trials: they differ in what is drawn in every step."""
 
     name: str
     dt: float
@@ -346,6 +350,12 @@ class Graph:
     precision: str = "double"
     weight_bits: int = 40
     stage: str = "units"
+    trial: int = 0
+
+    @property
+    def chance(self) -> int:
+        """The seed of what is drawn in every step; that of everything else is ``seed``."""
+        return (self.seed + self.trial * _TRIAL) % 2**64
 
     def population(self, name: str) -> PopulationNode:
         """Return a population by name."""

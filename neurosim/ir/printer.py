@@ -33,7 +33,8 @@ def render_graph(graph: Graph) -> str:
         f"graph '{graph.name}' after the pass '{graph.stage}'",
         f"  {graph.size:,} neurons, {len(graph.populations)} populations, {len(graph.projections)} projections, "
         f"about {edges:,.0f} edges",
-        f"  dt {graph.dt * 1e3:.6g} ms, seed {graph.seed}, {graph.precision}, weights of {graph.weight_bits} bits",
+        f"  dt {graph.dt * 1e3:.6g} ms, seed {graph.seed}{_trial(graph)}, {graph.precision}, "
+        f"weights of {graph.weight_bits} bits",
         f"  hash {digest(graph)}",
     ]
     known: list[tuple[str, Any]] = []
@@ -47,6 +48,10 @@ def render_graph(graph: Graph) -> str:
 
 
 # -- populations ----------------------------------------------------------------------------------------------------
+
+
+def _trial(graph: Graph) -> str:
+    return f", trial {graph.trial}" if graph.trial else ""
 
 
 def _population(pop: PopulationNode, known: list[tuple[str, Any]]) -> Iterator[str]:

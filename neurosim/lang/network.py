@@ -322,6 +322,23 @@ class Network:
         simulate = importlib.import_module("neurosim.run").simulate  # lang does not depend on what runs it
         return simulate(self, duration, backend=backend, **options)
 
+    def run_trials(self, duration: Quantity, trials: Any, *, vary: Mapping[str, Any] | None = None,
+                   **options: Any) -> Any:  # fmt: skip
+        """Simulate several trials, built once and run side by side, and return :class:`~neurosim.trials.Trials`.
+
+        Parameters
+        ----------
+        duration : Quantity
+            Of each.
+        trials : int or sequence of int
+            How many, or which. They differ in what is drawn in every step.
+        vary : mapping, optional
+            ``population.parameter`` -> an array with a row for each trial.
+        **options
+            ``backend``, ``threads``, ``precision``, ``progress`` … as :func:`neurosim.trials.run_trials` takes them.
+        """
+        return importlib.import_module("neurosim.trials").run_trials(self, duration, trials, vary=vary, **options)
+
     def start(self, **options: Any) -> Any:
         """Build the network, and return a :class:`~neurosim.simulation.Simulation`, which runs as far as it is told,
         and can be changed in between.

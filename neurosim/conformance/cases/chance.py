@@ -192,6 +192,33 @@ def poisson_drive() -> ns.Network:
     return record(net, ("p", "e.x"))
 
 
+def _trial(r: Any) -> None:
+    seed = (11 + 3 * 0x9E3779B97F4A7C15) % 2**64
+    u, words = Draws(seed, "p/uniform0"), Draws(seed, "p/noise.count")
+    x = np.zeros(20)
+    for n in range(4):
+        assert np.array_equal(r.state["p"]["v"].values[n], u.uniform(0, 20, n))
+        x = x + poisson_from_words(words.words(0, 20, n), poisson_thresholds(2.0))
+        assert np.array_equal(r.state["p"]["e.x"].values[n], x)
+    assert np.array_equal(r.state["p"]["k"].values[0], Draws(11, "value:p.k(0)").uniform(0, 20, 0))
+
+
+@case(
+    "Trial 3 draws what is drawn in every step with the seed (seed + 3 * 0x9E3779B97F4A7C15) mod 2^64; initial values "
+    "are those of the seed.",
+    4,
+    _trial,
+    dt=1.0,
+    options={"trial": 3},
+)
+def trials() -> ns.Network:
+    net = network(dt=1.0)
+    cell = Cell("v[n+1] = uniform()\nk[n+1] = k", receptors={"e": HOLD}, init={"k": ns.uniform(0, 1)}, name="Trial")
+    p = net.population("p", 20, cell)
+    net.stimulate(p, Drive(rate=2000.0 * Hz, weight=1.0), name="noise")
+    return record(net, ("p", "v"), ("p", "k"), ("p", "e.x"))
+
+
 def _poisson_varying(r: Any) -> None:
     draws, x = Draws(11, "p/noise.count"), np.zeros(60)
     for n in range(20):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import neurosim as ns
@@ -228,6 +228,7 @@ def draw(chooser: Chooser, fam: Family) -> RandomNetwork:
     written = _Writer(chooser, fam)
     d = written.d
     graph = compile_network(written.net, precision=fam.precision, weight_bits=fam.weight_bits)
+    graph = replace(graph, trial=d.pick((0, 0, 1, 2**63)))
     threads = (1, d.integer(2, 3))
     stretches = [_stretches(d, written.steps) for _ in threads]
     return RandomNetwork(graph, written.steps, threads, stretches, d.integer(0, 3) == 0)

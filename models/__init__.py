@@ -33,7 +33,9 @@ from neurosim.models.inputs import (
     WhiteNoise,
 )
 from neurosim.models.plasticity import (
+    CalciumSTDP,
     GuetigSTDP,
+    HeterosynapticSTDP,
     InhibitorySTDP,
     MultiplicativeSTDP,
     NearestSTDP,
@@ -41,6 +43,7 @@ from neurosim.models.plasticity import (
     PowerLawSTDP,
     RewardSTDP,
     Surprise,
+    SynapticScaling,
     TripletSTDP,
 )
 from neurosim.models.short_term import Depression, TsodyksMarkram, TsodyksUzielMarkram
@@ -56,11 +59,11 @@ from neurosim.models.synapses import (
 )
 
 __all__ = [
-    "ALIF", "AdEx", "AlphaConductance", "AlphaCurrent", "ArrayCurrent", "CubaLIF", "DCInput", "DeltaCurrent",
-    "DendriticSpike", "Depression", "EIF", "ErrorUnit", "EscapeLIF", "ExpConductance", "ExpCurrent", "GLIF",
-    "GuetigSTDP", "HodgkinHuxley", "IF", "InhibitorySTDP", "Izhikevich", "L5Pyramidal", "LIF", "LiveCurrent",
-    "LiveSource", "Modulator", "MultiplicativeSTDP", "NMDA", "NearestSTDP", "OUNoise", "PairSTDP", "Passive",
-    "PoissonInput", "PoissonSource", "PowerLawSTDP", "Prediction", "PulseCurrent", "RateUnit", "RewardSTDP",
-    "SineCurrent", "SpikeSource", "StepCurrent", "Surprise", "TripletSTDP", "TsodyksMarkram", "TsodyksUzielMarkram",
-    "WhiteNoise",
+    "ALIF", "AdEx", "AlphaConductance", "AlphaCurrent", "ArrayCurrent", "CalciumSTDP", "CubaLIF", "DCInput",
+    "DeltaCurrent", "DendriticSpike", "Depression", "EIF", "ErrorUnit", "EscapeLIF", "ExpConductance", "ExpCurrent",
+    "GLIF", "GuetigSTDP", "HeterosynapticSTDP", "HodgkinHuxley", "IF", "InhibitorySTDP", "Izhikevich", "L5Pyramidal",
+    "LIF", "LiveCurrent", "LiveSource", "Modulator", "MultiplicativeSTDP", "NMDA", "NearestSTDP", "OUNoise",
+    "PairSTDP", "Passive", "PoissonInput", "PoissonSource", "PowerLawSTDP", "Prediction", "PulseCurrent", "RateUnit",
+    "RewardSTDP", "SineCurrent", "SpikeSource", "StepCurrent", "Surprise", "SynapticScaling", "TripletSTDP",
+    "TsodyksMarkram", "TsodyksUzielMarkram", "WhiteNoise",
 ]  # fmt: skip

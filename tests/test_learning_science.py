@@ -9,7 +9,18 @@ import numpy as np
 import pytest
 
 import neurosim as ns
-from neurosim.models import LIF, ExpConductance, InhibitorySTDP, Modulator, PoissonSource, SpikeSource, TripletSTDP
+from neurosim.models import (
+    LIF,
+    CalciumSTDP,
+    ExpConductance,
+    ExpCurrent,
+    InhibitorySTDP,
+    Modulator,
+    PoissonSource,
+    SpikeSource,
+    SynapticScaling,
+    TripletSTDP,
+)
 from neurosim.models.networks import song
 from neurosim.units import Hz, ms, mV, second
 
@@ -111,3 +122,68 @@ def test_synapses_compete() -> None:
     assert ends[-1][0] > 0.15 and ends[-1][1] > 0.13 and ends[1][0] < ends[-1][0]
     rates = result.population_rates["neuron"].values
     assert 10 < rates.mean() < 40
+
+
+# -- calcium -----------------------------------------------------------------------------------------------------------
+
+
+def _after_pairs(lags: np.ndarray, pairs: int) -> np.ndarray:
+    """Return the efficacy after pairs at 1 Hz, from 1/2, by small steps of time: an arrival brings 1 at 13.7 ms, a
+    spike of the target 2 at its lag."""
+    step = 0.005
+    ends = np.stack([np.zeros(len(lags)), np.ones(len(lags))])  # the change in a period is linear
+    for t in np.arange(-100.0, 300.0, step) + step / 2:
+        calcium = np.zeros(len(lags))
+        for at, brings in ((13.7, 1.0), (lags, 2.0)):
+            calcium = calcium + brings * np.exp(-np.maximum(t - at, 0) / 20.0) * (t >= at)
+        up, down = 321.808 * (calcium > 1.3), 200.0 * (calcium > 1.0)
+        ends = ends + step / 150_000 * (up * (1 - ends) - down * ends)
+    rho = np.full(len(lags), 0.5)
+    for _ in range(pairs):
+        rho = ends[0] + (ends[1] - ends[0]) * rho
+    return rho
+
+
+def test_pairs_change_weights_by_the_time_that_calcium_is_above_its_thresholds() -> None:
+    """Graupner and Brunel (2012), fig. 2, curve DP: 60 pairs at 1 Hz."""
+    lags = np.array([-60, -30, -20, -10, 0, 10, 20, 30, 60])
+    times = np.arange(60) * 1000.0
+    net = ns.Network("calcium", dt=0.1 * ms)
+    arrivals = np.append(times + 100, 60_800.0)  # the last one brings the weights up to date
+    pre = net.population("pre", len(lags), SpikeSource([arrivals * ms] * len(lags)))
+    receptor = ns.Receptor("x[n+1] = 0*x", event="x += w")
+    target = SpikeSource([(times + 100 + lag) * ms for lag in lags])(receptors={"e": receptor})
+    post = net.population("post", len(lags), target)
+    net.connect(pre, post, rule="one_to_one", weight=0.5, delay=13.7 * ms, plasticity=CalciumSTDP, name="ab")
+    changes = net.run(61 * second).weights("ab") - 0.5
+    want = _after_pairs(lags, 60) - 0.5
+    assert np.allclose(changes, want, rtol=0, atol=2e-4), (changes, want)
+    by_lag = dict(zip(lags.tolist(), changes.tolist(), strict=True))
+    # depression where the target spikes before the calcium of the arrival, potentiation where it spikes after it
+    assert by_lag[-20] < -0.05 and by_lag[10] > 0.05 and max(abs(by_lag[-60]), abs(by_lag[60])) < 0.02
+
+
+# -- homeostasis -------------------------------------------------------------------------------------------------------
+
+
+def test_scaling_holds_the_rate_whatever_the_drive_and_keeps_ratios() -> None:
+    """van Rossum, Bi and Turrigiano (2000): scaling is multiplicative, so it keeps what the synapses have learned."""
+    net = ns.Network("scaling", dt=0.1 * ms, seed=4)
+    cell = LIF(tau_m=20 * ms, v_rest=-70 * mV, v_th=-50 * mV, v_reset=-60 * mV, t_ref=2 * ms,
+               receptors={"e": ExpCurrent(tau=5 * ms)})  # fmt: skip
+    rule = SynapticScaling(tau=2 * second, rho=8 * Hz, rate=0.5 * Hz, interval=50 * ms, w_max=100 * mV)
+    weights = {}
+    for k, rate in enumerate((20.0, 40.0, 80.0)):
+        source = net.population(f"s{k}", 100, PoissonSource(rate * Hz))
+        target = net.population(f"t{k}", 8, cell)
+        weights[k] = ns.uniform(0.5 * mV, 2 * mV)
+        net.connect(source, target, weight=weights[k], delay=1 * ms, plasticity=rule, name=f"c{k}")
+        net.record(target, "spikes")
+    first = {k: net.edges(f"c{k}").weight for k in weights}
+    result = net.run(60 * second)
+    for k in weights:
+        spikes = result.spikes[f"t{k}"]
+        late = np.count_nonzero(spikes.steps >= 300_000) / 8 / 30.0
+        assert late == pytest.approx(8.0, rel=0.05)
+        ratio = result.weights(f"c{k}").reshape(100, 8) / first[k].reshape(100, 8)
+        assert np.allclose(ratio, ratio[0], rtol=1e-9) and np.std(ratio[0]) > 0

@@ -264,11 +264,68 @@ class _Balancing:
         return max(0.0, min(1.0, w + self.rate * _Triplet._sum(self.arrivals, t, self.tau)))
 
 
+class _Calcium:
+    """Graupner and Brunel (2012), curve DP, tau 15 s: how long calcium has been above each threshold since the last
+    spike, and what that has done."""
+
+    def __init__(self) -> None:
+        self.calcium, self.last = 0.0, 0.0
+
+    def _since(self, w: float, t: float) -> float:
+        passed = t - self.last
+        both, one = (
+            min(passed, 20.0 * math.log(self.calcium / level)) if self.calcium > level else 0.0 for level in (1.3, 1.0)
+        )
+        end = 321.808 / (321.808 + 200.0)
+        w = end + (w - end) * math.exp(-(321.808 + 200.0) * both / 15000.0)
+        self.calcium, self.last = self.calcium * math.exp(-passed / 20.0), t
+        return w * math.exp(-200.0 * (one - both) / 15000.0)
+
+    def arrival(self, w: float, t: float) -> float:
+        w = self._since(w, t)
+        self.calcium += 1.0
+        return w
+
+    def target(self, w: float, t: float) -> float:
+        w = self._since(w, t)
+        self.calcium += 2.0
+        return w
+
+
+class _Heterosynaptic:
+    """Zenke, Agnes and Gerstner (2015): triplets, pairs, the return of a bursting neuron's weights, every arrival."""
+
+    def __init__(self) -> None:
+        self.arrivals: list[float] = []
+        self.targets: list[float] = []
+
+    def arrival(self, w: float, t: float) -> float:
+        change = 0.002 - 0.03 * _Triplet._sum(self.targets, t, 20.0)
+        self.arrivals.append(t)
+        return min(max(w + change, 0.0), 5.0)
+
+    def target(self, w: float, t: float) -> float:
+        y = _Triplet._sum(self.targets, t, 20.0)
+        change = 0.05 * _Triplet._sum(self.arrivals, t, 20.0) * _Triplet._sum(self.targets, t, 100.0)
+        self.targets.append(t)
+        return min(max(w + change - 0.05 * (w - 0.5) * y**3, 0.0), 5.0)
+
+
 def pair(
     up: Callable[[float], float], down: Callable[[float], float], nearest: bool = False, top: float = 1.0
 ) -> Callable[[], Learner]:
     """Return a maker of a pair rule with both time constants 20 ms: what a pair adds and takes, by the weight."""
     return lambda: _Pair(up, down, nearest, top)
+
+
+def calcium() -> Callable[[], Learner]:
+    """Return a maker of the rule by calcium."""
+    return _Calcium
+
+
+def heterosynaptic() -> Callable[[], Learner]:
+    """Return a maker of the heterosynaptic rule with a 0.05, b 0.03, delta 0.002."""
+    return _Heterosynaptic
 
 
 def triplet() -> Callable[[], Learner]:

@@ -14,16 +14,19 @@ from neurosim.conformance.kit import DT, FLASH, case, clock, network, record, va
 from neurosim.lang.components import Cell
 from neurosim.lang.plasticity import Plasticity
 from neurosim.models import (
+    CalciumSTDP,
     GuetigSTDP,
+    HeterosynapticSTDP,
     InhibitorySTDP,
     MultiplicativeSTDP,
     NearestSTDP,
     PairSTDP,
     PowerLawSTDP,
     SpikeSource,
+    SynapticScaling,
     TripletSTDP,
 )
-from neurosim.units import Hz, ms
+from neurosim.units import Hz, ms, second
 
 COUNT = Plasticity(
     pre="dx/dt = -x/tau",
@@ -351,6 +354,38 @@ def _library(text: str, rule: Callable[[], oracles.Learner]) -> Any:
 @_library("PairSTDP: additive, all pairs", oracles.pair(lambda w: 0.05, lambda w: 0.06))
 def pair_stdp() -> ns.Network:
     return _trained(PairSTDP(rate=0.05, alpha=1.2))
+
+
+@_library("CalciumSTDP: the weight relaxes while calcium is above its thresholds", oracles.calcium())
+def calcium_stdp() -> ns.Network:
+    return _trained(CalciumSTDP(tau=15 * second))
+
+
+@_library("HeterosynapticSTDP: triplets, pairs, bursts of the target, every arrival", oracles.heterosynaptic())
+def heterosynaptic_stdp() -> ns.Network:
+    return _trained(HeterosynapticSTDP(a=0.05, b=0.03, delta=0.002))
+
+
+def _scaled(r: Any) -> None:
+    # the target spikes in steps 3 and 15; the ends of the intervals are steps 9, 19 and 29
+    w, rate = 0.5, 0.0
+    for end, spikes in ((9, [3]), (19, [3, 15]), (29, [3, 15])):
+        rate = math.fsum(math.exp(-(end - s) * DT / 50.0) / 0.05 for s in spikes)
+        w += 20.0 * 1e-3 * w * (1 - rate / 30.0)
+        assert abs(_weights(r)[end, 0] - w) <= 1e-13
+    assert np.unique(_weights(r)[:, 0]).size == 4
+
+
+@case(
+    "SynapticScaling: at the end of every interval a weight changes in proportion to itself, by how far the target's "
+    "rate is from rho.",
+    30,
+    _scaled,
+    subject="library",
+)
+def synaptic_scaling() -> ns.Network:
+    rule = SynapticScaling(tau=50 * ms, rho=30 * Hz, rate=20 * Hz, interval=1 * ms)
+    return _pairs(rule, [[2]], [[3, 15]])
 
 
 @_library("NearestSTDP: additive, the nearest pairs", oracles.pair(lambda w: 0.05, lambda w: 0.06, nearest=True))

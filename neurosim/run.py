@@ -111,7 +111,8 @@ def simulate(
     """
     where = caller()
     if intercept is not None:
-        asked = {"backend": backend, "threads": threads, "precision": precision, "weight_bits": weight_bits, **extra}
+        asked = {"backend": backend, "threads": threads, "precision": precision, "weight_bits": weight_bits,
+                 **({"trial": trial} if trial else {}), **extra}  # fmt: skip
         intercept(network, duration, asked)
     if progress is True:
         with importlib.import_module("neurosim.cli.progress").Bar(network.dt) as bar:

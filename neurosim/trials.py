@@ -7,11 +7,12 @@ cores; each gives the bits that ``net.run(…, trial=k)`` gives.
 from __future__ import annotations
 
 import importlib
+import inspect
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, overload
@@ -20,7 +21,7 @@ import numpy as np
 
 from neurosim import run as runner
 from neurosim.compile import compile_network
-from neurosim.errors import DivergedError, ParameterError, UnknownNameError, caller, suggest
+from neurosim.errors import NeurosimError, ParameterError, UnknownNameError, UnsupportedError, caller, suggest
 from neurosim.ir.graph import Graph
 from neurosim.ir.timegrid import whole_steps
 from neurosim.lang.network import Network
@@ -35,13 +36,17 @@ class Trials(Sequence[Any]):
     numbers : tuple of int
         Which trials: ``trials[i]`` is the result of ``net.run(…, trial=numbers[i])``.
     status : str
-        ``finished``; or ``interrupted``: these are those that had ended when Ctrl-C came.
+        ``finished``; or ``interrupted`` or ``failed``: these are those that had ended when Ctrl-C came, or another one
+        failed.
     wall_s : float
         Seconds that all took together, building included.
     """
 
-    def __init__(self, numbers: Sequence[int], results: Sequence[Any], status: str, wall_s: float) -> None:
+    def __init__(
+        self, numbers: Sequence[int], results: Sequence[Any], status: str, wall_s: float, sizes: Mapping[str, int]
+    ) -> None:
         self.numbers, self._results, self.status, self.wall_s = tuple(numbers), list(results), status, wall_s
+        self._sizes = dict(sizes)
 
     @overload
     def __getitem__(self, index: int) -> Any: ...
@@ -51,7 +56,7 @@ class Trials(Sequence[Any]):
 
     def __getitem__(self, index: int | slice) -> Any:
         if isinstance(index, slice):
-            return Trials(self.numbers[index], self._results[index], self.status, self.wall_s)
+            return Trials(self.numbers[index], self._results[index], self.status, self.wall_s, self._sizes)
         return self._results[index]
 
     def __len__(self) -> int:
@@ -62,15 +67,14 @@ class Trials(Sequence[Any]):
 
     def counts(self, population: str) -> np.ndarray:
         """Return how many spikes a population had in each trial: int64 [trials]; recorded or not."""
-        known = self._results[0].counts if self._results else {population: 0}
-        if population not in known:
-            raise UnknownNameError(f"no population '{population}'{suggest(population, known)}", caller())
+        if population not in self._sizes:
+            raise UnknownNameError(f"no population '{population}'{suggest(population, self._sizes)}", caller())
         return np.array([result.counts[population] for result in self._results], dtype=np.int64)
 
     def neuron_counts(self, population: str) -> np.ndarray:
         """Return how often each neuron spiked in each trial: int64 [trials, neurons]; its spikes are recorded."""
         rows = [np.bincount(s.ids, minlength=s.size) for s in (result.spikes[population] for result in self._results)]
-        return np.array(rows, dtype=np.int64)
+        return np.array(rows, dtype=np.int64).reshape(len(rows), -1)
 
     def save(self, directory: str | os.PathLike[str]) -> list[str]:
         """Write each result to a file ``trial_<number>.h5`` of a folder, and return the paths."""
@@ -88,7 +92,7 @@ class Trials(Sequence[Any]):
 def run_trials(
     network: Network,
     duration: Quantity,
-    trials: int | Sequence[int],
+    trials: int | Iterable[int],
     *,
     vary: Mapping[str, Any] | None = None,
     backend: str = "native",
@@ -106,11 +110,11 @@ def run_trials(
         What to run.
     duration : Quantity
         Of each trial.
-    trials : int or sequence of int
+    trials : int or iterable of int
         How many (numbered from 0), or which. Trial 0 is the run that ``net.run`` makes.
     vary : mapping, optional
-        ``population.parameter`` -> its values: an array or quantity with one row for each trial, of one value or of one
-        for each neuron. Whatever follows from them is computed anew.
+        ``population.parameter`` -> its values: an array, quantity or list with one row for each trial, of one value or
+        of one for each neuron. Whatever follows from them is computed anew.
     backend, precision, weight_bits, **extra
         As :meth:`~neurosim.lang.network.Network.run` takes them.
     threads : int, optional
@@ -121,12 +125,13 @@ def run_trials(
 
     Raises
     ------
-    DivergedError
-        As a run of the first trial that diverges does, named; ``error.results`` are those that had ended.
+    NeurosimError
+        As a run of a trial would; it names the trial, and ``error.results`` are those that had ended.
     """
     where = caller()
+    if runner.intercept is not None:
+        raise ParameterError("a script that runs trials is run by python, not by 'neurosim run'", where)
     numbers = _numbers(trials, where)
-    rows = _rows(vary or {}, len(numbers), where)
     if progress is True:
         with importlib.import_module("neurosim.cli.progress").Bar(network.dt) as bar:
             return run_trials(network, duration, numbers, vary=vary, backend=backend, threads=threads,
@@ -134,53 +139,120 @@ def run_trials(
     seconds = scalar(duration, TIME, "duration", where)
     if seconds < 0:
         raise ParameterError(f"duration must not be negative, got {duration}", where)
-    steps = whole_steps(seconds, network.dt, "the duration", where)
-    chosen = runner.chosen(backend, None if threads is None else 1, extra, where)
-    if threads is not None and (not isinstance(threads, int) or threads < 1):
+    own = inspect.signature(run_trials).parameters
+    for key in (k for k in extra if k in inspect.signature(runner.simulate).parameters):
+        raise ParameterError(f"run_trials has no option '{key}'{suggest(key, own)}", where)
+    chosen = runner.chosen(backend, None, extra, where)
+    if threads is not None and (isinstance(threads, bool) or not isinstance(threads, (int, np.integer)) or threads < 1):
         raise ParameterError(f"threads must be a whole number of at least 1, got {threads!r}", where)
-    base = importlib.import_module("neurosim.backends.base")
-
-    def graph_of(k: int) -> Graph:
-        """Return the graph of the k-th of these trials."""
-        if not rows:
-            return replace(plain, trial=numbers[k])
-        copy = network.copy()
-        for path, values in rows.items():
-            copy.set_parameter(path, values[k])
-        return replace(compile_network(copy, precision=precision, weight_bits=weight_bits), trial=numbers[k])
-
-    plain = compile_network(network, precision=precision, weight_bits=weight_bits)
-    begin = time.perf_counter()
-    first = graph_of(0) if numbers else plain
-    chosen.check(first)
-    runner.fits(chosen, first, 1)
+    if threads not in (None, 1) and not chosen.concurrent:
+        raise UnsupportedError(f"backend '{backend}' runs trials one after the other: leave threads out", where)
+    how = {"precision": precision, "weight_bits": weight_bits}
+    batch = _Batch(
+        network, whole_steps(seconds, network.dt, "the duration", where), numbers, _rows(network, vary, numbers, where),
+        chosen, how, extra,
+    )  # fmt: skip
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-    workers = max(1, min(threads or cores, len(numbers))) if chosen.concurrent else 1
-    options = base.Options(threads=1 if chosen.threads else None, extra=extra)
-    with runner.blamed(backend):
-        pattern = chosen.build(first, options)  # what the engines of the trials have in common
-    report: Callable[..., None] = progress or (lambda stage, done, total, wall: None)
+    workers = max(1, min(int(threads or cores), len(numbers))) if chosen.concurrent else 1
+    try:
+        return batch.run(workers, progress or (lambda stage, done, total, wall: None))
+    finally:
+        batch.pattern.close()
 
-    def run_one(k: int, stop: threading.Event) -> Any:
+
+_LOOK = 0.2
+"""Wall seconds after which a trial looks whether it is to stop."""
+
+
+class _Batch:
+    """What the trials of one call have in common."""
+
+    def __init__(
+        self, network: Network, steps: int, numbers: list[int], rows: Mapping[str, Any], chosen: Any,
+        how: Mapping[str, Any], extra: Mapping[str, Any],
+    ) -> None:  # fmt: skip
+        self.begin = time.perf_counter()
+        self.network, self.steps, self.numbers, self.rows, self.chosen, self.how = (
+            network, steps, numbers, rows, chosen, how,
+        )  # fmt: skip
+        self.plain = compile_network(network, **how)
+        self.first = self._graph(0) if numbers else self.plain
+        chosen.check(self.first)
+        runner.fits(chosen, self.first, 1)
+        self.options = importlib.import_module("neurosim.backends.base").Options(
+            threads=1 if chosen.threads else None, extra=extra
+        )
+        with runner.blamed(chosen.name):
+            self.pattern = chosen.build(self.first, self.options)  # the first trial's engine; others take from it
+
+    def _graph(self, k: int) -> Graph:
+        """Return the graph of the k-th of these trials."""
+        if not self.rows:
+            return replace(self.plain, trial=self.numbers[k])
+        copy = self.network.copy()
+        for path, values in self.rows.items():
+            copy.set_parameter(path, values[k])
+        return replace(compile_network(copy, **self.how), trial=self.numbers[k])
+
+    def run(self, workers: int, report: Callable[..., None]) -> Trials:
+        """Run all on some workers, and collect the results in the order of their numbers."""
+        done: dict[int, Any] = {}
+        failed: tuple[int, NeurosimError] | None = None
+        with runner.interrupts() as stop, ThreadPoolExecutor(workers) as pool:
+            report("simulate", 0, len(self.numbers), 0.0)
+            jobs = {pool.submit(self._one, k, stop): k for k in range(len(self.numbers))}
+            try:
+                for job in as_completed(jobs):
+                    try:
+                        found = job.result()
+                    except NeurosimError as e:
+                        stop.set()
+                        failed = failed if failed is not None and failed[0] < jobs[job] else (jobs[job], e)
+                        continue
+                    if found is not None:
+                        done[jobs[job]] = found
+                        report("simulate", len(done), len(self.numbers), time.perf_counter() - self.begin)
+            except BaseException:
+                stop.set()
+                for job in jobs:
+                    job.cancel()
+                raise
+        at = sorted(done)
+        status = "failed" if failed is not None else "finished" if len(done) == len(self.numbers) else "interrupted"
+        sizes = {p.name: p.size for p in self.plain.populations}
+        results = Trials([self.numbers[k] for k in at], [done[k] for k in at], status,
+                         time.perf_counter() - self.begin, sizes)  # fmt: skip
+        if failed is not None:
+            k, error = failed
+            named = type(error)(f"trial {self.numbers[k]}: {error.message}", error.where)
+            named.results = results  # type: ignore[attr-defined]
+            raise named from error
+        return results
+
+    def _one(self, k: int, stop: threading.Event) -> Any:
         """Run one trial; None where it was stopped."""
-        graph = first if k == 0 else graph_of(k)
+        if stop.is_set():
+            return None
+        name, steps = self.chosen.name, self.steps
+        graph = self.first if k == 0 else self._graph(k)
         started, at = datetime.now(UTC).isoformat(timespec="seconds"), time.perf_counter()
-        chosen.check(graph)
-        with runner.blamed(backend):
-            engine = pattern if k == 0 else chosen.build_like(graph, options, pattern)
-        told = {"trial": str(numbers[k]), **{path: _shown(values[k]) for path, values in rows.items()}}
-        provenance = runner.provenance_of(graph, engine, chosen, steps, started, time.perf_counter() - at).replace(
-            backend=backend, duration_s=seconds, overrides=told
+        self.chosen.check(graph)
+        with runner.blamed(name):
+            engine = self.pattern if k == 0 else self.chosen.build_like(graph, self.options, self.pattern)
+        told = {"trial": str(self.numbers[k])} if self.numbers[k] else {}
+        told |= {path: _shown(values[k]) for path, values in self.rows.items()}
+        provenance = runner.provenance_of(graph, engine, self.chosen, steps, started, time.perf_counter() - at).replace(
+            overrides=told
         )
         sink = runner.Sink(graph, provenance, None)
         done, stretch, start = 0, max(1, steps if engine.at_once else min(steps, 200)), time.perf_counter()
         try:
             while done < steps and not stop.is_set():
                 before, now = time.perf_counter(), min(stretch, steps - done)
-                with runner.blamed(backend):
+                with runner.blamed(name):
                     engine.advance(now)
                 done += now
-                sink.take(runner.drained(engine, graph, backend), done)
+                sink.take(runner.drained(engine, graph, name), done)
                 stretch = int(np.clip(now * _LOOK / max(time.perf_counter() - before, 1e-6), 1, now * 4))
             learned = {p.name: engine.weights(p.name) for p in graph.projections if p.plasticity is not None}
             edges = engine.edges()
@@ -196,59 +268,6 @@ def run_trials(
         result.edges = edges
         return result
 
-    try:
-        return _all(run_one, numbers, workers, report, begin)
-    finally:
-        pattern.close()
-
-
-_LOOK = 0.2
-"""Wall seconds after which a trial looks whether it is to stop."""
-
-
-def _all(
-    run_one: Callable[[int, threading.Event], Any],
-    numbers: Sequence[int],
-    workers: int,
-    report: Callable[..., None],
-    begin: float,
-) -> Trials:
-    """Run all trials on some workers, and collect the results in order."""
-    done: dict[int, Any] = {}
-    status = "finished"
-    with runner.interrupts() as stop, ThreadPoolExecutor(workers) as pool:
-        report("simulate", 0, len(numbers), 0.0)
-        jobs: list[Future[Any]] = [pool.submit(_unless, stop, run_one, k) for k in range(len(numbers))]
-        try:
-            for k, job in enumerate(jobs):
-                try:
-                    found = job.result()
-                except DivergedError as e:
-                    stop.set()
-                    failure = DivergedError(f"trial {numbers[k]}: {e.message}", e.where)
-                    failure.results = _gathered(numbers, done, "diverged", begin)  # type: ignore[attr-defined]
-                    raise failure from None
-                if found is None:
-                    status = "interrupted"
-                    continue
-                done[k] = found
-                report("simulate", len(done), len(numbers), time.perf_counter() - begin)
-        except BaseException:
-            stop.set()
-            for job in jobs:
-                job.cancel()
-            raise
-    return _gathered(numbers, done, status, begin)
-
-
-def _unless(stop: threading.Event, run_one: Callable[[int, threading.Event], Any], k: int) -> Any:
-    return None if stop.is_set() else run_one(k, stop)
-
-
-def _gathered(numbers: Sequence[int], done: Mapping[int, Any], status: str, begin: float) -> Trials:
-    at = sorted(done)
-    return Trials([numbers[k] for k in at], [done[k] for k in at], status, time.perf_counter() - begin)
-
 
 def _numbers(trials: Any, where: str | None) -> list[int]:
     """Return the numbers of the trials."""
@@ -256,28 +275,39 @@ def _numbers(trials: Any, where: str | None) -> list[int]:
         if trials < 0:
             raise ParameterError(f"trials must be a number of trials, 0 or more; got {trials}", where)
         return list(range(int(trials)))
-    try:
-        numbers = [int(k) for k in trials]
-        whole = all(k == n and n >= 0 for k, n in zip(trials, numbers, strict=True))
-    except (TypeError, ValueError):
-        whole, numbers = False, []
-    if not whole or len(set(numbers)) < len(numbers):
+    given = list(trials) if isinstance(trials, Iterable) and not isinstance(trials, str) else [trials]
+    whole = all(isinstance(k, (int, np.integer)) and not isinstance(k, bool) and k >= 0 for k in given)
+    if not whole or len(set(given)) < len(given) or given == [trials]:
         raise ParameterError(f"trials must be a number, or different whole numbers from 0 on; got {trials!r}", where)
-    return numbers
+    return [int(k) for k in given]
 
 
-def _rows(vary: Mapping[str, Any], count: int, where: str | None) -> dict[str, Any]:
-    """Return path -> a sequence with one value for each trial."""
+def _rows(network: Network, vary: Any, numbers: list[int], where: str | None) -> dict[str, Any]:
+    """Return path -> a sequence with one value for each trial, all of which the network takes."""
+    if vary is None:
+        return {}
+    if not isinstance(vary, Mapping):
+        raise ParameterError(f"vary maps 'population.parameter' to values, one row a trial; got {vary!r}", where)
     out = {}
     for path, values in vary.items():
-        raw = values.value if isinstance(values, Quantity) else values
-        if isinstance(raw, str) or np.ndim(raw) == 0 or len(raw) != count:
-            has = "one value" if isinstance(raw, str) or np.ndim(raw) == 0 else f"{len(raw)}"
-            raise ParameterError(f"what varies needs a row for each of the {count} trials: '{path}' has {has}", where)
+        raw: Any = values.value if isinstance(values, Quantity) else values
+        one = isinstance(raw, str) or not hasattr(raw, "__len__") or (isinstance(raw, np.ndarray) and raw.ndim == 0)
+        if one or len(raw) != len(numbers):
+            has = "one value" if one else f"{len(raw)}"
+            raise ParameterError(
+                f"what varies needs a row for each of the {len(numbers)} trials: '{path}' has {has}", where
+            )
         out[path] = values
+    for k, number in enumerate(numbers if out else ()):
+        copy = network.copy()
+        for path, values in out.items():
+            try:
+                copy.set_parameter(path, values[k])
+            except NeurosimError as e:
+                raise type(e)(f"trial {number}: {e.message}", where) from None
     return out
 
 
 def _shown(value: Any) -> str:
-    raw = value.value if isinstance(value, Quantity) else value
+    raw: Any = value.value if isinstance(value, Quantity) else value
     return str(value) if np.ndim(raw) == 0 else f"array of {len(raw)}"

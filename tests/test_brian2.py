@@ -272,10 +272,27 @@ def test_random_networks_that_learn(seed: int) -> None:
     assert not rn.difference(network.graph, want, got)
 
 
-def test_standalone_refuses_to_learn() -> None:
-    graph = compile_network(BY_NAME["weight_bounds"].build())
-    with pytest.raises(UnsupportedError, match=r"mode 'standalone' .* has no learning rules \(projection 'ab'\)"):
-        outcome(graph, "standalone", [5])
+def test_standalone_learns_on_threads() -> None:
+    """Weights, variables of synapses and what is sampled of them, intervals, and what spikes carry."""
+    network = rn.draw(rn.Seeded(3), rn.plastic_family(3))
+    want = rn.outcome(network.graph, "reference", [network.steps])
+    got, _ = outcome(network.graph, "standalone", [network.steps], threads=2)
+    assert any(p.release is not None for p in network.graph.projections) and want.weights
+    assert any(p.edge for p in network.graph.probes)
+    assert not rn.difference(network.graph, want, got)
+
+
+def test_standalone_names_the_edge_that_leaves_the_numbers() -> None:
+    net = ns.Network("weights", dt=DT)
+    source = net.population("s", 1, SpikeSource([[9] * ms]))
+    receptor = ns.Receptor("x[n+1] = 0*x", event="x += w")
+    target = net.population("t", 2, SpikeSource([[1] * ms, [1, 2, 3] * ms])(receptors={"e": receptor}))
+    rule = ns.Plasticity(on_post="w = w*1e200", name="Explosive")
+    net.connect(source, target, weight=1e-6, delay=DT, plasticity=rule, name="st")
+    graph = compile_network(net)
+    want = rn.outcome(graph, "reference", [50])
+    got, n = outcome(graph, "standalone", [50])
+    assert "weight of edge 1 of projection 'st'" in want.diverged and got.diverged == want.diverged and n < 50
 
 
 @pytest.mark.parametrize("seed", [0, 2])

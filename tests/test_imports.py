@@ -30,6 +30,7 @@ ARROWS["recording"] = {"errors", "units", "analysis"}
 ARROWS["analysis"] = {"errors", "units"}
 ARROWS["run"] = ARROWS["compile"] | {"compile", "registry", "recording", "analysis"}
 ARROWS["simulation"] = ARROWS["run"] | {"run"}
+ARROWS["trials"] = ARROWS["simulation"]
 ARROWS["learning"] = ARROWS["compile"] | {"compile", "registry"}
 ARROWS["report"] = {"errors", "units", "recording", "analysis"}
 ARROWS["comparison"] = ARROWS["run"] | {"run", "report"}

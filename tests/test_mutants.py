@@ -86,9 +86,8 @@ def test_a_hang_and_a_crash_are_seen(root: Path, tmp_path: Path) -> None:
     workshop = Workshop(root, tmp_path)
     passing = workshop.baseline("reference", ["stamp"])
     line = "            self.n += 1\n"
-    crash = Mutant(
-        "crash", "It dies.", "backends/reference_backend.py", line, "            import os; os._exit(3)\n", "reference"
-    )
+    file = "backends/reference_backend/__init__.py"
+    crash = Mutant("crash", "It dies.", file, line, "            import os; os._exit(3)\n", "reference")
     row = workshop.run(crash, passing)
     assert row["killed_by"] == "stamp" and row["how"] == "the process ended with status 3"
     hang = dataclasses.replace(crash, name="hang", new="            while True: pass\n")

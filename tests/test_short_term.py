@@ -67,6 +67,10 @@ def same_spikes(one: Any, other: Any) -> bool:
         (lambda: ShortTerm("x = 1", on_spike="release = x"),
          "a variable of short-term plasticity is given by a differential equation, 'dx/dt = (1 - x)/tau'; ShortTerm "
          "has 'x = 1'"),
+        (lambda: ShortTerm("dx/dt = -x*x/tau", on_spike="release = x", tau=1 * ms),
+         "'dx/dt = -x*x/tau' of ShortTerm cannot be solved exactly: an equation of short-term plasticity is linear"),
+        (lambda: ShortTerm("dx/dt = -x/tau", on_spike="release = x", tau=1 * ms, init=[1]),
+         "init of ShortTerm maps variables to values"),
         (lambda: ShortTerm("", on_spike="release = 1", release=2.0),
          "'release' is"),
         (lambda: ShortTerm("dx/dt = -x/tau", on_spike="release = x", init={"y": 1.0}, tau=1 * ms),
@@ -87,7 +91,14 @@ def test_a_model_that_is_none_says_why(make: Callable[[], Any], says: str) -> No
         (PairSTDP, r"short_term must be a model such as TsodyksMarkram\(…\), got PairSTDP"),
         (TsodyksMarkram(U=ns.uniform(0, 1)), "U of TsodyksMarkram must be one value for the whole projection"),
         (ShortTerm("", on_spike="release = 2*w", w=1 * mV), "release"),
-        (ShortTerm("dx/dt = -x*x/tau", on_spike="release = 1", tau=1 * ms), "exactly"),
+        (
+            ShortTerm("dx/dt = -x/tau", on_spike="release = x; x += 1", init={"x": 7 * mV}, tau=1 * ms),
+            "initial .*stp.x",
+        ),
+        (
+            ShortTerm("dx/dt = -x/tau", on_spike="release = x; x += 1", init={"x": np.nan}, tau=1 * ms),
+            "initial .*stp.x",
+        ),
     ],
 )
 def test_a_projection_that_cannot_have_it_says_why(model: Any, says: str) -> None:
@@ -253,6 +264,23 @@ def test_nest_has_the_same_spikes(model: Any) -> None:
 def test_what_nest_has_not_is_refused(model: Any, says: str) -> None:
     with pytest.raises(UnsupportedError, match=says):
         recurrent(model).run(1 * ms, backend="nest")
+
+
+@pytest.mark.engine("nest")
+def test_sources_that_differ_are_refused_by_nest() -> None:
+    """Each of NEST's projections is told one value, and it would be that of the first population."""
+    net = ns.Network("sources", dt=0.1 * ms)
+    a, b = (net.population(k, 2, SpikeSource([[5] * ms] * 2)) for k in "ab")
+    net.connect(
+        a + b, net.population("t", 2, CELL), receptor="e", weight=5 * mV, delay=1 * ms, short_term=MODEL, name="st"
+    )
+    net.run(1 * ms, backend="nest")
+    net.set_parameter("b.st.stp.U", 0.9)
+    with pytest.raises(UnsupportedError, match="its sources have different parameters, and NEST is told one value"):
+        net.run(1 * ms, backend="nest")
+    net.set_parameter("b.st.stp.U", np.array([0.3, 0.4]))
+    with pytest.raises(UnsupportedError, match="its parameters differ from neuron to neuron"):
+        net.run(1 * ms, backend="nest")
 
 
 # -- elsewhere --------------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import neurosim as ns
+from neurosim.cli.load import load
 from neurosim.errors import DivergedError, NeurosimError, ParameterError, UnknownNameError
 from neurosim.models import LIF, DCInput, Depression, ExpCurrent, PairSTDP, PoissonInput, PoissonSource, WhiteNoise
 from neurosim.units import Hz, ms, mV
@@ -44,7 +45,7 @@ def test_each_is_the_run_that_it_is_alone(plasticity: bool) -> None:
     assert (len(trials), trials.status, trials.numbers) == (4, "finished", (0, 3, 1, 2**40))
     for number, result in zip(trials.numbers, trials, strict=True):
         alone = net.run(60 * ms, trial=number)
-        assert equal(result, alone) and result.provenance.overrides.get("trial") == str(number)
+        assert equal(result, alone) and result.provenance.overrides == alone.provenance.overrides
         assert result.edges == alone.edges and result.provenance.status == "finished"
         if plasticity:
             assert np.array_equal(result.weights("sa"), alone.weights("sa"))
@@ -119,7 +120,11 @@ def test_slices_and_files(tmp_path: Any) -> None:
     assert back.spikes["a"].identical(trials[10].spikes["a"]) and back.provenance.overrides == {"trial": "10"}
     with pytest.raises(UnknownNameError, match="no population 'b'"):
         trials.counts("b")
-    assert len(network().run_trials(1 * ms, 0)) == 0
+    nothing = network().run_trials(1 * ms, 0)
+    assert len(nothing) == 0 and nothing.counts("a").shape == (0,)
+    with pytest.raises(UnknownNameError, match="no population 'b'"):
+        nothing.counts("b")
+    assert network().run_trials(1 * ms, iter([5, 2])).numbers == (5, 2)
 
 
 @pytest.mark.parametrize(
@@ -127,6 +132,12 @@ def test_slices_and_files(tmp_path: Any) -> None:
     [
         (-1, {}, "trials must be a number of trials, 0 or more; got -1"),
         ([0, 0], {}, "trials must be a number, or different whole numbers from 0 on"),
+        ([float("inf")], {}, "trials must be a number, or different whole numbers from 0 on"),
+        (2, {"vary": [1, 2]}, "vary maps 'population.parameter' to values, one row a trial; got"),
+        (2, {"vary": {"a.aa.stp.U": [0.5, 7]}}, "trial 1: U of Depression must be"),
+        (2, {"output": "out.h5"}, "run_trials has no option 'output'"),
+        (2, {"trial": 3}, "run_trials has no option 'trial'; did you mean 'trials'"),
+        (2, {"backend": "reference", "threads": 2}, "runs trials one after the other: leave threads out"),
         ([0.5], {}, "trials must be a number, or different whole numbers from 0 on"),
         ("two", {}, "trials must be a number, or different whole numbers from 0 on; got 'two'"),
         (2, {"vary": {"a.tau_m": 5 * ms}}, "a row for each of the 2 trials: 'a.tau_m' has one value"),
@@ -154,7 +165,8 @@ def test_a_trial_that_diverges_is_named_and_the_others_are_kept() -> None:
     net.population("p", 2, cell)
     with pytest.raises(DivergedError, match="trial 2: v of neuron 0 in population 'p' is no finite number") as found:
         net.run_trials(3 * ms, 4, vary={"p.k": np.array([0.0, 0.01, 9.0, 0.0])}, threads=1)
-    assert found.value.results.numbers == (0, 1)  # type: ignore[attr-defined]
+    assert {0, 1} <= set(found.value.results.numbers) <= {0, 1, 3}  # type: ignore[attr-defined]
+    assert found.value.results.status == "failed"  # type: ignore[attr-defined]
 
 
 def test_a_current_for_every_trial() -> None:
@@ -167,3 +179,23 @@ def test_a_current_for_every_trial() -> None:
     trials = net.run_trials(20 * ms, 11, vary={"p.dc.amplitude": drive * mV})
     got = [1e3 * result.state["p"]["v"].of(0)[-1] for result in trials]
     assert np.allclose(got, drive * (1 - np.exp(-2)), rtol=1e-12, atol=1e-15)
+
+
+def test_a_list_of_quantities_varies_and_units_are_checked() -> None:
+    trials = network().run_trials(2 * ms, 2, vary={"a.tau_m": [5 * ms, 15 * ms]})
+    assert [r.provenance.overrides["a.tau_m"] for r in trials] == ["5 ms", "15 ms"]
+
+
+def test_a_script_that_runs_trials_is_run_by_python(tmp_path: Any) -> None:
+    script = tmp_path / "trials.py"
+    script.write_text("import neurosim as ns\nfrom neurosim.units import ms\nnet = ns.network('cuba')(n=100)\n"
+                      "net.run_trials(1 * ms, 2)\n", encoding="utf-8")  # fmt: skip
+    with pytest.raises(ParameterError, match="a script that runs trials is run by python, not by 'neurosim run'"):
+        load(str(script), {}, None)
+
+
+def test_a_script_with_one_trial_is_run_as_that_one(tmp_path: Any) -> None:
+    script = tmp_path / "one.py"
+    script.write_text("import neurosim as ns\nfrom neurosim.units import ms\nnet = ns.network('cuba')(n=100)\n"
+                      "net.run(1 * ms, trial=3)\n", encoding="utf-8")  # fmt: skip
+    assert load(str(script), {}, None).options["trial"] == 3

@@ -58,13 +58,6 @@ class Brian2Backend(Backend):
         """Make Brian2's objects, and compile or load their code."""
         mode = choose_mode(options)
         if mode == "standalone":
-            for proj in graph.projections:
-                if proj.plasticity is not None:
-                    raise UnsupportedError(
-                        f"mode 'standalone' of backend 'brian2' has no learning rules (projection '{proj.name}'): use "
-                        "mode='cython' or mode='numpy'",
-                        proj.where,
-                    )
             from neurosim.backends.brian2_backend.standalone import StandaloneEngine
 
             return StandaloneEngine(graph, options.threads or 1)

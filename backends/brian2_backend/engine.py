@@ -79,21 +79,15 @@ class RuntimeEngine(Engine):
         self.timings["simulate"] += time.perf_counter() - start
 
     def _step(self) -> None:
-        for plastic in self.built.plastic:
-            plastic.begin(self.n)
         for obj in self.arriving:
             obj.run()
         if self.layout.may_overflow and np.any(np.abs(self.sums) > self.layout.limits):
             raise overflowed(self.graph, self.n)
         for obj in self.stepping:
             obj.run()
-        for plastic in self.built.plastic:
-            plastic.show(self.arrays)
         for obj in self.learning:
             if all(plastic.due(self.n, obj) for plastic in self.built.plastic):
                 obj.run()
-        for plastic in self.built.plastic:
-            plastic.keep(self.n, self.arrays)
         self._record()
         self.n += 1
         timestep, t = self.clock
@@ -158,7 +152,7 @@ class RuntimeEngine(Engine):
     def weights(self, projection: str) -> np.ndarray | None:
         """Return the weights of a plastic projection."""
         found = self._plastic(projection)
-        return None if found is None else found.weights()
+        return None if found is None else found.values("w")
 
     def state(self, population: str) -> dict[str, np.ndarray]:
         """Return a copy of the state variables."""

@@ -79,9 +79,9 @@ def build(layout: Layout, watched: bool) -> Built:
         for k, projection in enumerate(release):
             objects += build_released(layout, projection, k, (cells, boxes, groups, clock))
         learn = [p for p in layout.graph.projections if p.plasticity is not None]
-        plastic = [Plastic(layout, p, k) for k, p in enumerate(learn)]
+        plastic = [Plastic(layout, p, k, watched) for k, p in enumerate(learn)]
         for each in plastic:
-            objects += each.build(layout, cells, boxes, clock)
+            objects += each.build(layout, (cells, boxes, groups, clock))
         network = Network(objects, name="neurosim_network")
         network.schedule = SCHEDULE
         objects = network.sorted_objects

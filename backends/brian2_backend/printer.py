@@ -237,16 +237,31 @@ class EdgeCode:
     slots: dict[str, float]
 
 
-def edge_code(program: Program | None, node: PlasticityNode) -> EdgeCode:
+def edge_code(program: Program | None, node: PlasticityNode, watched: bool = False, every: int = 0) -> EdgeCode:
     """Print a program over edges: the weight is ``w``, the edge's other variables are ``e0`` …, those of the ends
-    ``past_x0``, ``goal_x0`` …; ``now`` is the step, ``computed`` that in which decaying variables were computed."""
+    ``past_x0``, ``goal_x0`` …; ``now`` is the step, ``computed`` that in which decaying variables were computed.
+
+    Parameters
+    ----------
+    watched : bool
+        Whether the code notes in which step a value leaves the finite numbers.
+    every : int
+        Where it is not 0, the code is run in every step and does something at the end of so many.
+    """
     if program is None:
         return EdgeCode("", {})
     ends = {"pre": ("past", node.reads("pre")), "post": ("goal", node.reads("post"))}
     names = {key: f"p{k}" for k, key in enumerate(node.params)}
     own = {"w": "w", **{key: f"e{k}" for k, key in enumerate(node.edge)}}
     texts: list[str] = []
-    lines: list[str] = []
+    lines = ["now = 1.0*t_in_timesteps"]
+    if every:
+        lines.append(f"due = ((t_in_timesteps + 1) % {every}) == 0")
+    seen = SEEN
+
+    def stored(name: str, value: str) -> str:
+        return f"{name} = {PREFIX}select(due, {value}, {name})" if every else f"{name} = {PREFIX}same({value})"
+
     for k, ins in enumerate(program.instrs):
         a = [texts[i] for i in ins.args]
         if ins.op == "const":
@@ -264,12 +279,17 @@ def edge_code(program: Program | None, node: PlasticityNode) -> EdgeCode:
             texts.append(f"{index}_x{variables.index(ins.attr)}")
         elif ins.op == "store":
             texts.append(a[0])
-            lines.append(f"{own[ins.attr]} = {PREFIX}same({a[0]})")
+            lines.append(stored(own[ins.attr], a[0]))
+            if watched:
+                lines.append(f"z{k} = {PREFIX}watch({seen}, {PREFIX}same({own[ins.attr]}), now)")
+                seen = f"z{k}"
         else:
             texts.append(f"v{k}")
             lines.append(f"v{k} = {_edge_value(ins.op, ins.attr, a)}")
     if program.uses("since"):
-        lines.append("computed = now")
+        lines.append(stored("computed", "now"))
+    if seen != SEEN:
+        lines.append(f"{SEEN} = {PREFIX}same({seen})")
     return EdgeCode("\n".join(lines), {names[key]: node.params[key] for key in program.uses("param")})
 
 

@@ -15,13 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from neurosim.backends.base import Drained, Engine, overflowed, recorded
+from neurosim.backends.base import Drained, Engine, overflowed, recorded, weight_diverged
 from neurosim.backends.brian2_backend.engine import find_divergence
 from neurosim.backends.brian2_backend.layout import Layout, lay_out
+from neurosim.backends.brian2_backend.learning import Plastic
 from neurosim.backends.brian2_backend.network import Built, build
 from neurosim.backends.brian2_backend.printer import HORIZON, SEEN
 from neurosim.backends.brian2_backend.session import compilers, session
-from neurosim.errors import BackendError, ResourceError
+from neurosim.errors import BackendError, DivergedError, ResourceError
 from neurosim.ir.graph import Graph
 
 _LAST = 2000
@@ -58,6 +59,7 @@ class StandaloneEngine(Engine):
         self.starts = self.layout.starts()
         self.states = {p.name: {v.name: _full(v.init, p.size) for v in p.states} for p in graph.populations}
         self.spikes = np.zeros(0, np.int64), np.zeros(0, np.int64)  # steps and cells of the last run
+        self.learned: dict[str, dict[str, np.ndarray]] = {}  # projection -> its edges after the last run
         self.rows: list[tuple[np.ndarray, np.ndarray] | None] = [None for _ in graph.probes]
         self.handed = 0
         compiled = time.perf_counter() - compile_start
@@ -84,14 +86,27 @@ class StandaloneEngine(Engine):
 
             self.spike_files = file(spikes, "t"), file(spikes, "i")
             self.probe_files = {k: (file(m, "t"), file(m, name)) for k, (m, name) in probes.items()}
-            self.seen_files = [file(g, SEEN) for g in built.groups]
+            self.computed_files = {k: file(m, "computed") for k, (m, _) in probes.items() if "computed" in m.variables}
+            self.seen_files = [(file(g, SEEN), b.size) for g, b in zip(built.groups, self.layout.blocks, strict=True)]
+            self.plastic = {p.projection.name: p for p in built.plastic}
+            self.edge_files = {name: self._edge_files(p, file) for name, p in self.plastic.items()}
+            self.seen_files += [(files[SEEN], len(self.plastic[name].edges.pre))
+                                for name, files in self.edge_files.items() if files]  # fmt: skip
             self.state_files = [
                 {v: file(g, name) for v, name in b.printed.states.items()}
                 for g, b in zip(built.groups, self.layout.blocks, strict=True)
             ]
 
+    @staticmethod
+    def _edge_files(plastic: Plastic, file: Any) -> dict[str, str]:
+        """Return variable in the code -> file of it, for the edges of a projection that learns."""
+        if plastic.synapses is None:
+            return {}
+        names = ["w", SEEN, *(f"e{k}" for k in range(len(plastic.node.edge)))]
+        return {name: file(plastic.synapses, name) for name in names + ["computed"] * bool(plastic.node.decaying)}
+
     def _monitors(self, built: Built) -> dict[int, tuple[Any, str]]:
-        """Return a monitor and the name of its variable for every probe of the state.
+        """Return a monitor and the name of its variable for every probe of the state, or of edges that learn.
 
         They look at the start of steps 0, k, 2k, …: at what stood at the end of steps k - 1, 2k - 1, …
         """
@@ -99,11 +114,19 @@ class StandaloneEngine(Engine):
 
         clocks = {1: built.clock}
         out = {}
+        learning = {p.projection.name: p for p in built.plastic if p.synapses is not None}
         for k, probe in enumerate(self.graph.probes):
-            if not probe.sampled:
+            if not probe.sampled and not (probe.edge and probe.target in learning):
                 continue
             if probe.every not in clocks:
                 clocks[probe.every] = Clock(dt=probe.every * second, name=f"neurosim_clock_{probe.every}")
+            if probe.edge:
+                plastic = learning[probe.target]
+                names = [plastic.name_of(probe.variable), *(["computed"] if plastic.node.decaying else [])]
+                monitor = StateMonitor(plastic.synapses, names, record=np.arange(len(plastic.edges.pre)),
+                                       clock=clocks[probe.every], when="start", name=f"neurosim_probe_{k}")  # fmt: skip
+                out[k] = monitor, names[0]
+                continue
             block = self.layout.block(probe.target)
             group, part = built.groups[self.layout.blocks.index(block)], block.part(probe.target)
             ids = np.arange(part.stop - part.start) if probe.ids is None else np.asarray(probe.ids)
@@ -143,7 +166,7 @@ class StandaloneEngine(Engine):
         self.n = last
         self.timings["simulate"] += time.perf_counter() - start
         if fault is not None:
-            failure = overflowed(self.graph, last) if too_large else find_divergence(self.graph, self.states, last)
+            failure = overflowed(self.graph, last) if too_large else self._diverged(last)
             assert failure is not None
             raise failure
 
@@ -185,14 +208,24 @@ class StandaloneEngine(Engine):
     def _fault(self) -> int | None:
         """Return 2 n where a sum was too large in step n, 2 n + 1 where a value left the finite numbers, else None."""
         first = []
-        for name, block in zip(self.seen_files, self.layout.blocks, strict=True):
-            seen = self._array(name, np.float64, block.size)
+        for name, size in self.seen_files:
+            seen = self._array(name, np.float64, size)
             first += [float(seen[seen >= 0.0].min())] if np.any(seen >= 0.0) else []
         for pop in self.graph.populations:
             assert pop.program is not None
             idle = {v.name: v.init for v in pop.states if v.name not in pop.program.stores()}
             first += [1.0 for init in idle.values() if not np.all(np.isfinite(init))]
         return int(min(first)) if first else None
+
+    def _diverged(self, step: int) -> DivergedError | None:
+        """Return the error for the first value of a neuron, or else of an edge, that is no finite number."""
+        found = find_divergence(self.graph, self.states, step)
+        for name, plastic in self.plastic.items() if found is None else ():
+            for variable in ("w", *plastic.node.edge):
+                bad = np.flatnonzero(~np.isfinite(self.learned[name].get(plastic.name_of(variable), 0.0)))
+                if len(bad):
+                    return weight_diverged(self.graph, name, variable, int(bad[0]), step)
+        return found
 
     def _read(self, steps: int) -> None:
         """Read what a run of so many steps has left behind."""
@@ -203,8 +236,14 @@ class StandaloneEngine(Engine):
                 values = self._array(name, np.float64, block.size)
                 for pop in block.populations:
                     self.states[pop.name][variable] = values[block.part(pop.name)].copy()
+        for name, files in self.edge_files.items():
+            count = len(self.plastic[name].edges.pre)
+            self.learned[name] = {v: self._array(f, np.float64, count) for v, f in files.items()}
         for k, (when, what) in self.probe_files.items():
             probe = self.graph.probes[k]
+            if probe.edge:
+                self.rows[k] = self._edge_rows(k, steps)
+                continue
             state = self.states[probe.target][probe.variable]
             ids = np.arange(len(state)) if probe.ids is None else np.asarray(probe.ids)
             times = self._array(when, np.float64).astype(np.int64)
@@ -213,6 +252,31 @@ class StandaloneEngine(Engine):
             if steps and steps % probe.every == 0:
                 times, values = np.append(times, steps - 1), np.vstack([values, state[ids][None]])
             self.rows[k] = times, values
+
+    def _edge_rows(self, k: int, steps: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return steps and samples [T, edges] of a probe of edges."""
+        probe = self.graph.probes[k]
+        plastic, last = self.plastic[probe.target], self.learned[probe.target]
+        when, what = self.probe_files[k]
+        count = len(plastic.edges.pre)
+        times = self._array(when, np.float64).astype(np.int64)
+        values = self._array(what, np.float64, len(times) * count).reshape(len(times), count)
+        computed = np.zeros_like(values)
+        if k in self.computed_files:
+            computed = self._array(self.computed_files[k], np.float64, values.size).reshape(values.shape)
+        # the first row holds the initial values
+        rows = [(int(t) - 1, values[i], computed[i]) for i, t in enumerate(times) if i]
+        if steps and steps % probe.every == 0:
+            rows.append((steps - 1, last[plastic.name_of(probe.variable)], last.get("computed", np.zeros(count))))
+        seen = [plastic.seen(probe.variable, v, lambda n=n, c=c: n - c) for n, v, c in rows]
+        return np.array([n for n, _, _ in rows], dtype=np.int64), np.array(seen).reshape(len(rows), count)
+
+    def weights(self, projection: str) -> np.ndarray | None:
+        """Return the weights of a plastic projection."""
+        if projection not in self.plastic:
+            return None
+        plastic = self.plastic[projection]
+        return self.learned.get(projection, {}).get("w", plastic.edges.weight).copy()
 
     def drain(self) -> Drained:
         """Hand over spikes and samples of the steps since the last call."""
@@ -226,10 +290,13 @@ class StandaloneEngine(Engine):
                 spikes[name] = steps[mine], cells[mine] - lo
         samples: list[tuple[np.ndarray, np.ndarray] | None] = []
         for k, probe in enumerate(self.graph.probes):
-            if not probe.sampled:
+            if not probe.sampled and not (probe.edge and probe.target in self.plastic):
                 samples.append(None)
                 continue
-            width = self.graph.population(probe.target).size if probe.ids is None else len(probe.ids)
+            if probe.edge:
+                width = len(self.plastic[probe.target].edges.pre)
+            else:
+                width = self.graph.population(probe.target).size if probe.ids is None else len(probe.ids)
             when, values = self.rows[k] or (np.zeros(0, np.int64), np.zeros((0, width)))
             samples.append((when[when >= self.handed], values[when >= self.handed]))
             self.rows[k] = None
@@ -243,7 +310,7 @@ class StandaloneEngine(Engine):
 
     def edges(self) -> int:
         """Return the number of edges."""
-        return self.layout.edges
+        return self.layout.edges + sum(len(p.edges.pre) for p in self.plastic.values())
 
     def close(self) -> None:
         """Delete the program and its files."""

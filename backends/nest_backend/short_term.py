@@ -44,14 +44,29 @@ class _Resources:
 
 def recognise_synapse(graph: Graph, projection: ProjectionNode) -> Synapse | str:
     """Return what a projection with a release is in NEST, or what of it NEST has not: completes "no ..."."""
-    assert projection.release is not None
-    source = graph.population(projection.pre[0].population)
-    own = variables_of(source, projection.release) - {projection.release}
     what = f"synapse of NEST's like that of projection '{projection.name}'"
+    found = [_of_source(graph, projection, name) for name in dict.fromkeys(s.population for s in projection.pre)]
+    refused = next((each for each in found if isinstance(each, str)), None)
+    if refused is not None:
+        return f"{what}: {refused}"
+    if any(each != found[0] for each in found):
+        return f"{what}: its sources have different parameters, and NEST is told one value: make a projection for each"
+    return found[0]
+
+
+def _of_source(graph: Graph, projection: ProjectionNode, population: str) -> Synapse | str:
+    """Return what a projection is for the sources in one population, or what differs."""
+    assert projection.release is not None
+    source = graph.population(population)
+    assert source.model is not None
+    own = variables_of(source, projection.release) - {projection.release}
+    lead = projection.release.rpartition(".")[0] + "."
+    if any(np.ndim(value) for key, value in source.model.params.items() if key.startswith(lead)):
+        return "its parameters differ from neuron to neuron, and NEST is told one value"
     try:
         found = _resources(graph, source, projection.release, own)
     except NoPolynomial as e:
-        return f"{what}: its short-term plasticity {e}"
+        return f"its short-term plasticity {e}"
     init = {v: np.asarray(source.state(v).init, dtype=float) for v in own}
     for model, size in ((_depression, 1), (_facilitation, 2), (_inactivation, 3)):
         for roles in permutations(sorted(own)) if len(own) == size else ():
@@ -61,8 +76,8 @@ def recognise_synapse(graph: Graph, projection: ProjectionNode) -> Synapse | str
             made, rest = synapse
             if all(np.all(init[v] == rest[v]) for v in own):
                 return made
-            return f"{what}: its resources do not start at rest, and NEST's {made.model} does"
-    return f"{what}: its equations are those of neither tsodyks2_synapse nor tsodyks_synapse"
+            return f"its resources do not start at rest, and NEST's {made.model} does"
+    return "its equations are those of neither tsodyks2_synapse nor tsodyks_synapse"
 
 
 def variables_of(pop: PopulationNode, release: str) -> set[str]:
@@ -115,7 +130,7 @@ def _put(p: Poly, now: Mapping[str, Poly]) -> Poly:
     return out
 
 
-def _rate(p: Poly, var: str) -> float | None:
+def _decay(p: Poly, var: str) -> float | None:
     """Return the time constant of a decay towards 0, in ms; None if it is none."""
     return None if set(p) != {(var,)} or not p[var,] < 0 else -_MS / p[var,]
 
@@ -128,7 +143,7 @@ def _recovery(p: Poly, var: str) -> float | None:
 
 def _used(found: _Resources, u: str) -> tuple[float, float, Poly] | None:
     """Return U, tau_fac and the value of u that a spike uses, if ``u`` is a facilitation."""
-    big, tau = found.after[u].get((), 0.0), _rate(found.slopes[u], u)
+    big, tau = found.after[u].get((), 0.0), _decay(found.slopes[u], u)
     after = {m: c for m, c in {(): big, (u,): 1.0 - big}.items() if c}
     return (big, tau, after) if tau is not None and same(found.after[u], after) else None
 
@@ -157,7 +172,7 @@ def _facilitation(found: _Resources, u: str, x: str) -> _Match:
 
 
 def _inactivation(found: _Resources, u: str, y: str, z: str) -> _Match:
-    used, psc = _used(found, u), _rate(found.slopes[y], y)
+    used, psc = _used(found, u), _decay(found.slopes[y], y)
     rec = -1.0 / found.slopes[z].get((z,), -np.inf)
     if used is None or psc is None or not rec > 0:
         return None

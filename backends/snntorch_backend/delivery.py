@@ -173,8 +173,8 @@ class Synapses:
             return None
         row = self.index["row"]
         counts = row[source + 1] - row[source]
-        numbers = len(spikes) * len(self.delays) * self.n_pre * self.n_post
-        if carried is None and self.full and _ROW * int(counts.sum()) > numbers:
+        product = len(spikes) * len(self.delays) * self.n_pre * self.n_post
+        if carried is None and self.full and _ROW * int(counts.sum()) > product:
             return torch.matmul(spikes.double(), matrices())
         start = row[source] - torch.cumsum(counts, 0) + counts
         edges = torch.arange(int(counts.sum()), device=row.device) + torch.repeat_interleave(start, counts)

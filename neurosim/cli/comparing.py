@@ -43,6 +43,9 @@ def compare_command(
     silent = as_json or quiet
     with contextlib.redirect_stdout(sys.stderr) if silent else contextlib.nullcontext():
         loaded = load(network, settings, seed)
+    if loaded.options.get("trial"):
+        trial = loaded.options["trial"]
+        raise ParameterError(f"'{network}' runs trial {trial}, and compare trial 0: leave it out there")
     options = {k: loaded.options.get(k) for k in ("precision", "weight_bits")}
     if precision is not None:
         options["precision"] = precision

@@ -29,11 +29,12 @@ from neurosim.units import DIMENSIONLESS, Quantity, parse_quantity
 def render_graph(graph: Graph) -> str:
     """Return a graph as text, population by population; a program that an earlier population has is not repeated."""
     edges = sum(_expected(p) for p in graph.projections)
+    trial = f", trial {graph.trial}" if graph.trial else ""
     lines = [
         f"graph '{graph.name}' after the pass '{graph.stage}'",
         f"  {graph.size:,} neurons, {len(graph.populations)} populations, {len(graph.projections)} projections, "
         f"about {edges:,.0f} edges",
-        f"  dt {graph.dt * 1e3:.6g} ms, seed {graph.seed}{_trial(graph)}, {graph.precision}, "
+        f"  dt {graph.dt * 1e3:.6g} ms, seed {graph.seed}{trial}, {graph.precision}, "
         f"weights of {graph.weight_bits} bits",
         f"  hash {digest(graph)}",
     ]
@@ -48,10 +49,6 @@ def render_graph(graph: Graph) -> str:
 
 
 # -- populations ----------------------------------------------------------------------------------------------------
-
-
-def _trial(graph: Graph) -> str:
-    return f", trial {graph.trial}" if graph.trial else ""
 
 
 def _population(pop: PopulationNode, known: list[tuple[str, Any]]) -> Iterator[str]:

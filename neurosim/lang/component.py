@@ -150,6 +150,9 @@ class Component:
 
     def _initial(self, init: Mapping[str, Any] | None) -> None:
         """Keep initial values of the component's own variables."""
+        if init is not None and not isinstance(init, Mapping):
+            raise ParameterError(f"init of {self.name} maps variables to values, as in {{'v': -70*mV}}; got {init!r}",
+                                 self.where)  # fmt: skip
         self.init = dict(init or {})
         for var in self.init:
             if var not in self.variables:

@@ -16,7 +16,7 @@ from neurosim.lang.components import Cell, Current, Drive, Random, TimedArray, c
 from neurosim.lang.connect import Connection, DistanceDependent, Where, edge_quantity, prepare_rule
 from neurosim.lang.groups import Group, Population
 from neurosim.lang.plasticity import Plasticity, Traces, attach, detach
-from neurosim.lang.short_term import ShortTerm, enter
+from neurosim.lang.short_term import LABEL, ShortTerm, enter, leave
 from neurosim.params import Param
 from neurosim.units import DIMENSIONLESS, TIME, Quantity, parse_quantity, quantity, scalar
 
@@ -185,7 +185,12 @@ class Network:
         learned = None if plasticity is None else attach(plasticity, label, pre, post, dim, where)
         try:
             model = None if short_term is None else enter(short_term, label, pre, where)
+            if model is not None:
+                for pop in dict.fromkeys(pop for pop, _ in pre.parts):
+                    for var, value in model.init.items():
+                        _initial(pop, f"{label}.{LABEL}", var, value, model.where)
         except Exception:
+            leave(label, pre)
             if learned is not None:
                 detach(label, pre, post)
             raise

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from neurosim.errors import EquationError, ParameterError, UnknownNameError, suggest
-from neurosim.ir.expr import names, walk
+from neurosim.ir.expr import linear, names, walk
 from neurosim.lang.component import Component
 from neurosim.lang.groups import Group
 from neurosim.lang.parser import parse_statements
@@ -75,6 +75,13 @@ class ShortTerm(Component):
         super().__init__(f"{equations}\nd{RELEASE}/dt = 0", params, name, source, doc, (), (on_spike,))
         self.text = equations
         for eq in self.equations:
+            split = linear(eq.expr, set(self.variables)) if eq.kind == "ode" else None
+            if eq.kind == "ode" and (split is None or names(eq.expr) - {*self.variables, *self.params}):
+                raise EquationError(
+                    f"'{eq.text}' of {self.name} cannot be solved exactly: an equation of short-term plasticity is "
+                    "linear in its variables, and reads nothing but parameters besides",
+                    self.where,
+                )
             if eq.kind != "ode":
                 raise EquationError(
                     f"a variable of short-term plasticity is given by a differential equation, "
@@ -138,13 +145,12 @@ def enter(model: Any, projection: str, pre: Group, where: str | None) -> ShortTe
                 f"{key} of {model.name} must be one value for the whole projection; got {value!r}", model.where
             )
     label = f"{projection}.{LABEL}"
-    entered = []
-    try:
-        for pop in dict.fromkeys(pop for pop, _ in pre.parts):
-            pop.scope.add_traces(label, model, {f"{label}.{RELEASE}": DIMENSIONLESS})
-            entered.append(pop)
-    except Exception:
-        for pop in entered:
-            pop.scope.parts.pop(label, None)
-        raise
+    for pop in dict.fromkeys(pop for pop, _ in pre.parts):
+        pop.scope.add_traces(label, model, {f"{label}.{RELEASE}": DIMENSIONLESS})
     return model
+
+
+def leave(projection: str, pre: Group) -> None:
+    """Take a model's variables out of the populations again: the projection was refused."""
+    for pop, _ in pre.parts:
+        pop.scope.parts.pop(f"{projection}.{LABEL}", None)

@@ -96,14 +96,14 @@ class TsodyksMarkramSynapse(StaticSynapse):
         """Return what a spike of the source releases."""
         models = importlib.import_module("neurosim.models")
         big, rec, facil = (float(self.parameters[k]) for k in ("U", "tau_rec", "tau_facil"))
-        # a facilitation that has gone before the next step is none
-        facil = facil or _NONE
+        facil = facil or NO_FACILITATION
         if tau_syn is None:
             return models.TsodyksMarkram(U=big, tau_rec=rec * ms, tau_facil=facil * ms)
         return models.TsodyksUzielMarkram(U=big, tau_rec=rec * ms, tau_facil=facil * ms, tau_psc=tau_syn * ms)
 
 
-_NONE = 1e-9
+NO_FACILITATION = 1e-9
+"""Time constant in ms that stands for 0: nothing is left of such a facilitation after a step."""
 _THERE = "StaticSynapse and TsodyksMarkramSynapse are what it has"
 _STDP = f"neurosim's PyNN module has no spike-timing-dependent plasticity; {_THERE}"
 _CHANCE = f"neurosim's PyNN module has no synapses that transmit by chance; {_THERE}"

@@ -18,7 +18,7 @@ from neurosim.units import second
 
 SOURCES = [
     "neurosim/compile.py", "neurosim/ir/**/*.py", "neurosim/lang/**/*.py", "neurosim/passes/**/*.py",
-    "backends/base.py", "backends/reference_backend.py", "backends/native/**/*.py",
+    "backends/base.py", "backends/reference_backend/*.py", "backends/native/**/*.py",
     "backends/compiled/*.py", "backends/brian2_backend/*.py",
     "models/cells/*.py", "models/inputs/*.py", "models/synapses/*.py", "models/networks/cuba.py",
     "models/networks/potjans_diesmann.py", "neurosim/conformance/**/*.py", "tests/evidence/brian2.py",

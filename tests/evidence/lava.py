@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 SOURCES = [
-    "hardware/loihi2/*.py", "backends/lava/*.py", "backends/reference_backend.py", "backends/native/*.py",
+    "hardware/loihi2/*.py", "backends/lava/*.py", "backends/reference_backend/*.py", "backends/native/*.py",
     "backends/compiled/*.py",
     "neurosim/ir/**/*.py", "neurosim/passes/**/*.py", "neurosim/lang/**/*.py", "tests/lava_kit.py",
 ]  # fmt: skip

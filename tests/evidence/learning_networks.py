@@ -10,9 +10,10 @@ import neurosim.conformance.random_networks as rn
 
 SOURCES = [
     "neurosim/compile.py", "neurosim/ir/**/*.py", "neurosim/lang/**/*.py", "neurosim/passes/**/*.py",
-    "backends/base.py", "backends/reference_backend.py", "backends/native/**/*.py",
+    "backends/base.py", "backends/reference_backend/*.py", "backends/native/**/*.py",
     "backends/compiled/*.py", "models/cells/*.py",
-    "models/inputs/*.py", "models/plasticity/*.py", "models/synapses/*.py", "neurosim/conformance/random_networks/*.py",
+    "models/inputs/*.py", "models/plasticity/*.py", "models/short_term.py", "models/synapses/*.py",
+    "neurosim/conformance/random_networks/*.py",
 ]  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from mutants.comparing import SHOWN
 from mutants.running import Workshop, judged, run_all, told
 
 SOURCES = [
-    "backends/base.py", "backends/reference_backend.py", "backends/native/**/*.py",
+    "backends/base.py", "backends/reference_backend/*.py", "backends/native/**/*.py",
     "backends/compiled/*.py", "backends/brian2_backend/**/*.py",
     "backends/nest_backend/**/*.py", "neurosim/compile.py", "neurosim/ir/**/*.py", "neurosim/lang/**/*.py",
     "neurosim/passes/**/*.py", "neurosim/conformance/**/*.py", "neurosim/comparison/**/*.py",

@@ -31,7 +31,7 @@ from neurosim.units import Hz, ms, mV, second
 
 SOURCES = [
     "neurosim/compile.py", "neurosim/ir/**/*.py", "neurosim/lang/**/*.py", "neurosim/passes/**/*.py", "neurosim/run.py",
-    "backends/base.py", "backends/reference_backend.py", "backends/native/**/*.py",
+    "backends/base.py", "backends/reference_backend/*.py", "backends/native/**/*.py",
     "backends/compiled/*.py", "backends/nest_backend/**/*.py",
     "models/**/*.py",
 ]  # fmt: skip

@@ -188,8 +188,8 @@ MUTANTS = (
         "brian2_seed_plus_one",
         "Random numbers of a run are those of the next seed.",
         _LAYOUT,
-        "stream_key(graph.seed, pop.streams[key])",
-        "stream_key(graph.seed + 1, pop.streams[key])",
+        "stream_key(graph.chance, pop.streams[key])",
+        "stream_key(graph.chance + 1, pop.streams[key])",
         "random_numbers",
     ),
     _on(

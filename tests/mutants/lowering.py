@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from mutants.kit import Mutant
 
-_REFERENCE = "backends/reference_backend.py"
+_REFERENCE = "backends/reference_backend/__init__.py"
 _LEAVES = "neurosim/ir/leaves.py"
 _INTERP = "neurosim/ir/interp.py"
 _STEP = "neurosim/passes/discretise.py"

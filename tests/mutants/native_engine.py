@@ -6,6 +6,9 @@ from mutants.kit import Mutant
 from mutants.native_printed import _on_native
 
 _ENGINE = "backends/native/engine.py"
+_KERNELS = "backends/native/kernels.py"
+_PART = "backends/native/part.py"
+_PRINTER = "backends/native/printer.py"
 _LAYOUT = "backends/native/layout.py"
 _PIECES = "            if len(edges):\n                yield edges\n"
 _KEPT = """                yield Edges(edges.start, edges.pre[keep], edges.post[keep],
@@ -37,8 +40,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "native_shared_weight_off_grid",
         "A weight that all edges share is not rounded to its grid.",
         _LAYOUT,
-        "weight = float(np.rint(proj.weight / grid) * grid)",
-        "weight = float(proj.weight)",
+        "return float(np.rint(projection.weight / grid) * grid) if isinstance(projection.weight, float) else None",
+        "return float(projection.weight) if isinstance(projection.weight, float) else None",
         "lif_drives",
     ),
     _on_native(
@@ -123,7 +126,7 @@ MUTANTS: tuple[Mutant, ...] = (
     _on_native(
         "native_border_neuron_silent",
         "The last neuron of a thread's part does not spike.",
-        _ENGINE,
+        _PART,
         "row[K.VALID] = max(0, min(hi * K.TILE, pop.size) - first)",
         "row[K.VALID] = max(0, min(hi * K.TILE, pop.size) - first - 1)",
         "stamp",
@@ -147,23 +150,47 @@ MUTANTS: tuple[Mutant, ...] = (
     _on_native(
         "native_seed_local",
         "Random numbers are drawn from streams without the population's name.",
-        _ENGINE,
-        "key = stream_key(graph.seed, pop.streams[attr])",
-        "key = stream_key(graph.seed, attr)",
+        _PART,
+        "key = stream_key(graph.chance, pop.streams[attr])",
+        "key = stream_key(graph.chance, attr)",
         "random_numbers",
     ),
     _on_native(
         "native_seed_plus_one",
         "Random numbers of a run are those of the next seed.",
-        _ENGINE,
-        "key = stream_key(graph.seed, pop.streams[attr])",
-        "key = stream_key(graph.seed + 1, pop.streams[attr])",
+        _PART,
+        "key = stream_key(graph.chance, pop.streams[attr])",
+        "key = stream_key(graph.chance + 1, pop.streams[attr])",
         "poisson_drive",
+    ),
+    _on_native(
+        "native_trials_alike",
+        "Every trial draws the numbers of the first.",
+        _PART,
+        "key = stream_key(graph.chance, pop.streams[attr])",
+        "key = stream_key(graph.seed, pop.streams[attr])",
+        "trials",
+    ),
+    _on_native(
+        "native_release_of_an_early_step",
+        "A spike carries what the step after it has left.",
+        _PRINTER,
+        "then = blocks[b, B_RELEASE] + (m % hslots)",
+        "then = blocks[b, B_RELEASE] + ((m + 1) % hslots)",
+        "release_leaves_with_the_spike",
+    ),
+    _on_native(
+        "native_release_off_the_grid",
+        "The product of a shared weight and what a spike carries is not rounded.",
+        _KERNELS,
+        "add_shared(inbox, target, a, b, np.rint(weight * np.float64(carried) * (1.0 / grid)) * grid)",
+        "add_shared(inbox, target, a, b, weight * np.float64(carried))",
+        "release_on_the_grid",
     ),
     _on_native(
         "native_listed_neuron_at_the_border",
         "The first neuron of a thread's part loses its listed spikes.",
-        _ENGINE,
+        _PART,
         "mine = (plan.neurons >= first) & (plan.neurons < hi * K.TILE)",
         "mine = (plan.neurons > first - (first == 0)) & (plan.neurons < hi * K.TILE)",
         "1",
@@ -174,7 +201,7 @@ MUTANTS: tuple[Mutant, ...] = (
     _on_native(
         "native_initial_values_of_parts",
         "Every thread starts with the initial values of the first neurons.",
-        _ENGINE,
+        _PART,
         "wanted = np.minimum(np.arange(lo * K.TILE, hi * K.TILE), pop.size - 1)",
         "wanted = np.minimum(np.arange((hi - lo) * K.TILE), pop.size - 1)",
         "test_same_spikes_on_any_number_of_threads",
@@ -182,7 +209,7 @@ MUTANTS: tuple[Mutant, ...] = (
     _on_native(
         "native_recorded_tile",
         "Variables of neurons beyond the first tile are recorded from the first.",
-        _ENGINE,
+        _PART,
         "place = row[K.STATE] + (local // K.TILE) * shape.height * K.TILE",
         "place = row[K.STATE] + (local // K.TILE) * 0",
         "random_numbers",
@@ -197,7 +224,7 @@ MUTANTS: tuple[Mutant, ...] = (
     _on_native(
         "native_padding_by_repetition",
         "Places beyond the last neuron are filled with the first ones' values.",
-        _ENGINE,
+        _PART,
         "wanted = np.minimum(np.arange(lo * K.TILE, hi * K.TILE), pop.size - 1)",
         "wanted = np.arange(lo * K.TILE, hi * K.TILE) % pop.size",
         equivalent="What stands in the places beyond the last neuron is never sent, recorded or handed over.",

@@ -9,8 +9,8 @@ _PRINTER = "backends/native/printer.py"
 _EXPRESSIONS = "backends/compiled/expressions.py"
 _DELIVER = (
     '            "        deliver_due(threads, n, slots, origin, inbox, width, blocks, rows, delays, target16, '
-    'target32,",\n            "                    weight32, weight64, shared, logs, segments" + '
-    '(", edges)" if plastic else ")"),\n'
+    'target32,",\n            f"                    weight32, weight64, shared, grids, logs, segments'
+    '{_due_arguments(classes)})",\n'
 )
 
 

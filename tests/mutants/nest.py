@@ -19,8 +19,8 @@ MUTANTS = (
         "nest_listed_spikes_early",
         "Spikes of sources leave one step early.",
         _DEVICES,
-        "times = self.timing.clock.ms(steps[order] + lead + 1)",
-        "times = self.timing.clock.ms(steps[order] + lead)",
+        "times = self.timing.clock.ms(steps[order] + self.shift + 1)",
+        "times = self.timing.clock.ms(steps[order] + self.shift)",
         "lif_drives",
     ),
     _on_nest(

@@ -19,7 +19,7 @@ from neurosim.backends.base import (
     recorded,
     weight_diverged,
 )
-from neurosim.backends.reference_edges import PlasticEdges, SteppedEdges
+from neurosim.backends.reference_backend.edges import PlasticEdges, SteppedEdges
 from neurosim.ir.edges import iter_edges
 from neurosim.ir.graph import Graph, PopulationNode
 from neurosim.ir.interp import call, evaluate

@@ -61,7 +61,8 @@ class SteppedEdges:
         weight, grid = self.weight[self.due].astype(np.float64), self.grid[self.due]
         if self.release is not None:
             weight = weight * self.then(self.release, np.flatnonzero(self.due), n).astype(np.float64)
-        np.add.at(slot, self.target[self.due], np.rint(weight / grid) * grid)
+        with np.errstate(over="ignore"):  # a sum that is too large is looked for when all has arrived
+            np.add.at(slot, self.target[self.due], np.rint(weight / grid) * grid)
 
     def then(self, var: str, at: np.ndarray, n: int) -> np.ndarray:
         """Return a variable of the sources of some edges, of the step in which what arrives in step n has left."""

@@ -32,7 +32,7 @@ def main(number: str, **arguments: Any) -> Any:
 
 
 def test_numbers_run_from_one_and_each_is_tested() -> None:
-    assert list(SCRIPTS) == [f"{k + 1:02}" for k in range(len(SCRIPTS))] and len(SCRIPTS) == 14
+    assert list(SCRIPTS) == [f"{k + 1:02}" for k in range(len(SCRIPTS))] and len(SCRIPTS) == 15
     for path in SCRIPTS.values():
         text = path.read_text(encoding="utf-8")
         assert "def main(" in text and len(text.splitlines()) <= 80, path.name
@@ -172,3 +172,15 @@ def test_training() -> None:
     found = main("13", iterations=30)
     assert found["before"] < 0.5 < 0.7 < found["after"]
     assert found["same"] == found["total"] > 2000
+
+
+def test_short_term(tmp_path: Path) -> None:
+    found = main("15", path=str(tmp_path / "short_term.png"))
+    assert (tmp_path / "short_term.png").stat().st_size > 20_000
+    rates, depressing = np.array([1, 2, 5, 10, 20, 50, 100, 200.0]), found["released"]["depressing"]
+    assert np.all(np.diff(depressing * rates) > 0) and 1.23 < depressing[-1] * 200 < 1 / 0.8
+    assert depressing[-1] * 200 / (depressing[-3] * 50) < 1.03  # four times the rate, and nothing more arrives
+    assert found["limiting"] == 2.5 and found["peak"] == pytest.approx(22, rel=0.01)
+    assert rates[np.argmax(found["released"]["facilitating"])] == 20  # the nearest to the peak frequency
+    before, peak, after = found["step"]
+    assert peak > 1.5 * before and after == pytest.approx(before, rel=0.1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from pathlib import Path
 from typing import Any
 
 import nir
@@ -161,3 +162,22 @@ def neuron(kind: str, rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
     if kind in ("IF", "LIF", "CubaLIF"):
         values |= {"v_threshold": drawn(0.1, 0.5), "v_reset": drawn(-0.1, 0.05)}
     return getattr(nir, kind)(**values)
+
+
+def write(path: Path, nodes: dict[str, Any], edges: list[tuple[str, str]], **more: Any) -> str:
+    """Write a graph, and return its path."""
+    nir.write(path / "graph.nir", nir.NIRGraph(nodes, edges, **more))
+    return str(path / "graph.nir")
+
+
+def size(n: Any) -> dict[str, np.ndarray]:
+    """Return the shape of a node that takes n values."""
+    return {"input": np.atleast_1d(n)}
+
+
+def lif_graph(**changes: Any) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+    """Return nodes and edges of a layer of LIF behind a linear map, and others in their place."""
+    nodes = {"in": nir.Input(size(2)), "w": nir.Linear(np.ones((3, 2))),
+             "lif": neuron("LIF", np.random.default_rng(0), (3,)),
+             "out": nir.Output({"output": np.array([3])})}  # fmt: skip
+    return nodes | changes, [("in", "w"), ("w", "lif"), ("lif", "out")]

@@ -14,6 +14,7 @@ class NullBackend(Backend):
     name = "null"
     precisions = ("double", "single")
     plasticity = True
+    releases = True
     summary = "checks the network, builds nothing, records nothing"
 
     def build(self, graph: Graph, options: Options) -> Engine:

@@ -26,6 +26,7 @@ import difflib
 import os
 import sys
 from collections.abc import Iterable
+from typing import Any
 
 _PACKAGE_ROOT = os.path.dirname(os.path.abspath(__file__))
 # In a checkout three folders lie beside the package. In a wheel they lie in it, and what is beside is somebody else's.
@@ -42,11 +43,17 @@ class NeurosimError(Exception):
         What is wrong and what to do about it, in one or two sentences.
     where : str, optional
         ``file:line`` of the user's code that made the offending object.
+
+    Attributes
+    ----------
+    results : Trials or None
+        The trials that had ended, where one of several has failed.
     """
 
     def __init__(self, message: str, where: str | None = None) -> None:
         self.message = message
         self.where = where
+        self.results: Any = None
         super().__init__(message if not where else f"{message} ({where})")
 
     def __str__(self) -> str:  # KeyError would quote the text

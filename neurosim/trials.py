@@ -225,7 +225,7 @@ class _Batch:
         if failed is not None:
             k, error = failed
             named = type(error)(f"trial {self.numbers[k]}: {error.message}", error.where)
-            named.results = results  # type: ignore[attr-defined]
+            named.results = results
             raise named from error
         return results
 

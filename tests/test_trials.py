@@ -165,8 +165,8 @@ def test_a_trial_that_diverges_is_named_and_the_others_are_kept() -> None:
     net.population("p", 2, cell)
     with pytest.raises(DivergedError, match="trial 2: v of neuron 0 in population 'p' is no finite number") as found:
         net.run_trials(3 * ms, 4, vary={"p.k": np.array([0.0, 0.01, 9.0, 0.0])}, threads=1)
-    assert {0, 1} <= set(found.value.results.numbers) <= {0, 1, 3}  # type: ignore[attr-defined]
-    assert found.value.results.status == "failed"  # type: ignore[attr-defined]
+    assert {0, 1} <= set(found.value.results.numbers) <= {0, 1, 3}
+    assert found.value.results.status == "failed"
 
 
 def test_a_current_for_every_trial() -> None:

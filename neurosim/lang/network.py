@@ -10,7 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from neurosim.errors import ConnectivityError, DimensionError, ParameterError, UnknownNameError, caller, suggest
+from neurosim.errors import (
+    ConnectivityError,
+    DimensionError,
+    NeurosimError,
+    ParameterError,
+    UnknownNameError,
+    caller,
+    suggest,
+)
 from neurosim.ir.rules import EdgeList, Rule
 from neurosim.lang.components import Cell, Current, Drive, Random, TimedArray, check_value
 from neurosim.lang.connect import Connection, DistanceDependent, Where, edge_quantity, prepare_rule
@@ -189,7 +197,7 @@ class Network:
                 for pop in dict.fromkeys(pop for pop, _ in pre.parts):
                     for var, value in model.init.items():
                         _initial(pop, f"{label}.{LABEL}", var, value, model.where)
-        except Exception:
+        except NeurosimError:
             leave(label, pre)
             if learned is not None:
                 detach(label, pre, post)

@@ -349,7 +349,7 @@ def test_every_edge_is_built_on_one_rank(ranks: int):
         whole = [e for e in iter_edges(graph, projection)]
         seen = []
         for rank in range(ranks):
-            for e in local_edges(graph, projection, Ranks(rank, ranks)):
+            for _, e in local_edges(graph, projection, Ranks(rank, ranks)):
                 assert np.all((np.asarray(e.post, dtype=np.int64) + FIRST) % ranks == rank)
                 weight, delay = (np.broadcast_to(x, e.post.shape) for x in (e.weight, e.delay))
                 seen += list(zip(e.pre.tolist(), e.post.tolist(), weight.tolist(), delay.tolist(), strict=True))

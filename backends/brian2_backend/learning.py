@@ -1,7 +1,8 @@
 """Learning rules in Brian2: the edges of a plastic projection as synapses of their own.
 
 Three pathways lead along them: an arrival is delivered in the slot of all arrivals; at the end of the step, when the
-programs have run, it is learned from, and after it the spikes of the targets; statements of an interval come last.
+programs have run, it is learned from, and after it (or before) the spikes of the targets; statements of an interval
+come last. What delivers the weight after its change learns in the slot of arrivals too, before them.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 from neurosim.backends.brian2_backend.edges import Edges, members, places
 from neurosim.backends.brian2_backend.functions import fixed_functions
 from neurosim.backends.brian2_backend.layout import Layout
-from neurosim.backends.brian2_backend.past import FIRED_ON, LEARNED, SWEPT, mirror, past
+from neurosim.backends.brian2_backend.past import DELIVERED, FIRST, SECOND, SWEPT, mirror, past
 from neurosim.backends.brian2_backend.printer import SEEN, edge_code
 from neurosim.ir.edges import viewed
 from neurosim.ir.graph import ProjectionNode
@@ -61,11 +62,16 @@ class Plastic:
         before = node.reads("pre")
         before += [] if release in (None, *before) else [str(release)]
         reach, ends = int(e.delay.max()), {}
+        late = node.late(e.delay)
+        behind = int(late.max())
         if before:
             ends["past"] = past(layout, sources, before, reach, groups, clock, f"{self.name}_past"), before
-        if node.reads("post"):
-            after = node.reads("post")
-            ends["goal"] = mirror(layout, targets, after, groups, clock, f"{self.name}_goal"), after
+        if after := node.reads("post"):
+            goal = f"{self.name}_goal"
+            if behind:
+                ends["goal"] = past(layout, targets, after, behind, groups, clock, goal), after
+            else:
+                ends["goal"] = mirror(layout, targets, after, groups, clock, goal), after
         model += [f"{index} : integer (constant)" for index in ends]
         carried = "" if release is None else f"*past_x{before.index(release)}"
         events = {"deliver": f"x += ns_rint(w{carried}/grid)*grid", "learn": code["learn"].text}
@@ -89,18 +95,26 @@ class Plastic:
         if "past" in ends:
             synapses.past = (reach - e.delay) * (len(ends["past"][0]) // reach) + from_source[e.pre]
         if "goal" in ends:
-            synapses.goal = from_target[e.post]
+            first = (behind - late) * (len(ends["goal"][0]) // behind) if behind else 0
+            synapses.goal = first + from_target[e.post]
         for name, value in constants.items():
             setattr(synapses, name, value)
         if self.watched:
             setattr(synapses, SEEN, -1.0)
         synapses.deliver.delay = (e.delay - 1).astype(np.float64) * second  # its queue counts from the step after
-        for pathway, order in (("learn", LEARNED), ("fire", FIRED_ON)):
-            if code[pathway].text:
-                path = getattr(synapses, pathway)
-                path.when, path.order = "end", order
-        if code["learn"].text:
-            synapses.learn.delay = e.delay.astype(np.float64) * second
+        synapses.deliver.order = 0  # Brian2's own choice is -1
+        order = {"learn": FIRST, "fire": SECOND}
+        if node.spikes_first:
+            order = {"learn": SECOND, "fire": FIRST}
+        for pathway, steps in (("learn", e.delay), ("fire", late)):
+            if not code[pathway].text:
+                continue
+            path = getattr(synapses, pathway)
+            path.when, path.order = "end", order[pathway]
+            if node.delivers_after:
+                path.when, path.order, steps = "synapses", order[pathway] - DELIVERED, steps - 1
+            if steps.any():
+                path.delay = steps.astype(np.float64) * second
         if code["sweep"].text:
             self.sweep = synapses.run_regularly(code["sweep"].text, when="end", order=SWEPT, name=f"{self.name}_sweep")
         return [*(group for group, _ in ends.values()), synapses]

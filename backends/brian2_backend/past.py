@@ -16,8 +16,10 @@ import numpy as np
 from neurosim.backends.brian2_backend.edges import initial
 from neurosim.backends.brian2_backend.layout import Layout
 
-# what happens at the end of a step, in this order
-MIRRORED, LEARNED, FIRED_ON, SWEPT, READ, MOVED = range(6)
+# what happens at the end of a step, in this order; the changes by spikes, first and second, may come as much before
+# the delivery
+MIRRORED, FIRST, SECOND, SWEPT, READ, MOVED = range(6)
+DELIVERED = SWEPT
 
 
 def mirror(layout: Layout, populations: Sequence[str], variables: Sequence[str], groups: Any, clock: Any,

@@ -16,7 +16,7 @@ from neurosim.backends.compiled.cache import load
 from neurosim.backends.native import memory
 from neurosim.backends.native import tables as K
 from neurosim.backends.native.layout import deliveries, most_arrivals, share
-from neurosim.backends.native.learning import Columns, Learning, columns_of, rules_of
+from neurosim.backends.native.learning import Columns, Learning, columns_of, rules_of, timed
 from neurosim.backends.native.part import Part
 from neurosim.backends.native.past import Past
 from neurosim.backends.native.printer import PLASTIC, RELEASED, Shape, arguments, module_source, shape_of
@@ -124,7 +124,7 @@ class NativeEngine(Engine):
         """Find the shortest delay (threads meet once in so many steps) and how much of the past is needed."""
         shortest, longest, ring = 1 << 30, 1, 0
         for d in self.edge_tables:
-            for row in d.blocks:
+            for row, block in zip(d.blocks, self.blocks, strict=True):
                 if row[K.B_CLASS] >= K.RING_SHARED:
                     a = int(row[K.B_BASE]) + int(d.rows[row[K.B_ROW_AT]])
                     b = int(row[K.B_BASE]) + int(d.rows[row[K.B_ROW_AT] + row[K.B_ROWS]])
@@ -134,6 +134,8 @@ class NativeEngine(Engine):
                 else:
                     own = d.delays[row[K.B_DELAY_AT] : row[K.B_DELAY_AT] + row[K.B_NDELAY]]
                     shortest, longest = min(shortest, int(own[0])), max(longest, int(own[-1]))
+                    if block.plastic is not None and block.plastic.plasticity is not None:
+                        longest = max(longest, block.plastic.plasticity.late(int(own[-1])))
         self.window, self.reach = memory.window(shortest), max(longest, ring)
         self.slots = max(1, ring)
         self.history = memory.history(longest, self.window)
@@ -160,7 +162,7 @@ class NativeEngine(Engine):
 
     def _columns(self, k: int) -> Columns:
         widths = [(hi - lo) * K.TILE for lo, hi in self.parts[k].share.tiles]
-        return columns_of(self.edge_tables[k], self.blocks, widths)
+        return columns_of(self.edge_tables[k], self.blocks, widths, timed(self.rules))
 
     def _logs(self) -> None:
         biggest = max(sum((hi - lo) * K.TILE for lo, hi in s.tiles) for s in self.shares)

@@ -73,8 +73,11 @@ def estimate(graph: Graph, threads: int) -> int:
         weight = 0 if isinstance(p.weight, float) else 8 if graph.weight_bits > 24 else 4
         if p.plasticity is not None:
             own = 8 * len(p.plasticity.edge) + (8 if p.plasticity.decaying else 0)
-            past = RING_VALUE * len(p.plasticity.reads("pre")) * (high + window(low) + 1) * n_pre
+            late = p.plasticity.late(high)
+            values = len(p.plasticity.reads("pre")) * n_pre + (len(p.plasticity.reads("post")) * n_post if late else 0)
+            past = RING_VALUE * values * (max(high, late) + window(low) + 1)
             stored += edges * (LEARNING + own) + past
+            longest = max(longest, late)
             ring = False
         elif p.release is not None:
             stored += edges * (weight + 4) + RING_VALUE * (high + window(low) + 1) * n_pre

@@ -146,7 +146,7 @@ def module_source(shapes: list[Shape], rules: list[learning.Rule], precision: st
         parts += [*([] if shape.only_scheduled else [_tile(k, shape, dtype)]), _update(k, shape, dtype)]
     parts += [_deliver_due(classes), *([_deliver_ring(classes)] if classes & RINGS else [])]
     parts += learning.source(rules, dtype) if rules else []
-    return "\n\n".join(parts) + "\n\n" + BODY + _loop(shapes, classes, bool(rules))
+    return "\n\n".join(parts) + "\n\n" + BODY + _loop(shapes, classes, rules)
 
 
 _INVERSION = f"""
@@ -510,7 +510,7 @@ def deliver_ring(threads, m, slots, origin, inbox, width, blocks, rows, target32
                 lo, hi = rows[r], rows[r + 1]"""
 
 
-def _loop(shapes: list[Shape], classes: frozenset[int], plastic: bool) -> str:
+def _loop(shapes: list[Shape], classes: frozenset[int], rules: list[learning.Rule]) -> str:
     """Print the kernel's body: step one thread's neurons from ``first`` to ``last``; return the step reached.
 
     It is less than ``last`` if a log is full, or if a number went bad: the step whose arrivals left their grid, or the
@@ -518,6 +518,7 @@ def _loop(shapes: list[Shape], classes: frozenset[int], plastic: bool) -> str:
     the others stop where all meet next, up to a window later.
     """
     ring, branches = bool(classes & RINGS), []
+    early, late = ("1, ", "0, ") if learning.timed(rules) else ("", "")
     for k in range(len(shapes)):
         word = "if" if k == 0 else "elif"
         branches += [
@@ -549,6 +550,7 @@ def _loop(shapes: list[Shape], classes: frozenset[int], plastic: bool) -> str:
                 if ring
                 else []
             ),
+            *(_learn(early) if learning.early(rules) else []),
             "        deliver_due(threads, n, slots, origin, inbox, width, blocks, rows, delays, target16, target32,",
             f"                    weight32, weight64, shared, grids, logs, segments{_due_arguments(classes)})",
             "        slot = inbox[(n % slots) * width : (n % slots + 1) * width]",
@@ -558,16 +560,8 @@ def _loop(shapes: list[Shape], classes: frozenset[int], plastic: bool) -> str:
             "            segments[tid, h, p] = at",
             *branches,
             "        segments[tid, h, pops.shape[0]] = at",
-            *(
-                [
-                    "        if learn_step(tid, threads, n, origin, blocks, rows, delays, logs, segments,",
-                    f"                      {learning.LEARNING}):",
-                    "            status[DIVERGED] = 1",
-                ]
-                if plastic
-                else []
-            ),
-            *(["        keep_past(n, copies, f, lhist, hslots)"] if plastic or classes & RELEASED else []),
+            *(_learn(late) if rules else []),
+            *(["        keep_past(n, copies, f, lhist, hslots)"] if rules or classes & RELEASED else []),
             "        sample(n, f, records, where, out)",
             "        if status[OVERFLOWED] != 0 or status[DIVERGED] != 0:",
             "            atomic_add(control, STOP + APART * ((turn + 1) & 1), 1)",
@@ -578,6 +572,15 @@ def _loop(shapes: list[Shape], classes: frozenset[int], plastic: bool) -> str:
             "    return last",
         ]
     )
+
+
+def _learn(when: str) -> list[str]:
+    """Print the call that changes edges; ``when`` says whether it comes before the delivery, where some do."""
+    return [
+        f"        if learn_step({when}tid, threads, n, origin, blocks, rows, delays, logs, segments,",
+        f"                      {learning.LEARNING}):",
+        "            status[DIVERGED] = 1",
+    ]
 
 
 def scalar_values(shape: Shape, params: Mapping[str, Any]) -> list[float]:

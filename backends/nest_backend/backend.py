@@ -7,6 +7,7 @@ from importlib import metadata
 from neurosim.backends.base import Backend, Engine, Options
 from neurosim.backends.nest_backend import kernel
 from neurosim.backends.nest_backend.cells import Cell
+from neurosim.backends.nest_backend.learning import recognise_learners
 from neurosim.backends.nest_backend.recognise import recognise
 from neurosim.backends.nest_backend.short_term import recognise_synapse
 from neurosim.errors import ParameterError, UnsupportedError
@@ -47,12 +48,16 @@ class NestBackend(Backend):
         if not kernel.on_grid(graph.dt):
             found.append((f"dt of {graph.dt * 1e3:.9g} ms (NEST counts in thousandths of a millisecond: use one of "
                           "them, or a multiple)", None))  # fmt: skip
+        rules = recognise_learners(graph)
         for projection in graph.projections:
-            if projection.plasticity is not None:
-                found.append((f"learning rules (projection '{projection.name}')", projection.where))
+            rule = rules.get(projection.name)
             synapse = None if projection.release is None else recognise_synapse(graph, projection)
-            if isinstance(synapse, str):
-                found.append((synapse, projection.where))
+            found += [(each, projection.where) for each in (rule, synapse) if isinstance(each, str)]
+        for probe in graph.probes:
+            if probe.edge and probe.target in rules:
+                found.append((f"recording of {probe.variable} of projection '{probe.target}' (NEST changes a weight when "
+                              "a spike arrives, from all that happened since the last: it has none between)",
+                              probe.where))  # fmt: skip
         for pop in graph.populations:
             seen = recognise(graph, pop)
             if seen.what is None:

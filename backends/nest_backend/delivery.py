@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,9 @@ import numpy as np
 
 from neurosim.backends.nest_backend.cells import Cell, Port
 from neurosim.backends.nest_backend.kernel import Clock
+from neurosim.backends.nest_backend.learning import MODEL, Learner, recognise_rule
 from neurosim.backends.nest_backend.short_term import Synapse, recognise_synapse
+from neurosim.errors import UnsupportedError
 from neurosim.ir.distributions import Draw
 from neurosim.ir.edges import Edges, iter_edges
 from neurosim.ir.graph import Graph, ProjectionNode
@@ -35,19 +37,19 @@ class Ranks:
         return nodes % self.ranks == self.rank
 
 
-def local_edges(graph: Graph, projection: ProjectionNode, ranks: Ranks) -> Iterator[Edges]:
-    """Yield a projection's edges whose targets are of this rank, in the canonical order.
+def local_edges(graph: Graph, projection: ProjectionNode, ranks: Ranks) -> Iterator[tuple[np.ndarray, Edges]]:
+    """Yield a projection's edges whose targets are of this rank, with their numbers, in the canonical order.
 
     Every rank goes through all edges (they are a function of the seed, so nothing is sent); memory is only taken for
     those kept.
     """
     for e in iter_edges(graph, projection):
         if ranks.ranks == 1:
-            yield e
+            yield e.start + np.arange(len(e)), e
             continue
         keep = ranks.owns(np.asarray(e.post, dtype=np.int64) + FIRST)
         pick = lambda x, k=keep: x[k] if np.ndim(x) else x  # noqa: E731
-        yield Edges(e.start, e.pre[keep], e.post[keep], pick(e.weight), pick(e.delay))
+        yield e.start + np.flatnonzero(keep), Edges(e.start, e.pre[keep], e.post[keep], pick(e.weight), pick(e.delay))
 
 
 def signs(weight: Any) -> set[int]:
@@ -77,12 +79,22 @@ def connect(nest: Any, graph: Graph, cells: Mapping[str, Cell], clock: Clock, ra
         port, factor = _targets(graph, projection, cells)
         synapse = None if projection.release is None else recognise_synapse(graph, projection)
         base, more = (synapse.model, synapse.params) if isinstance(synapse, Synapse) else ("static_synapse", {})
-        for e in local_edges(graph, projection, ranks):
+        rule = None if projection.plasticity is None else recognise_rule(graph, projection)
+        if isinstance(rule, Learner):
+            base, more = learner_name(projection), rule.params
+            nest.CopyModel(MODEL, base)
+        for number, e in local_edges(graph, projection, ranks):
             if not len(e):
                 continue
             post = np.asarray(e.post, dtype=np.int64)
             weight = np.array(np.broadcast_to(np.asarray(e.weight, dtype=np.float64), post.shape))
-            if factor is not None:
+            if isinstance(rule, Learner):
+                _within(weight, rule.w_max, projection)
+                # scaled without a grid: it moves as it learns
+                each = np.ones(len(post)) if factor is None else factor[post]
+                more = {**rule.params, "Wmax": rule.w_max * each, "synapse_label": number}
+                weight = weight * each
+            elif factor is not None:
                 weight = scaled(weight, factor[post])
             model, here = models.get(base, (base, 0))
             here += len(post)
@@ -101,6 +113,38 @@ def connect(nest: Any, graph: Graph, cells: Mapping[str, Cell], clock: Clock, ra
             nest.Connect(np.asarray(e.pre, dtype=np.int64) + FIRST, post + FIRST, "one_to_one", spec)
             total += len(post)
     return total
+
+
+def learner_name(projection: ProjectionNode) -> str:
+    """Return the name, in NEST, of the synapses of a projection that learns: they are found by it again."""
+    return f"learning_{projection.name}"
+
+
+def learned(nest: Any, graph: Graph, projection: ProjectionNode, cells: Mapping[str, Cell],
+            gather: Callable[[Any], list[Any]], count: int) -> np.ndarray:  # fmt: skip
+    """Return the weights of a projection that learns, in SI units, as NEST holds them."""
+    _, factor = _targets(graph, projection, cells)
+    found = nest.GetConnections(synapse_model=learner_name(projection))
+    mine = [np.zeros(0, np.int64), np.zeros(0)]
+    if len(found):
+        kept = found.get(["synapse_label", "weight", "target"])
+        label, weight, target = (np.atleast_1d(kept[key]) for key in ("synapse_label", "weight", "target"))
+        mine = [label, weight if factor is None else weight / factor[target - FIRST]]
+    out = np.empty(count)
+    for label, weight in gather(mine):
+        out[label] = weight
+    return out
+
+
+def _within(weight: np.ndarray, w_max: float, projection: ProjectionNode) -> None:
+    """Refuse weights that lie outside the bounds at the start, which NEST brings in otherwise than we do."""
+    bad = weight[(weight < 0) | (weight > w_max)]
+    if len(bad):
+        raise UnsupportedError(
+            f"backend 'nest' cannot run this network: a weight of projection '{projection.name}' starts at {bad[0]:g}, "
+            f"outside 0 to {w_max:g}; NEST's synapses that learn have all weights within their bounds",
+            projection.where,
+        )
 
 
 def scaled(weight: np.ndarray, factor: Any) -> np.ndarray:

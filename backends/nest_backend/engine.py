@@ -10,7 +10,7 @@ import numpy as np
 from neurosim.backends.base import Drained, Engine, Options, diverged, recorded
 from neurosim.backends.nest_backend import kernel
 from neurosim.backends.nest_backend.cells import Cell, Source
-from neurosim.backends.nest_backend.delivery import FIRST, Ranks, connect
+from neurosim.backends.nest_backend.delivery import FIRST, Ranks, connect, learned
 from neurosim.backends.nest_backend.devices import (
     Currents,
     DriveTrains,
@@ -22,10 +22,12 @@ from neurosim.backends.nest_backend.devices import (
     per_node,
     varies,
 )
+from neurosim.backends.nest_backend.learning import Learner, recognise_learners
 from neurosim.backends.nest_backend.normal import input_variables
 from neurosim.backends.nest_backend.recognise import recognise
 from neurosim.backends.nest_backend.signals import Counts, Signals
 from neurosim.errors import DivergedError
+from neurosim.ir.edges import iter_edges
 from neurosim.ir.graph import Graph, PopulationNode
 
 COUNTDOWN = "_refractory"
@@ -57,7 +59,9 @@ class NestEngine(Engine):
         self.cells = {k: v for k, v in found.items() if isinstance(v, Cell)}
         self.threads = options.threads or 1  # NEST's threads spin where they wait: on a busy machine that costs tenfold
         # NEST's generators drive no synapses that keep something: a neuron in between repeats their spikes
-        self.repeated = {s.population for p in graph.projections if p.release for s in p.pre} & set(self.sources)
+        keeping = [p for p in graph.projections if p.release or p.plasticity]
+        self.repeated = {s.population for p in keeping for s in p.pre} & set(self.sources)
+        self.learners = {k: v for k, v in recognise_learners(graph).items() if isinstance(v, Learner)}
         with kernel.translated("build the network"):
             self.number = kernel.reset(self.nest, graph.dt, self.threads)
             self.ranks = Ranks(*kernel.ranks(self.nest))
@@ -79,11 +83,17 @@ class NestEngine(Engine):
             source = "parrot_neuron" if pop.name in self.repeated else "spike_generator"
             nodes = self.nest.Create(source if cell is None else cell.model, pop.size)
             if cell is not None:
-                nodes.set(per_node({**cell.params, **cell.quiet}, pop.size))
+                nodes.set(per_node({**cell.params, **cell.quiet, **self._traces(pop.name)}, pop.size))
             self.nodes[pop.name] = nodes
         for pop in self.graph.populations:
             first = int(np.ravel(self.nodes[pop.name].global_id)[0])
             assert first == self.graph.offsets()[pop.name] + FIRST, "NEST numbers nodes from 1 in order of creation"
+
+    def _traces(self, population: str) -> dict[str, float]:
+        """Return the parameter of the trace that NEST keeps at a target of synapses that learn."""
+        onto = [p for p in self.graph.projections if p.name in self.learners]
+        return {"tau_minus": self.learners[p.name].tau_minus for p in onto for s in p.post
+                if s.population == population}  # fmt: skip
 
     def _devices(self) -> None:
         """Create generators and recorders, with a delay that keeps NEST's stretches at :data:`SLICE` steps or less."""
@@ -315,6 +325,15 @@ class NestEngine(Engine):
     def edges(self) -> int:
         """Return the number of edges that the projections made, on all ranks."""
         return sum(self.gather(self._edges))
+
+    def weights(self, projection: str) -> np.ndarray | None:
+        """Return the weights of a projection that learns, as of the last arrival at each synapse."""
+        if projection not in self.learners:
+            return None
+        kernel.check(self.number)
+        node = self.graph.projection(projection)
+        count = sum(len(e) for e in iter_edges(self.graph, node, weights=False))
+        return learned(self.nest, self.graph, node, self.cells, self.gather, count)
 
     def close(self) -> None:
         """Empty the kernel."""

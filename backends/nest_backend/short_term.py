@@ -90,15 +90,18 @@ def without_resources(graph: Graph, pop: PopulationNode) -> PopulationNode:
     """Return a population without what its projections' synapses keep in NEST."""
     assert pop.model is not None
     mine = [p.release for p in graph.projections if p.release and any(s.population == pop.name for s in p.pre)]
+    s = pop.model.system
+    learn = [p.name for p in graph.projections if p.plasticity is not None]
     gone = set().union(*(variables_of(pop, release) for release in mine))
+    gone |= {v for v in (*s.traces, *(var for var, _ in s.snapshots)) if v.rpartition(".")[0] in learn}
     if not gone:
         return pop
-    s = pop.model.system
     system = dataclasses.replace(
         s,
         equations=tuple(e for e in s.equations if e.var not in gone),
         traces=tuple(v for v in s.traces if v not in gone),
         marks=tuple(m for m in s.marks if m[0] not in gone),
+        snapshots=tuple(m for m in s.snapshots if m[0] not in gone),
     )
     states = tuple(v for v in pop.states if v.name not in gone)
     return dataclasses.replace(pop, states=states, model=dataclasses.replace(pop.model, system=system))

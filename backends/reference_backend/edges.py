@@ -58,11 +58,15 @@ class SteppedEdges:
     def deliver(self, n: int, slot: np.ndarray) -> None:
         """Add what arrives in step n, by the weights of now, each on its receptor's grid."""
         self.due = self.spiked[(n - self.delay) % self.slots, self.pre]
+        self.arrive(n)
         weight, grid = self.weight[self.due].astype(np.float64), self.grid[self.due]
         if self.release is not None:
             weight = weight * self.then(self.release, np.flatnonzero(self.due), n).astype(np.float64)
         with np.errstate(over="ignore"):  # a sum that is too large is looked for when all has arrived
             np.add.at(slot, self.target[self.due], np.rint(weight / grid) * grid)
+
+    def arrive(self, n: int) -> None:
+        """Do what comes before the delivery of step n; ``due`` is known."""
 
     def then(self, var: str, at: np.ndarray, n: int) -> np.ndarray:
         """Return a variable of the sources of some edges, of the step in which what arrives in step n has left."""
@@ -95,26 +99,44 @@ class PlasticEdges(SteppedEdges):
         self.edge = {var: np.zeros(len(self.pre), dtype) for var in self.node.edge}
         self.computed = np.zeros(len(self.pre), dtype=np.int64)
         self.targets = [s.population for s in projection.post]
+        self.late = self.node.late(self.delay)
+        self.kept = int(self.late.max(initial=0)) + 1
+        self.fired = np.zeros((self.kept, graph.size), dtype=bool)
+        start = {p.name: {v.name: v.init for v in p.states} for p in graph.populations}
+        reads = self.node.reads("post")
+        self.goal = {var: np.tile(self._everywhere(self.targets, start, var), (self.kept, 1)) for var in reads}
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return everything that changes from step to step."""
         own = {f"edge/{i}": values for i, values in enumerate(self.edge.values())}
-        return {**super().arrays(), "weight": self.weight, "computed": self.computed, **own}
+        own |= {f"goal/{i}": values for i, values in enumerate(self.goal.values())}
+        kept = {"weight": self.weight, "computed": self.computed, "fired": self.fired}
+        return {**super().arrays(), **kept, **own}
+
+    def arrive(self, n: int) -> None:
+        """Learn before the delivery, where the rule delivers what it has learned."""
+        if self.node.delivers_after:
+            self._learn(n)
 
     def end(self, n: int, states: Mapping[str, Mapping[str, np.ndarray]], spikes: np.ndarray) -> None:
-        """Carry out the statements of step n: arrivals, then spikes of the targets (``spikes``: global ids)."""
-        now = {var: self._everywhere(self.targets, states, var) for var in self.node.reads("post")}
-        fired = np.zeros(self.graph.size, dtype=bool)
-        fired[spikes] = True
-        swept = self.node.every and (n + 1) % self.node.every == 0
-        for program, at in (
-            (self.node.pre_program, np.flatnonzero(self.due)),
-            (self.node.post_program, np.flatnonzero(fired[self.post])),
-            (self.node.every_program, np.arange(len(self.pre) if swept else 0)),
-        ):
-            if program is not None and len(at):
-                self._change(program, at, n, now)
+        """Carry out the statements of step n (``spikes``: global ids), those of an interval last."""
+        slot = n % self.kept
+        self.fired[slot] = False
+        self.fired[slot, spikes] = True
+        for var, goal in self.goal.items():
+            goal[slot] = self._everywhere(self.targets, states, var)
+        if not self.node.delivers_after:
+            self._learn(n)
+        if self.node.every and (n + 1) % self.node.every == 0:
+            self._change(self.node.every_program, np.arange(len(self.pre)), n)
         super().end(n, states, spikes)
+
+    def _learn(self, n: int) -> None:
+        """Carry out the statements of arrivals and of the spikes of targets, in the rule's order."""
+        arrivals = self.node.pre_program, np.flatnonzero(self.due)
+        spikes = self.node.post_program, np.flatnonzero(self.fired[(n - self.late) % self.kept, self.post])
+        for program, at in (spikes, arrivals) if self.node.spikes_first else (arrivals, spikes):
+            self._change(program, at, n)
 
     def learned(self) -> np.ndarray:
         """Return a copy of the weights."""
@@ -126,8 +148,10 @@ class PlasticEdges(SteppedEdges):
             return self.learned()
         return viewed(self.node, variable, self.edge[variable], lambda: n - self.computed, self.dtype)
 
-    def _change(self, program: Program, at: np.ndarray, n: int, now: Mapping[str, np.ndarray]) -> None:
-        values = evaluate(program, lambda ins, *_: self._leaf(ins, at, n, now), self.dtype)
+    def _change(self, program: Program | None, at: np.ndarray, n: int) -> None:
+        if program is None or not len(at):
+            return
+        values = evaluate(program, lambda ins, *_: self._leaf(ins, at, n), self.dtype)
         for var, k in program.stores().items():
             self.variable(var)[at] = values[k]
         if program.uses("since"):
@@ -137,7 +161,7 @@ class PlasticEdges(SteppedEdges):
         """Return the weights (``w``) or another variable of the edges, as it was last computed."""
         return self.weight if var == "w" else self.edge[var]
 
-    def _leaf(self, ins: Instr, at: np.ndarray, n: int, now: Mapping[str, np.ndarray]) -> Any:
+    def _leaf(self, ins: Instr, at: np.ndarray, n: int) -> Any:
         if ins.op == "load":
             return self.variable(ins.attr)[at]
         if ins.op == "param":
@@ -147,4 +171,4 @@ class PlasticEdges(SteppedEdges):
         if ins.op == "pre":
             return self.then(ins.attr, at, n)
         assert ins.op == "post"
-        return now[ins.attr][self.post[at]]
+        return self.goal[ins.attr][(n - self.late[at]) % self.kept, self.post[at]]

@@ -307,6 +307,16 @@ def _learning() -> Network:
     return net
 
 
+@construct("learning with dendritic delays, as NEST's STDP")
+def _dendritic() -> Network:
+    net = _pair(delay=ns.uniform(0.2 * ms, 2 * ms))
+    rule = PairSTDP(w_max=8 * mV, rate=0.1, delay_type="dendritic", coincidence="apart", delivers="after")
+    net.connect(net["p"], net["q"], weight=ns.uniform(0 * mV, 8 * mV), delay=ns.uniform(0.2 * ms, 2 * ms),
+                plasticity=rule)  # fmt: skip
+    net.record(net["q"], "spikes")
+    return net
+
+
 @construct("short-term plasticity")
 def _short_term() -> Network:
     model = TsodyksMarkram(U=0.3, tau_rec=20 * ms, tau_facil=50 * ms)

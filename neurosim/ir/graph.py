@@ -253,6 +253,13 @@ class PlasticityNode:
     on_pre, on_post, on_every : tuple of (str, Expr)
         Statements on the arrival of a spike, on a spike of the target, and in every step n with n + 1 a multiple of
         ``every``, until the pass ``discretise``; the names of variables at the ends are ``pre:x`` and ``post:x``.
+    dendritic : bool
+        Whether the delay lies behind the synapse: then what arrives in step n, ``delay`` steps after its spike, is
+        learned from with the target, its spikes and its variables, as they were 2 * ``delay`` steps ago.
+    spikes_first : bool
+        Whether, within a step, the changes by spikes of the target come before those by arrivals.
+    delivers_after : bool
+        Whether both come before the arrivals of the step are delivered; only with ``dendritic``.
     bounds : (Expr or None, Expr or None)
         Least and greatest weight.
     largest : float or None
@@ -270,6 +277,9 @@ class PlasticityNode:
     on_pre: tuple[tuple[str, Expr], ...] = ()
     on_post: tuple[tuple[str, Expr], ...] = ()
     on_every: tuple[tuple[str, Expr], ...] = ()
+    dendritic: bool = False
+    spikes_first: bool = False
+    delivers_after: bool = False
     bounds: tuple[Expr | None, Expr | None] = (None, None)
     largest: float | None = None
     pre_program: Program | None = None
@@ -280,6 +290,10 @@ class PlasticityNode:
     def programs(self) -> tuple[Program, ...]:
         """Return the programs that there are."""
         return tuple(p for p in (self.pre_program, self.post_program, self.every_program) if p is not None)
+
+    def late(self, delay: Any) -> Any:
+        """Return how many steps ago the target was as an edge sees it, from its delay in steps."""
+        return 2 * delay if self.dendritic else 0 * delay
 
     @property
     def decaying(self) -> tuple[str, ...]:

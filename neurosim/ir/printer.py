@@ -146,6 +146,12 @@ def _plasticity(node: PlasticityNode) -> Iterator[str]:
         yield from (f"    {var} = {render(e)}" for var, e in statements)
         if program is not None:
             yield program.text("    ")
+    if node.dendritic:
+        yield "  learns with the target as it was two delays ago: the delay is dendritic"
+    if node.spikes_first:
+        yield "  spikes of the target change it before arrivals do"
+    if node.delivers_after:
+        yield "  delivers the weight after the changes of the step"
     words = zip(("at least", "at most"), node.bounds, strict=True)
     bounds = [f"{word} {render(b)}" for word, b in words if b is not None]
     if bounds:

@@ -74,6 +74,8 @@ def _learning(graph: Graph, proj: ProjectionNode) -> Iterator[str]:
         "pre": [graph.population(s.population) for s in proj.pre],
         "post": [graph.population(s.population) for s in proj.post],
     }
+    if node.delivers_after and not node.dendritic:
+        yield "delivers what it has learned from a target whose step is not over"
     for program in node.programs():
         if program.uses("since") and not set(program.stores()) >= set(node.decaying):
             yield "computes some of the decaying variables and not all"

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from neurosim.errors import DimensionError, EquationError, ParameterError, UnknownNameError, suggest
+from neurosim.errors import DimensionError, EquationError, ParameterError, UnknownNameError, caller, suggest
 from neurosim.ir.expr import Expr, const, is_zero, linear, name, names, rename, render, walk
 from neurosim.lang.component import Component
 from neurosim.lang.components import Receptor
@@ -30,6 +30,13 @@ BEFORE = "@before"
 
 WEIGHT = "w"
 """The weight of the synapse, in statements."""
+
+CHOICES = {
+    "delay_type": ("axonal", "dendritic"),
+    "coincidence": ("arrival_first", "spike_first", "apart"),
+    "delivers": ("before", "after"),
+}
+"""What a rule says of its timing, the default first."""
 
 
 @dataclass(frozen=True)
@@ -68,14 +75,24 @@ class Plasticity(Component):
         Bounds of the weight, made of parameters; every change ends within them.
     require : str, optional
         What must hold of the parameters, such as ``"rate*key < 2"``; a projection that breaks it is refused.
+    delay_type : str
+        Where the delay of an edge sits: ``"axonal"``, before the synapse, or ``"dendritic"``, behind it: then the
+        synapse sees the spikes of the target, and all else there, a delay after they happened.
+    coincidence : str
+        What happens where a spike arrives in the step in which (as the synapse sees it) the target spikes:
+        ``"arrival_first"``, ``"spike_first"``, each seen by the other, or ``"apart"``: the spike of the target
+        changes the weight first, and neither sees the trace of the other.
+    delivers : str
+        Which weight an arriving spike delivers: that ``"before"`` or ``"after"`` the change that it makes itself; the
+        latter with dendritic delays only.
     **params
         Parameters: one value each, or a :class:`~neurosim.params.Param`.
 
     Notes
     -----
-    In a step, arrivals come before the spikes of the targets: an arriving spike sees the traces of the target without
-    the jump of this step, and a spike of the target sees those of the source with it; statements of ``on_every`` come
-    last. docs/semantics.md has the rest.
+    In a step, arrivals come before the spikes of the targets (but see ``coincidence``): an arriving spike sees the
+    traces of the target without the jump of this step, and a spike of the target sees those of the source with it;
+    statements of ``on_every`` come last. docs/semantics.md has the rest.
     """
 
     kind = "plasticity"
@@ -93,14 +110,20 @@ class Plasticity(Component):
         lower: str | float | None = None,
         upper: str | float | None = None,
         require: str | None = None,
+        delay_type: str = "axonal",
+        coincidence: str = "arrival_first",
+        delivers: str = "before",
         name: str | None = None,
         source: str = "",
         doc: str = "",
         **params: Any,
     ) -> None:
+        self.timing = {"delay_type": delay_type, "coincidence": coincidence, "delivers": delivers}
         bounds = tuple(None if b is None else str(b) for b in (lower, upper))
         texts = (pre, post, edge, on_pre, on_post, on_every, every, require, *bounds)
         super().__init__("", params, name, source, doc, (), texts)
+        for key, value in self.timing.items():
+            self._chosen(key, value, self.where)
         self.sides = {
             side: parse_equations(text, (*self.params, WEIGHT), self.where)
             for side, text in (("pre", pre), ("post", post), ("edge", edge))
@@ -124,6 +147,18 @@ class Plasticity(Component):
         for side, statements in self.events.items():
             for st in statements:
                 self._allowed(side, st)
+
+    def _chosen(self, key: str, value: Any, where: str | None) -> None:
+        if value not in CHOICES[key]:
+            legal = ", ".join(f"'{each}'" for each in CHOICES[key])
+            raise ParameterError(f"{key} of {self.name} must be one of {legal}; got {value!r}", where)
+
+    def _option(self, key: str, value: Any) -> bool:
+        if key not in CHOICES or key in self.params:
+            return False
+        self._chosen(key, value, caller())
+        self.timing = {**self.timing, key: value}
+        return True
 
     def _distinct(self) -> None:
         seen: set[str] = set()
@@ -227,6 +262,7 @@ class Plasticity(Component):
             "on_every": "; ".join(st.text for st in self.events["every"]),
             "every": render(self.every) if isinstance(self.every, Expr) else str(self.every or ""),
             "require": "" if self.require is None else render(self.require),
+            **{key: value if value != CHOICES[key][0] else "" for key, value in self.timing.items()},
             "bounds": ", ".join(
                 f"{side} {b}" for side, b in zip(("lower", "upper"), self.bounds_text, strict=True) if b
             ),
@@ -265,10 +301,12 @@ class Plasticity(Component):
 
     def _place(self, side: str, jumped: set[str], text: str, label: str, pre: Group, post: Group, key: str) -> str:
         """Return the name, at the edge, of what a statement on the event of a side calls ``key``."""
+        first = self.timing["coincidence"]
         if key in self.traces["pre"]:
-            return f"pre:{label}.{key}{'' if side != 'pre' or key in jumped else BEFORE}"
+            left = key in jumped if side == "pre" else side == "every" or first == "arrival_first"
+            return f"pre:{label}.{key}{'' if left else BEFORE}"
         if key in self.traces["post"]:
-            left = side == "every" or (side == "post" and key in jumped)
+            left = key in jumped if side == "post" else side == "every" or first == "spike_first"
             return f"post:{label}.{key}{'' if left else BEFORE}"
         if key in (*self.params, *self.edge, WEIGHT):
             return key
@@ -336,6 +374,13 @@ def attach(rule: Any, label: str, pre: Group, post: Group, weight: Dimension, wh
             raise ParameterError(
                 f"{key} of {rule.name} must be one value for the whole projection; got {value!r}", rule.where
             )
+    if rule.timing["delivers"] == "after" and rule.timing["delay_type"] != "dendritic":
+        raise ParameterError(
+            f"{rule.name} delivers the weight after the change by the arriving spike, which takes delay_type="
+            "'dendritic': with axonal delays an arrival is learned from at the end of its step, when the target's "
+            "variables of that step are known",
+            rule.where,
+        )
     sides: dict[str, tuple[Population, set[str]]] = {}
     for side, group in (("pre", pre), ("post", post)):
         for pop, _ in group.parts:

@@ -121,6 +121,9 @@ def _plasticity(network: Network, c: Connection) -> PlasticityNode | None:
         on_pre=events["pre"],
         on_post=events["post"],
         on_every=events["every"],
+        dendritic=rule.timing["delay_type"] == "dendritic",
+        spikes_first=rule.timing["coincidence"] != "arrival_first",
+        delivers_after=rule.timing["delivers"] == "after",
         bounds=(bounds[0], bounds[1]),
         largest=None if lower is None or upper is None else max(abs(lower), abs(upper)),
     )

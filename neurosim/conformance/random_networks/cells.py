@@ -11,7 +11,7 @@ import numpy as np
 
 import neurosim as ns
 from neurosim.conformance.random_networks.dice import Dice
-from neurosim.lang.plasticity import Plasticity
+from neurosim.lang.plasticity import CHOICES, Plasticity
 from neurosim.lang.short_term import ShortTerm
 from neurosim.models import (
     IF,
@@ -359,6 +359,13 @@ def synapse_rule(d: Dice, one: Any) -> Plasticity:
         rate=d.number(-0.2, 0.2) * one,
         top=d.number(0.1, 5) * one,
     )
+
+
+def retimed(d: Dice, rule: Plasticity) -> Plasticity:
+    """The rule with another timing, mostly."""
+    kind = d.pick(CHOICES["delay_type"])
+    delivers = d.pick(CHOICES["delivers"]) if kind == "dendritic" else "before"
+    return rule(delay_type=kind, coincidence=d.pick(CHOICES["coincidence"]), delivers=delivers)
 
 
 RULES = (pair_rule, nearest_rule, power_rule, triplet_rule, own_rule, synapse_rule)

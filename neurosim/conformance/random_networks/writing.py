@@ -7,7 +7,7 @@ from typing import Any
 
 import neurosim as ns
 from neurosim.compile import compile_network
-from neurosim.conformance.random_networks.cells import VARIED, WIDEST, Family, Made
+from neurosim.conformance.random_networks.cells import VARIED, WIDEST, Family, Made, retimed
 from neurosim.conformance.random_networks.dice import Chooser, Dice
 from neurosim.ir.graph import Graph
 from neurosim.units import ms, mV, nS, um
@@ -89,7 +89,7 @@ class _Writer:
         given: dict[str, Any] = {"receptor": receptor, "name": f"c{self.connections}"}
         if self.rules and (self.connections <= len(self.rules) or d.flag()):
             rule = self.rules[(self.connections - 1) % len(self.rules)]
-            given["plasticity"] = rule(d, UNITS[unit])
+            given["plasticity"] = retimed(d, rule(d, UNITS[unit]))
             size = abs(size)
         if self.short_term and d.flag():
             given["short_term"] = d.pick(self.short_term)(d)

@@ -310,7 +310,8 @@ def _learning() -> Network:
 @construct("learning with dendritic delays, as NEST's STDP")
 def _dendritic() -> Network:
     net = _pair(delay=ns.uniform(0.2 * ms, 2 * ms))
-    rule = PairSTDP(w_max=8 * mV, rate=0.1, delay_type="dendritic", coincidence="apart", delivers="after")
+    timing = {"delay_type": "dendritic", "coincidence": "apart", "delivers": "after"}
+    rule = PairSTDP(w_max=8 * mV, rate=0.1, tau_plus=15 * ms, tau_minus=30 * ms, **timing)
     net.connect(net["p"], net["q"], weight=ns.uniform(0 * mV, 8 * mV), delay=ns.uniform(0.2 * ms, 2 * ms),
                 plasticity=rule)  # fmt: skip
     net.record(net["q"], "spikes")

@@ -339,4 +339,23 @@ MUTANTS = (
         "times, values = times[1:], values[1:]",
         "stamp",
     ),
+    # -- the timing of learning -----------------------------------------------------------------------------------------
+    _on(
+        "numpy",
+        "brian2_target_seen_one_delay_late",
+        "Behind a dendritic delay, spikes of the target are seen one delay late instead of two.",
+        "backends/brian2_backend/learning.py",
+        '(("learn", e.delay), ("fire", late))',
+        '(("learn", e.delay), ("fire", late // 2))',
+        "dendritic_delay",
+    ),
+    _on(
+        "numpy",
+        "brian2_delivers_before_learning",
+        "What is to be delivered after its change is delivered before.",
+        "backends/brian2_backend/learning.py",
+        "synapses.deliver.order = 0",
+        "synapses.deliver.order = -9",
+        "delivery_after_learning",
+    ),
 )

@@ -512,4 +512,29 @@ MUTANTS = (
         "TOLERANCE = 1e-9",
         "delay_tolerance",
     ),
+    # -- the timing of learning -----------------------------------------------------------------------------------------
+    _on_reference(
+        "target_seen_one_delay_late",
+        "Behind a dendritic delay, the target is seen one delay late instead of two.",
+        "neurosim/ir/graph.py",
+        "return 2 * delay if self.dendritic else 0 * delay",
+        "return 1 * delay if self.dendritic else 0 * delay",
+        "dendritic_delay",
+    ),
+    _on_reference(
+        "reference_arrivals_always_first",
+        "Changes by arrivals come first, whatever the rule says.",
+        "backends/reference_backend/edges.py",
+        "(spikes, arrivals) if self.node.spikes_first else (arrivals, spikes)",
+        "(arrivals, spikes) if self.node.spikes_first else (arrivals, spikes)",
+        "order_of_changes",
+    ),
+    _on_reference(
+        "apart_sees_the_target",
+        "An arrival that is to be apart from a spike of the target in the same step sees its jump.",
+        "neurosim/lang/plasticity.py",
+        'side == "every" or first == "spike_first"',
+        'side == "every" or first != "arrival_first"',
+        "coincident_events",
+    ),
 )

@@ -341,4 +341,40 @@ MUTANTS = (
         "            x = float(x)\n",
         equivalent="The printed text np.float32(...) rounds the literal as well, and rounding twice changes nothing.",
     ),
+    # -- the timing of learning ---------------------------------------------------------------------------------------
+    _on_native(
+        "native_target_seen_a_step_early",
+        "Behind a dendritic delay, spikes of the target are seen a step early.",
+        "backends/native/learning.py",
+        "                m = n - lkeys[row[{late}] + d]\n",
+        "                m = n - lkeys[row[{late}] + d] + 1\n",
+        "dendritic_delay",
+    ),
+    _on_native(
+        "native_arrivals_see_the_target_now",
+        "Behind a dendritic delay, an arrival reads the target as it was in the step before.",
+        "backends/native/learning.py",
+        "goal = ((n - lkeys[row[{late}] + d]) % hslots) * goals",
+        "goal = ((n - 1) % hslots) * goals",
+        "cells_seen_late",
+        count=2,
+    ),
+    _on_native(
+        "native_column_of_another_delay",
+        "A spike of a target changes the edges of another delay.",
+        "backends/native/learning.py",
+        "c = row[L_COLUMN] + j * nd + d",
+        "c = row[L_COLUMN] + j * nd + nd - 1 - d",
+        "learning with dendritic delays, as NEST's STDP",
+    ),
+    _on_native(
+        "native_delivers_before_learning",
+        "What is to be delivered after its change is delivered before.",
+        _PRINTER,
+        "            *(_learn(early) if learning.early(rules) else []),\n"
+        + _DELIVER
+        + '            "        slot = inbox',
+        _DELIVER + "            *(_learn(early) if learning.early(rules) else []),\n" + '            "        slot = inbox',
+        "delivery_after_learning",
+    ),
 )

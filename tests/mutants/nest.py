@@ -129,4 +129,20 @@ MUTANTS = (
         '        if var != v:\n            differences.append(f"{var} stands still while refractory (clamp)',
         '        if var == v + v:\n            differences.append(f"{var} stands still while refractory (clamp)',
     ),
+    _on_nest(
+        "nest_depression_of_another_scale",
+        "NEST's alpha is depression over potentiation; it gets the depression.",
+        "backends/nest_backend/learning.py",
+        '"alpha": depression / rate',
+        '"alpha": depression',
+        "learning with dendritic delays, as NEST's STDP",
+    ),
+    _on_nest(
+        "nest_trace_of_the_target_by_default",
+        "The time constant of the target's trace is left as NEST has it.",
+        "backends/nest_backend/engine.py",
+        '{"tau_minus": self.learners[p.name].tau_minus for p in onto',
+        '{"tau_minus": 20.0 for p in onto',
+        "learning with dendritic delays, as NEST's STDP",
+    ),
 )

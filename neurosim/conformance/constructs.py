@@ -309,12 +309,13 @@ def _learning() -> Network:
 
 @construct("learning with dendritic delays, as NEST's STDP")
 def _dendritic() -> Network:
-    net = _pair(delay=ns.uniform(0.2 * ms, 2 * ms))
+    net = _net(PoissonSource(300 * Hz))
+    target = net.population("q", 20, LIF(t_ref=1 * ms, tau_m=10 * ms, receptors={"syn": ExpCurrent(tau=3 * ms)}))
     timing = {"delay_type": "dendritic", "coincidence": "apart", "delivers": "after"}
-    rule = PairSTDP(w_max=8 * mV, rate=0.1, tau_plus=15 * ms, tau_minus=30 * ms, **timing)
-    net.connect(net["p"], net["q"], weight=ns.uniform(0 * mV, 8 * mV), delay=ns.uniform(0.2 * ms, 2 * ms),
-                plasticity=rule)  # fmt: skip
-    net.record(net["q"], "spikes")
+    rule = PairSTDP(w_max=20 * mV, rate=0.3, alpha=0.6, tau_plus=15 * ms, tau_minus=30 * ms, **timing)
+    weight, delay = ns.uniform(0 * mV, 10 * mV), ns.uniform(0.2 * ms, 2 * ms)
+    net.connect(net["p"], target, weight=weight, delay=delay, plasticity=rule)
+    net.record(target, "spikes")
     return net
 
 

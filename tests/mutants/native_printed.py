@@ -365,7 +365,7 @@ MUTANTS = (
         "backends/native/learning.py",
         "c = row[L_COLUMN] + j * nd + d",
         "c = row[L_COLUMN] + j * nd + nd - 1 - d",
-        "learning with dendritic delays, as NEST's STDP",
+        "targets_seen_late",
     ),
     _on_native(
         "native_delivers_before_learning",

@@ -19,10 +19,14 @@ from neurosim.models import (
     DCInput,
     DeltaCurrent,
     ExpCurrent,
+    GuetigSTDP,
+    MultiplicativeSTDP,
+    PairSTDP,
     PoissonInput,
     PoissonSource,
     SineCurrent,
     SpikeSource,
+    TsodyksMarkram,
     WhiteNoise,
 )
 from neurosim.models.networks.cuba import cuba
@@ -51,6 +55,7 @@ class Drawn:
         self.g, self.arrays, self.seed = random.Random(seed), np.random.default_rng(seed), seed
         self.dt = self.g.choice([0.05, 0.1, 0.1, 0.1, 0.25, 1.0])
         self.threads = self.g.choice([1, 1, 2, 3])
+        self.tau_minus: dict[str, float] = {}
 
     def steps(self, low: int, high: int) -> Any:
         """Return a duration of some steps."""
@@ -117,6 +122,15 @@ class Drawn:
             fits.append(lambda: ns.OneToOne())
         return g.choice(fits)()
 
+    def learning(self, target: str, w_max: float) -> Any:
+        """Return a rule as NEST has it; those onto one target share the time constant that is kept there."""
+        g = self.g
+        kind, more = g.choice([(PairSTDP, {}), (MultiplicativeSTDP, {}), (GuetigSTDP, {"mu": g.uniform(0.05, 0.95)})])
+        tau = self.tau_minus.setdefault(target, g.uniform(3, 60))
+        return kind(w_max=w_max * mV, rate=g.uniform(0.01, 0.3), alpha=g.uniform(0.2, 2), tau_plus=g.uniform(3, 60) * ms,
+                    tau_minus=tau * ms, delay_type="dendritic", coincidence="apart", delivers="after",
+                    **more)  # fmt: skip
+
     def network(self) -> ns.Network:
         """Return the network, with the spikes of all and the potentials of all cells recorded."""
         g = self.g
@@ -140,7 +154,13 @@ class Drawn:
             )
             delay = g.choice([self.steps(1, 3), self.steps(1, 60), ns.uniform(self.dt * ms, 20 * self.dt * ms)])
             receptor, rule = g.choice(list(cell.receptors)), self.rule(pre.n, post.n)
-            net.connect(pre, post, receptor=receptor, rule=rule, weight=weight, delay=delay)
+            learned, more = g.random(), {}
+            if learned < 0.25:
+                w_max = g.uniform(0.5, 4)
+                weight, more = ns.uniform(0 * mV, w_max * mV), {"plasticity": self.learning(post.name, w_max)}
+            elif learned < 0.35:
+                more = {"short_term": TsodyksMarkram(U=g.uniform(0.1, 0.9), tau_rec=g.uniform(5, 300) * ms)}
+            net.connect(pre, post, receptor=receptor, rule=rule, weight=weight, delay=delay, **more)
         for pop in [p for p, _ in cells] + sources:
             net.record(pop, "spikes")
         for pop, _ in cells:

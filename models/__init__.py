@@ -14,11 +14,13 @@ from neurosim.models.cells import (
     ErrorUnit,
     EscapeLIF,
     HodgkinHuxley,
+    HodgkinHuxleyPeak,
     Izhikevich,
     LiveSource,
     PoissonSource,
     Prediction,
     RateUnit,
+    Relay,
     SpikeSource,
 )
 from neurosim.models.dendrites import DendriticSpike, L5Pyramidal, Passive
@@ -61,9 +63,9 @@ from neurosim.models.synapses import (
 __all__ = [
     "ALIF", "AdEx", "AlphaConductance", "AlphaCurrent", "ArrayCurrent", "CalciumSTDP", "CubaLIF", "DCInput",
     "DeltaCurrent", "DendriticSpike", "Depression", "EIF", "ErrorUnit", "EscapeLIF", "ExpConductance", "ExpCurrent",
-    "GLIF", "GuetigSTDP", "HeterosynapticSTDP", "HodgkinHuxley", "IF", "InhibitorySTDP", "Izhikevich", "L5Pyramidal",
-    "LIF", "LiveCurrent", "LiveSource", "Modulator", "MultiplicativeSTDP", "NMDA", "NearestSTDP", "OUNoise",
-    "PairSTDP", "Passive", "PoissonInput", "PoissonSource", "PowerLawSTDP", "Prediction", "PulseCurrent", "RateUnit",
-    "RewardSTDP", "SineCurrent", "SpikeSource", "StepCurrent", "Surprise", "SynapticScaling", "TripletSTDP",
-    "TsodyksMarkram", "TsodyksUzielMarkram", "WhiteNoise",
+    "GLIF", "GuetigSTDP", "HeterosynapticSTDP", "HodgkinHuxley", "HodgkinHuxleyPeak", "IF", "InhibitorySTDP",
+    "Izhikevich", "L5Pyramidal", "LIF", "LiveCurrent", "LiveSource", "Modulator", "MultiplicativeSTDP", "NMDA",
+    "NearestSTDP", "OUNoise", "PairSTDP", "Passive", "PoissonInput", "PoissonSource", "PowerLawSTDP", "Prediction",
+    "PulseCurrent", "RateUnit", "Relay", "RewardSTDP", "SineCurrent", "SpikeSource", "StepCurrent", "Surprise",
+    "SynapticScaling", "TripletSTDP", "TsodyksMarkram", "TsodyksUzielMarkram", "WhiteNoise",
 ]  # fmt: skip

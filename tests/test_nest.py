@@ -24,7 +24,6 @@ from neurosim.models import (
     DeltaCurrent,
     ExpConductance,
     ExpCurrent,
-    HodgkinHuxley,
     Izhikevich,
     PoissonInput,
     PoissonSource,
@@ -210,10 +209,10 @@ REFUSED = {
     "a conductance that jumps before": (
         LIF(receptors={"e": ExpConductance(when="before")}),
         NEAR.replace("psc", "cond") + BEFORE),
-    "Hodgkin and Huxley": (
-        HodgkinHuxley,
-        NEAR.replace("iaf_psc_exp", "hh_cond_exp_traub") + "it is of Hodgkin and Huxley's kind; NEST's finds a spike "
-        "at the peak of V, above V_T + 30 mV, and no threshold of this language means that"),
+    "a conductance that does not rest at 0": (
+        LIF(receptors={"e": Receptor("dg/dt = (0.1 - g)/(5*ms)", event="g += w", output="g*(0*mV - v)")}),
+        NEAR.replace("psc", "cond") + "de.g/dt = 20 - 200*e.g; NEST's conductances are exponential or alpha-shaped; "
+        "receptor 'e' does not add to a conductance; NEST's do; it has the variables e.g; NEST's has none such"),
 }  # fmt: skip
 
 

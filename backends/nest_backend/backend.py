@@ -122,5 +122,5 @@ def _unseen(probe: ProbeNode, pop: PopulationNode, cell: Cell) -> tuple[str, str
         return None
     if probe.variable in input_variables(pop.model.system):
         return None
-    shown = ", ".join(cell.readings)
+    shown = ", ".join(cell.readings) or "nothing"
     return f"recording of {probe.variable} of population '{pop.name}' (NEST's {cell.model} shows {shown})", probe.where

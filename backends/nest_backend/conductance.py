@@ -31,7 +31,7 @@ _SIDES = ("ex", "in")
 
 
 @dataclass
-class _Conductance:
+class Conductance:
     """A synaptic conductance: its variable g, the one that spikes change, kind, time constant, reversal potential."""
 
     g: str
@@ -50,12 +50,8 @@ def conductance_cell(n: Normal) -> tuple[str, list[str], Cell | None]:
     grows = any(s.op == "exp" for s in n.symbols.values())
     if v is None:
         return "iaf_cond_exp", [*out, "no single variable is its membrane potential; NEST's threshold reads one"], None
-    if any(len(m) > 3 for m in n.odes[v]):
-        out.append("it is of Hodgkin and Huxley's kind; NEST's finds a spike at the peak of V, above V_T + 30 mV, and "
-                   "no threshold of this language means that")  # fmt: skip
-        return "hh_cond_exp_traub", out, None
     odes = {var: _uncut(n, p, v) for var, p in n.odes.items()}
-    found, rest = _conductances(odes, v, out)
+    found, rest = conductances(odes, v, out)
     kinds = {c.kind for c in found}
     kind = next(iter(kinds)) if len(kinds) == 1 else "exp"
     name = f"{'aeif' if grows else 'iaf'}_cond_{kind}"
@@ -67,7 +63,7 @@ def conductance_cell(n: Normal) -> tuple[str, list[str], Cell | None]:
         out.append(f"it has {len(found)} conductances; NEST's cell has two")
     for var in n.updates:
         out.append(f"{var}[n+1] is a discrete update; NEST's cell has none")
-    receptors = _receptors(n, found, out)
+    receptors = receptors_of(n, found, out)
     adapting = [x for x in odes if x != v and x not in {y for c in found for y in (c.g, c.inner)}]
     if len(adapting) > (1 if grows else 0):
         out.append(f"it has the variables {', '.join(adapting)}; NEST's has {'w' if grows else 'none such'}")
@@ -93,7 +89,7 @@ def _uncut(n: Normal, p: Poly, v: str) -> Poly:
     return out
 
 
-def _conductances(odes: dict[str, Poly], v: str, out: list[str]) -> tuple[list[_Conductance], Poly]:
+def conductances(odes: dict[str, Poly], v: str, out: list[str]) -> tuple[list[Conductance], Poly]:
     """Split dv/dt into conductances and the rest."""
     rest = dict(odes[v])
     found = []
@@ -106,17 +102,17 @@ def _conductances(odes: dict[str, Poly], v: str, out: list[str]) -> tuple[list[_
         p = odes[g]
         decay, reads = p.get((g,), 0.0), [m for m in p if m != (g,)]
         inner = reads[0][0] if len(reads) == 1 and len(reads[0]) == 1 else g
-        wrong = not np.all(np.less(decay, 0)) or len(reads) > 1 or not np.all(np.greater(into, 0))
         alpha = inner != g
+        wrong = not np.all(np.less(decay, 0)) or len(reads) > alpha or not np.all(np.greater(into, 0))
         if wrong or (alpha and (set(odes.get(inner, {})) != {(inner,)} or not same_number(odes[inner][inner,], decay))):
             out.append(f"d{g}/dt = {text(p)}; NEST's conductances are exponential or alpha-shaped")
             continue
         kind, tau = "alpha" if alpha else "exp", -1.0 / np.asarray(decay)[()]
-        found.append(_Conductance(g, inner, kind, tau, into, pull / into, p[inner,] if alpha else 1.0))
+        found.append(Conductance(g, inner, kind, tau, into, pull / into, p[inner,] if alpha else 1.0))
     return found, rest
 
 
-def _receptors(n: Normal, found: list[_Conductance], out: list[str]) -> dict[str, tuple[int, Any]]:
+def receptors_of(n: Normal, found: list[Conductance], out: list[str]) -> dict[str, tuple[int, Any]]:
     """Return receptor -> (which conductance, gain)."""
     landing = {c.inner: k for k, c in enumerate(found)}
     ports = {}
@@ -131,8 +127,36 @@ def _receptors(n: Normal, found: list[_Conductance], out: list[str]) -> dict[str
     return ports
 
 
+def units(found: list[Conductance], leak: Any, current: Any = None) -> tuple[Any, float]:
+    """Return 1/C as the equations have it (from what a conductance, a current or the leak does), and NEST's nS in it.
+
+    Equations without farads have conductances relative to the leak; then C_m is 250 pF.
+    """
+    unit = found[0].into if found else leak / 1e-8 if current is None else current
+    known = np.all((1e12 / unit > 1e-2) & (1e12 / unit < 1e7))
+    return unit, 1e9 if known else 0.25 * float(np.ravel(unit)[0])
+
+
+def add_conductances(
+    cell: Cell, n: Normal, found: list[Conductance], receptors: dict[str, tuple[int, Any]], unit: Any, siemens: float
+) -> None:
+    """Write parameters, state, ports and readings of the synaptic conductances."""
+    for k, (c, side) in enumerate(zip(found, _SIDES, strict=False)):
+        each = siemens * c.into / unit
+        cell.params |= {f"tau_syn_{side}": snapped(c.tau * 1e3), f"E_{side}": snapped(np.asarray(c.reversal) * 1e3)}
+        cell.start[f"g_{side}"] = np.asarray(n.pop.state(c.g).init) * each
+        peak = 1.0
+        if c.kind == "alpha":
+            peak = c.gain * c.tau / math.e
+            cell.start[f"dg_{side}"] = np.asarray(n.pop.state(c.inner).init) * each * c.gain * 1e-3
+        cell.readings[c.g] = Reading(f"g_{side}", each)
+        for receptor, (which, gain) in receptors.items():
+            if which == k:
+                cell.ports[receptor] = Port(0, (1.0 if side == "ex" else -1.0) * each * peak * gain)
+
+
 def _assemble(
-    n: Normal, v: str, name: str, slope: Poly, rest: Poly, found: list[_Conductance],
+    n: Normal, v: str, name: str, slope: Poly, rest: Poly, found: list[Conductance],
     receptors: dict[str, tuple[int, Any]], v_th: Any, v_reset: Any, out: list[str],
 ) -> Cell | None:  # fmt: skip
     """Write the parameters that all four have in common."""
@@ -141,11 +165,8 @@ def _assemble(
     if not np.all(np.greater(leak, 0)):
         out.append(f"{v} has no leak; NEST's has one")
         return None
-    siemens = 1e9  # nS
-    unit = found[0].into if found else next((np.abs(c) for m, c in rest.items() if len(m) == 1 and m[0] in n.odes
-                                             and m[0] != v), leak / 1e-8)  # fmt: skip
-    if not np.all((1e12 / unit > 1e-2) & (1e12 / unit < 1e7)):  # no farads: conductances relative to the leak
-        siemens = 0.25 * float(np.ravel(unit)[0])
+    current = next((np.abs(c) for m, c in rest.items() if len(m) == 1 and m[0] in n.odes and m[0] != v), None)
+    unit, siemens = units(found, leak, current)
     farads = 1e3 * siemens / unit  # pF
     terms = [(m, c) for m, c in rest.items() if n.is_input(m)]
     cell = Cell(
@@ -157,18 +178,7 @@ def _assemble(
     )  # fmt: skip
     cell.params["E_L"] = snapped(np.asarray(rest.get((), 0.0)) / leak * 1e3)
     cell.readings[v] = Reading("V_m", 1e3)
-    for c, side in zip(found, _SIDES, strict=False):
-        each = siemens * c.into / unit
-        cell.params |= {f"tau_syn_{side}": snapped(c.tau * 1e3), f"E_{side}": snapped(np.asarray(c.reversal) * 1e3)}
-        cell.start[f"g_{side}"] = np.asarray(pop.state(c.g).init) * each
-        peak = 1.0
-        if c.kind == "alpha":
-            peak = c.gain * c.tau / math.e
-            cell.start[f"dg_{side}"] = np.asarray(pop.state(c.inner).init) * each * c.gain * 1e-3
-        cell.readings[c.g] = Reading(f"g_{side}", each)
-        for receptor, (k, gain) in receptors.items():
-            if found[k] is c:
-                cell.ports[receptor] = Port(0, (1.0 if side == "ex" else -1.0) * each * peak * gain)
+    add_conductances(cell, n, found, receptors, unit, siemens)
     spare = [m for m in rest if m not in ((), (v,)) and not n.is_input(m)]
     if not name.startswith("aeif") and spare:
         out.append(f"d{v}/dt holds {term_text(spare[0])}; NEST's {name} has none such")

@@ -117,7 +117,8 @@ class NestEngine(Engine):
                 continue
             self._inputs(pop, self.cells[pop.name], delay)
             names = sorted({r.recordable for r in self.cells[pop.name].readings.values()})
-            self.tails[pop.name] = Samples(nest, nodes, names, self.timing)
+            if names:
+                self.tails[pop.name] = Samples(nest, nodes, names, self.timing)
         self.generators += [*self.trains.values(), *self.currents.values()]
         self.recorder = nest.Create("spike_recorder", params={"time_in_steps": True})
         for name in self.cells:

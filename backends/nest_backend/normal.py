@@ -147,6 +147,8 @@ class Normal:
         Receptor -> (variable, gain, ``before`` or ``after`` the decay).
     threshold : Condition, str or None
         None: it never spikes; a text says why there is no normal form.
+    conjuncts : list of Condition
+        Comparisons that all have to hold for a spike; none where the threshold is no such thing.
     refractory : number
         Steps.
     clamp : tuple of str
@@ -164,6 +166,7 @@ class Normal:
     inputs: tuple[str, ...] = ()
     jumps: dict[str, list[tuple[str, Poly, str]]] = field(default_factory=dict)
     threshold: Condition | str | None = None
+    conjuncts: list[Condition] = field(default_factory=list)
     reset: list[tuple[str, Poly]] = field(default_factory=list)
     refractory: Number = 0.0
     clamp: tuple[str, ...] = ()
@@ -280,6 +283,14 @@ class _Reader:
         except NoPolynomial as problem:
             return str(problem)
 
+    def conjuncts(self, e: Expr) -> list[Condition]:
+        """Return the comparisons that a threshold joins by ``and``, or none if anything else is in it."""
+        parts = [self.conjuncts(x) for x in e.args] if e.op == "and" else []
+        if parts:
+            return [x for part in parts for x in part] if all(parts) else []
+        found = self.condition(e)
+        return [] if isinstance(found, str) else [found]
+
     def run(self) -> Normal:
         """Read everything."""
         out, s = self.out, self.system
@@ -295,6 +306,7 @@ class _Reader:
             out.jumps[receptor] = [row for row in rows if row[1] is not None]
         if s.threshold is not None:
             out.threshold = self.condition(s.threshold)
+            out.conjuncts = self.conjuncts(s.threshold)
         for var, e in s.reset:
             p = self.attempt(lambda e=e: self.poly(e))
             if p is not None:

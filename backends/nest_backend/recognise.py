@@ -9,10 +9,12 @@ import numpy as np
 from neurosim.backends.nest_backend.cells import PSC, Cell, Source
 from neurosim.backends.nest_backend.conductance import conductance_cell
 from neurosim.backends.nest_backend.delivery import signs
+from neurosim.backends.nest_backend.hodgkin_huxley import hodgkin_huxley_cell, is_hodgkin_huxley
 from neurosim.backends.nest_backend.linear import linear_cell
 from neurosim.backends.nest_backend.normal import normal_form
 from neurosim.backends.nest_backend.ports import signed
 from neurosim.backends.nest_backend.quadratic import izhikevich_cell
+from neurosim.backends.nest_backend.relay import is_relay, relay_cell
 from neurosim.backends.nest_backend.short_term import without_resources
 from neurosim.ir.expr import names
 from neurosim.ir.graph import Graph, PopulationNode
@@ -46,6 +48,11 @@ def recognise(graph: Graph, pop: PopulationNode) -> Found:
     n = normal_form(graph, pop)
     if any(len(m) == 2 and m[0] == m[1] for p in (*n.odes.values(), *n.updates.values()) for m in p):
         nearest, differences, cell = izhikevich_cell(n)
+    elif is_relay(n):
+        nearest, differences, cell = relay_cell(graph, n)
+    elif is_hodgkin_huxley(n):
+        nearest, differences, cell = hodgkin_huxley_cell(n)
+        differences += unsigned(graph, pop) if cell is not None else []
     elif any(s.op == "exp" for s in n.symbols.values()) or any(
         len(m) == 2 and not n.is_input(m) for p in n.odes.values() for m in p
     ):

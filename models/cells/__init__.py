@@ -7,15 +7,16 @@ from neurosim.models.cells.eif import EIF
 from neurosim.models.cells.error_unit import ErrorUnit, Prediction, RateUnit
 from neurosim.models.cells.escape_lif import EscapeLIF
 from neurosim.models.cells.glif import GLIF
-from neurosim.models.cells.hodgkin_huxley import HodgkinHuxley
+from neurosim.models.cells.hodgkin_huxley import HodgkinHuxley, HodgkinHuxleyPeak
 from neurosim.models.cells.integrate_and_fire import IF
 from neurosim.models.cells.izhikevich import Izhikevich
 from neurosim.models.cells.lif import LIF
 from neurosim.models.cells.live_source import LiveSource
 from neurosim.models.cells.poisson_source import PoissonSource
+from neurosim.models.cells.relay import Relay
 from neurosim.models.cells.spike_source import SpikeSource
 
 __all__ = [
-    "ALIF", "AdEx", "CubaLIF", "EIF", "ErrorUnit", "EscapeLIF", "GLIF", "HodgkinHuxley", "IF", "Izhikevich", "LIF",
-    "LiveSource", "PoissonSource", "Prediction", "RateUnit", "SpikeSource",
+    "ALIF", "AdEx", "CubaLIF", "EIF", "ErrorUnit", "EscapeLIF", "GLIF", "HodgkinHuxley", "HodgkinHuxleyPeak", "IF",
+    "Izhikevich", "LIF", "LiveSource", "PoissonSource", "Prediction", "RateUnit", "Relay", "SpikeSource",
 ]  # fmt: skip

@@ -24,9 +24,11 @@ from neurosim.models import (
     ExpConductance,
     ExpCurrent,
     HodgkinHuxley,
+    HodgkinHuxleyPeak,
     Izhikevich,
     PoissonSource,
     PulseCurrent,
+    Relay,
     SpikeSource,
     StepCurrent,
 )
@@ -460,11 +462,17 @@ def _hh_rates(v: float) -> tuple[tuple[float, float], ...]:
     )
 
 
-def _hh_loop(drive: Callable[[int], float], kicks: dict[int, float]) -> tuple[list[int], list[float]]:
-    """Step Hodgkin and Huxley's equations by exponential Euler: each variable from the others' start of the step."""
+def _hh_loop(
+    drive: Callable[[int], float], kicks: dict[int, float], peak: bool = False
+) -> tuple[list[int], list[float]]:
+    """Step Hodgkin and Huxley's equations by exponential Euler: each variable from the others' start of the step.
+
+    A spike is where v rises above -20 mV, or, 2 ms after the last or later, where it is past its peak above -33 mV.
+    """
     v, x = -60.0, [a / (a + b) for a, b in _hh_rates(-60.0)]
     g, above, spikes, path = 0.0, False, [], []
     for n in range(300):
+        before = v
         na, k = 20e3 * x[0] ** 3 * x[1], 6e3 * x[2] ** 4
         rate = (10 + na + k + g) / 200
         rates = zip(x, _hh_rates(v), strict=True)
@@ -472,7 +480,8 @@ def _hh_loop(drive: Callable[[int], float], kicks: dict[int, float]) -> tuple[li
         x = [a / (a + b) + (old - a / (a + b)) * math.exp(-(a + b) * 0.1) for old, (a, b) in rates]
         v += slope * -math.expm1(-rate * 0.1) / rate
         g = g * math.exp(-0.1 / 3) + kicks.get(n, 0.0)
-        if v > -20 and not above:
+        late = not spikes or n > spikes[-1] + 20
+        if (v >= -33 and v < before and late) if peak else (v > -20 and not above):
             spikes.append(n)
         above = v > -20
         path.append(v)
@@ -482,15 +491,15 @@ def _hh_loop(drive: Callable[[int], float], kicks: dict[int, float]) -> tuple[li
 _HH_DC = np.array([20.0, 300.0, 700.0])
 
 
-def _hh(r: Any) -> None:
+def _hh(r: Any, peak: bool = False) -> None:
     for k, amplitude in enumerate(_HH_DC):
-        spikes, path = _hh_loop(lambda n, a=amplitude: a, {})
+        spikes, path = _hh_loop(lambda n, a=amplitude: a, {}, peak)
         agree(r, k, path, spikes, 1e-3, 1e-8)
         assert spikes
-    spikes, path = _hh_loop(lambda n: 900.0 * on(n), {})
+    spikes, path = _hh_loop(lambda n: 900.0 * on(n), {}, peak)
     agree(r, -2, path, spikes, 1e-3, 1e-8)
     assert len(spikes) > 1
-    spikes, path = _hh_loop(lambda n: 20.0, oracles.arrivals(TRAINS, (25.0, 25.0), 2))
+    spikes, path = _hh_loop(lambda n: 20.0, oracles.arrivals(TRAINS, (25.0, 25.0), 2), peak)
     agree(r, -1, path, spikes, 1e-3, 1e-8)
     assert len(spikes) > 1
 
@@ -500,6 +509,52 @@ def _hh(r: Any) -> None:
 def hodgkin_huxley_drives() -> ns.Network:
     cell = HodgkinHuxley(receptors={"syn": ExpConductance(tau=3 * ms)})
     return driven(cell, [*_HH_DC, 0, 20] * pA, 0.9 * nA, [25 * nS, 25 * nS])
+
+
+@case("HodgkinHuxleyPeak: the same steps, spikes past the peak of v, the next one at least t_ref later.", 300,
+      lambda r: _hh(r, peak=True), subject="library")  # fmt: skip
+def hodgkin_huxley_peak_drives() -> ns.Network:
+    cell = HodgkinHuxleyPeak(receptors={"syn": ExpConductance(tau=3 * ms)})
+    return driven(cell, [*_HH_DC, 0, 20] * pA, 0.9 * nA, [25 * nS, 25 * nS])
+
+
+# -- relays -----------------------------------------------------------------------------------------------------------
+
+_RELAYED = [[0, 1, 2, 7, 30], [3, 30, 31], [4, 30]]
+
+
+def _relay(r: Any) -> None:
+    for k, steps in enumerate(_RELAYED):
+        assert when(r, "first", k) == [n + 1 + 3 * k for n in steps]
+        assert when(r, "second", k) == [n + 5 + 3 * k for n in steps if n + 5 + 3 * k < 50]
+
+
+@case("Relay: each spike that arrives is one in the step of its arrival, whatever its weight above 0; in a chain.", 50,
+      _relay, subject="library")  # fmt: skip
+def relay() -> ns.Network:
+    net = network()
+    source = net.population("source", 3, SpikeSource([np.array(steps) * 0.1 * ms for steps in _RELAYED]))
+    first, second = net.population("first", 3, Relay), net.population("second", 3, Relay)
+    net.connect(source, first, rule=ns.EdgeList([0, 1, 2], [0, 1, 2]), weight=[1e-3, 1, 50], delay=[0.1, 0.4, 0.7] * ms)
+    net.connect(first, second, rule=ns.OneToOne(), weight=1, delay=0.4 * ms)
+    return record(net, ("first", "spikes"), ("second", "spikes"))
+
+
+def _relay_sums(r: Any) -> None:
+    arrived = np.zeros(50)
+    for steps, weight in zip(_RELAYED, (1, 2, -3), strict=True):
+        arrived[np.array(steps) + 2] += weight
+    assert when(r, "p") == np.flatnonzero(arrived > 0).tolist()
+    assert values(r, "p", "x") == arrived.tolist()
+
+
+@case("Relay: spikes that arrive in one step make one, and none where their weights add up to 0 or less.", 50,
+      _relay_sums, subject="library")  # fmt: skip
+def relay_of_several() -> ns.Network:
+    net = network()
+    source = net.population("source", 3, SpikeSource([np.array(steps) * 0.1 * ms for steps in _RELAYED]))
+    net.connect(source, net.population("p", 1, Relay), weight=np.array([[1], [2], [-3]]), delay=0.2 * ms)
+    return record(net, ("p", "spikes"), ("p", "x"))
 
 
 # -- sources ----------------------------------------------------------------------------------------------------------

@@ -117,7 +117,7 @@ USUAL = PairSTDP(w_max=1 * mV, rate=0.1)
 NOT_NESTS = {
     "axonal": (USUAL, "its delay is axonal; NEST's are dendritic"),
     "before": (USUAL(delay_type="dendritic", coincidence="apart"), "it delivers the weight before the change"),
-    "coincident": (USUAL(delay_type="dendritic", delivers="after"), "it pairs a spike of the target with an arrival in"),
+    "coincident": (USUAL(delay_type="dendritic", delivers="after"), "it pairs a spike of the target with an"),
     "nearest": (NearestSTDP(w_max=1 * mV, **NEST), "its traces do not decay exponentially from 0, or do not grow"),
     "triplet": (TripletSTDP(w_1=1 * mV, w_max=1 * mV, **NEST), "its changes are not lambda"),
     "intervals": (

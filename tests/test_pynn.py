@@ -499,9 +499,8 @@ def test_noise_has_its_mean_and_deviation() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["StochasticTsodyksMarkramSynapse", "STDPMechanism", "SpikePairRule", "AdditiveWeightDependence",
-     "SimpleStochasticSynapse", "ElectricalSynapse", "IF_cond_exp_gsfa_grr", "GIF_cond_exp", "SpikeSourceGamma",
-     "CSAConnector"],
+    ["StochasticTsodyksMarkramSynapse", "Vogels2011Rule", "SimpleStochasticSynapse", "ElectricalSynapse",
+     "IF_cond_exp_gsfa_grr", "GIF_cond_exp", "SpikeSourceGamma", "CSAConnector"],
 )  # fmt: skip
 def test_what_is_lacking_is_refused_by_name(name: str) -> None:
     with pytest.raises(UnsupportedError, match=f"{name} is not supported: .+test_pynn.py"):

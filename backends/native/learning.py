@@ -202,6 +202,7 @@ def source(rules: list[Rule], dtype: str) -> list[str]:
     """Return the texts of all that learns: a loop over rows and one over columns for each rule, and who calls them."""
     parts = []
     seen = ", goal" if timed(rules) else ""
+    rest = f"shift, (m % hslots) * size + source, lparams, lkeys, lhist{seen})"
     for k, rule in enumerate(rules):
         parts.append("\n".join(_row(f"arrive{k}", rule.pre_program, rule, dtype, seen)))
         parts.append("\n".join(_post(k, rule, dtype)))
@@ -212,12 +213,12 @@ def source(rules: list[Rule], dtype: str) -> list[str]:
         arrive += [
             f"                        {word} row[L_KIND] == {k}:",
             f"                            bad |= arrive{k}(row, n, f, edges, edge_values, computed, target32, lo, hi,",
-            f"                                             shift, (m % hslots) * size + source, lparams, lkeys, lhist{seen})",
+            f"                                             {rest}",
         ]
         sweep += [
             f"                        {word} row[L_KIND] == {k}:",
             f"                            bad |= sweep{k}(row, n, f, edges, edge_values, computed, target32, lo, hi,",
-            f"                                            shift, (m % hslots) * size + source, lparams, lkeys, lhist{seen})",
+            f"                                            {rest}",
         ]
         fire += [
             f"            {word} row[L_KIND] == {k}:",

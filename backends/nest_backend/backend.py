@@ -55,8 +55,8 @@ class NestBackend(Backend):
             found += [(each, projection.where) for each in (rule, synapse) if isinstance(each, str)]
         for probe in graph.probes:
             if probe.edge and probe.target in rules:
-                found.append((f"recording of {probe.variable} of projection '{probe.target}' (NEST changes a weight when "
-                              "a spike arrives, from all that happened since the last: it has none between)",
+                found.append((f"recording of {probe.variable} of projection '{probe.target}' (NEST changes a weight "
+                              "when a spike arrives, from all that happened since the last: it has none between)",
                               probe.where))  # fmt: skip
         for pop in graph.populations:
             seen = recognise(graph, pop)

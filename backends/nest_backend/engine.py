@@ -91,9 +91,10 @@ class NestEngine(Engine):
 
     def _traces(self, population: str) -> dict[str, float]:
         """Return the parameter of the trace that NEST keeps at a target of synapses that learn."""
-        onto = [p for p in self.graph.projections if p.name in self.learners]
-        return {"tau_minus": self.learners[p.name].tau_minus for p in onto for s in p.post
-                if s.population == population}  # fmt: skip
+        for p in self.graph.projections:
+            if p.name in self.learners and any(s.population == population for s in p.post):
+                return {"tau_minus": self.learners[p.name].tau_minus}
+        return {}
 
     def _devices(self) -> None:
         """Create generators and recorders, with a delay that keeps NEST's stretches at :data:`SLICE` steps or less."""

@@ -68,6 +68,14 @@ from neurosim.pynn.populations import Assembly, Population, PopulationView
 from neurosim.pynn.projections import Projection
 from neurosim.pynn.random import GSLRNG, NativeRNG, NumpyRNG, RandomDistribution
 from neurosim.pynn.space import Cuboid, Grid2D, Grid3D, Line, RandomStructure, Space, Sphere
+from neurosim.pynn.stdp import (
+    AdditivePotentiationMultiplicativeDepression,
+    AdditiveWeightDependence,
+    GutigWeightDependence,
+    MultiplicativeWeightDependence,
+    SpikePairRule,
+    STDPMechanism,
+)
 from neurosim.pynn.synapses import LACKING as _SYNAPSES
 from neurosim.pynn.synapses import StaticSynapse, TsodyksMarkramSynapse
 from neurosim.pynn.values import RoundingWarning
@@ -115,16 +123,17 @@ def record(
 
 
 __all__ = [
-    "ACSource", "AllToAllConnector", "ArrayConnector", "Assembly", "CloneConnector", "Cuboid", "DCSource",
-    "DisplacementDependentProbabilityConnector", "DistanceDependentProbabilityConnector", "EIF_cond_alpha_isfa_ista",
-    "EIF_cond_exp_isfa_ista", "FixedNumberPostConnector", "FixedNumberPreConnector", "FixedProbabilityConnector",
-    "FixedTotalNumberConnector", "FromFileConnector", "FromListConnector", "GSLRNG", "Grid2D", "Grid3D", "HH_cond_exp",
+    "ACSource", "AdditivePotentiationMultiplicativeDepression", "AdditiveWeightDependence", "AllToAllConnector",
+    "ArrayConnector", "Assembly", "CloneConnector", "Cuboid", "DCSource", "DisplacementDependentProbabilityConnector",
+    "DistanceDependentProbabilityConnector", "EIF_cond_alpha_isfa_ista", "EIF_cond_exp_isfa_ista",
+    "FixedNumberPostConnector", "FixedNumberPreConnector", "FixedProbabilityConnector", "FixedTotalNumberConnector",
+    "FromFileConnector", "FromListConnector", "GSLRNG", "Grid2D", "Grid3D", "GutigWeightDependence", "HH_cond_exp",
     "IF_cond_alpha", "IF_cond_exp", "IF_curr_alpha", "IF_curr_delta", "IF_curr_exp", "IndexBasedProbabilityConnector",
-    "Izhikevich", "Line", "NativeRNG", "NoisyCurrentSource", "NumpyRNG", "OneToOneConnector", "Population",
-    "PopulationView", "Projection", "RandomDistribution", "RandomStructure", "RoundingWarning", "Sequence", "Space",
-    "Sphere", "SpikeSourceArray", "SpikeSourcePoisson", "StaticSynapse", "StepCurrentSource",
-    "TsodyksMarkramSynapse", "connect", "create",
-    "end", "get_current_time", "get_max_delay", "get_min_delay", "get_time_step", "initialize", "list_standard_models",
+    "Izhikevich", "Line", "MultiplicativeWeightDependence", "NativeRNG", "NoisyCurrentSource", "NumpyRNG",
+    "OneToOneConnector", "Population", "PopulationView", "Projection", "RandomDistribution", "RandomStructure",
+    "RoundingWarning", "STDPMechanism", "Sequence", "Space", "Sphere", "SpikePairRule", "SpikeSourceArray",
+    "SpikeSourcePoisson", "StaticSynapse", "StepCurrentSource", "TsodyksMarkramSynapse", "connect", "create", "end",
+    "get_current_time", "get_max_delay", "get_min_delay", "get_time_step", "initialize", "list_standard_models",
     "network", "num_processes", "random", "rank", "record", "reset", "run", "run_for", "run_until", "set", "setup",
     "space", *_REFUSED,
 ]  # fmt: skip

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,7 @@ import numpy as np
 from neurosim import EdgeList, Network
 from neurosim.errors import ParameterError
 from neurosim.pynn.control import warn
-from neurosim.pynn.synapses import StaticSynapse
+from neurosim.pynn.synapses import TsodyksMarkramSynapse
 from neurosim.pynn.values import whole
 from neurosim.units import Quantity, ms, um
 
@@ -91,34 +93,62 @@ def _schedule(population: Any) -> list[Quantity]:
     return rows
 
 
-def _projection(net: Network, made: dict[Any, Any], projection: Any, k: int) -> None:
+@dataclass(frozen=True)
+class Piece:
+    """The connections of a projection between two populations: ``here`` says which, the others are their ends."""
+
+    name: str
+    pre: Any
+    post: Any
+    here: np.ndarray
+    sources: np.ndarray
+    targets: np.ndarray
+
+
+def pieces(projection: Any, k: int) -> Iterator[Piece]:
+    """Yield what the k-th projection is in neurosim: one projection for each pair of populations that it joins."""
     pre, post = _located(projection.pre), _located(projection.post)
     source, target = projection._sources, projection._targets
     for a, (before, before_ids) in enumerate(projection.pre.members()):
         for b, (after, after_ids) in enumerate(projection.post.members()):
             here = (pre[source] == a) & (post[target] == b)
-            if not here.any():
-                continue
-            start, stop = np.searchsorted(pre, a), np.searchsorted(post, b)
-            weight, delay = projection._weights[here], projection._delays[here]
-            unit = after.celltype.weight_unit()
-            net.connect(
-                made[before],
-                made[after],
-                receptor=projection.receptor_type,
-                rule=EdgeList(before_ids[source[here] - start], after_ids[target[here] - stop]),
-                weight=_one(weight) * unit,
-                delay=_one(delay * net.dt) * (1e3 * ms),
-                short_term=projection.synapse_type.short_term(_tau_syn(projection, after)),
-                name=f"projection{k}_{a}_{b}",
-            )
+            if here.any():
+                start, stop = np.searchsorted(pre, a), np.searchsorted(post, b)
+                ends = before_ids[source[here] - start], after_ids[target[here] - stop]
+                yield Piece(f"projection{k}_{a}_{b}", before, after, here, *ends)
+
+
+def _projection(net: Network, made: dict[Any, Any], projection: Any, k: int) -> None:
+    kind = projection.synapse_type
+    for piece in pieces(projection, k):
+        unit = piece.post.celltype.weight_unit()
+        net.connect(
+            made[piece.pre],
+            made[piece.post],
+            receptor=projection.receptor_type,
+            rule=EdgeList(piece.sources, piece.targets),
+            weight=_one(projection._weights[piece.here]) * unit,
+            delay=_one(projection._delays[piece.here] * net.dt) * (1e3 * ms),
+            plasticity=kind.plasticity(unit),
+            short_term=kind.short_term(_tau_syn(projection, piece.post)),
+            name=piece.name,
+        )
+
+
+def weights(projection: Any, k: int, learned: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Return the weights of the k-th projection, as they were learned, in PyNN's unit."""
+    out = projection._weights.copy()
+    for piece in pieces(projection, k):
+        if piece.name in learned:
+            out[piece.here] = learned[piece.name] / piece.post.celltype.weight_unit().value
+    return out
 
 
 def _tau_syn(projection: Any, population: Any) -> float | None:
     """Return the time constant of the receptor that a projection reaches in ms, None where spikes are jumps."""
     name = "tau_syn_E" if projection.receptor_type == "excitatory" else "tau_syn_I"
     values = population._values.get(name)
-    if values is None or type(projection.synapse_type) is StaticSynapse:
+    if values is None or not isinstance(projection.synapse_type, TsodyksMarkramSynapse):
         return None
     if np.any(values != np.ravel(values)[0]):
         raise ParameterError(

@@ -65,6 +65,7 @@ class Simulation:
         self.engine: Any = None
         self.done = 0
         self.graph: Any = None
+        self.learned: dict[str, np.ndarray] = {}
         self.backend = str(options.get("backend", "native"))
 
     @property
@@ -132,9 +133,17 @@ class Simulation:
             BaseException
         ):  # Ctrl-C, divergence: what was recorded is kept, and simulated again should the script go on
             self.steps = self.done
+            self._learned()
             self._close()
             raise
         self.steps = steps
+        self._learned()
+
+    def _learned(self) -> None:
+        """Keep the weights of what learns, as they stand now."""
+        for projection in self.graph.projections if self.graph is not None else ():
+            if projection.plasticity is not None:
+                self.learned[projection.name] = self.engine.weights(projection.name)
 
     def _build(self) -> Network:
         self._close()
@@ -178,6 +187,7 @@ class Simulation:
         for one in self.injections:
             one.since = 0
         self._close()
+        self.learned = {}
         self.network = None
         self.trial += self.steps > 0
         self.steps = 0

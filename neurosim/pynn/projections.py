@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 
 from neurosim.errors import ConnectivityError, ParameterError, UnknownNameError, caller, suggest
+from neurosim.pynn.build import weights
 from neurosim.pynn.connectors import Connector
 from neurosim.pynn.control import current
 from neurosim.pynn.populations import Assembly, BasePopulation
 from neurosim.pynn.random import distribution_of
 from neurosim.pynn.space import Space
+from neurosim.pynn.stdp import STDPMechanism
 from neurosim.pynn.synapses import StaticSynapse
 from neurosim.pynn.values import of_distance, whole
 
@@ -31,8 +33,8 @@ class Projection:
         Where spikes come from and go to.
     connector : Connector
         Which cells are joined.
-    synapse_type : StaticSynapse or TsodyksMarkramSynapse, optional
-        Weights and delays, and what a spike releases.
+    synapse_type : StaticSynapse, TsodyksMarkramSynapse or STDPMechanism, optional
+        Weights and delays, what a spike releases, how the weights change.
     receptor_type : str, optional
         "excitatory" or "inhibitory"; by default what the sign of the weight says.
     space : Space, optional
@@ -66,7 +68,9 @@ class Projection:
         synapse_type = StaticSynapse() if synapse_type is None else synapse_type
         if not isinstance(synapse_type, StaticSynapse):
             raise ParameterError(
-                f"synapse_type must be a StaticSynapse or a TsodyksMarkramSynapse, got {synapse_type!r}", where
+                "synapse_type must be a StaticSynapse, a TsodyksMarkramSynapse or an STDPMechanism, got "
+                f"{synapse_type!r}",
+                where,
             )
         self.pre, self.post, self.synapse_type = presynaptic_neurons, postsynaptic_neurons, synapse_type
         self.space = Space() if space is None else space
@@ -92,6 +96,7 @@ class Projection:
             )
         self.receptor_type = receptor_type
         self._check_signs(self._weights, where)
+        self._check_bounds(self._weights, where)
         sim.projections.append(self)
 
     @property
@@ -182,6 +187,17 @@ class Projection:
                 f"'{self.label}' has a weight of {worst:g}: weights onto the {self.receptor_type} receptor of "
                 f"{type(kind).__name__} are {'at most' if negative else 'at least'} 0", where)  # fmt: skip
 
+    def _check_bounds(self, weights: np.ndarray, where: str | None) -> None:
+        """Weights that learn start within their bounds."""
+        if not isinstance(self.synapse_type, STDPMechanism):
+            return
+        top = self.synapse_type.weight_dependence.parameters["w_max"]
+        if len(weights) and (weights.min() < 0 or weights.max() > top):
+            worst = weights.min() if weights.min() < 0 else weights.max()
+            raise ParameterError(
+                f"'{self.label}' has a weight of {worst:g}: those of an STDPMechanism are from 0 to w_max = {top:g}",
+                where)  # fmt: skip
+
     def set(self, **attributes: Any) -> None:
         """Change weights or delays before the first run; refused with a reason once the network runs."""
         where = caller()
@@ -196,10 +212,16 @@ class Projection:
             else:
                 weights = self._values(name, value, where)
                 self._check_signs(weights, where)
+                self._check_bounds(weights, where)
                 self._weights = weights
 
+    def _present(self) -> np.ndarray:
+        """Return the weights of now: those that were learned, where there are any."""
+        sim = self.simulation
+        return weights(self, sim.projections.index(self), sim.learned) if sim.learned else self._weights
+
     def _attribute(self, name: str, where: str | None) -> np.ndarray:
-        held = {"weight": self._weights, "delay": self._delays * self.simulation.timestep,
+        held = {"weight": self._present(), "delay": self._delays * self.simulation.timestep,
                 "presynaptic_index": self._sources, "postsynaptic_index": self._targets}  # fmt: skip
         if name not in held:
             raise UnknownNameError(f"'{self.label}' has no attribute '{name}'{suggest(name, held)}", where)
@@ -263,27 +285,32 @@ class Projection:
         np.savetxt(file, rows, fmt="%.17g", delimiter="\t", header=head)
 
     def __getitem__(self, k: int) -> SimpleNamespace:
+        return self._connection(k, self._present())
+
+    def _connection(self, k: int, present: np.ndarray) -> SimpleNamespace:
         i, j = int(self._sources[k]), int(self._targets[k])
         return SimpleNamespace(
             presynaptic_index=i,
             postsynaptic_index=j,
             presynaptic_cell=self.pre.all_cells[i],
             postsynaptic_cell=self.post.all_cells[j],
-            weight=float(self._weights[k]),
+            weight=float(present[k]),
             delay=float(self._delays[k] * self.simulation.timestep),
         )
 
     def __iter__(self) -> Iterator[SimpleNamespace]:
-        return (self[k] for k in range(len(self)))
+        present = self._present()
+        return (self._connection(k, present) for k in range(len(self)))
 
     connections = property(__iter__)
 
     def weightHistogram(self, min: float | None = None, max: float | None = None, nbins: int = 10) -> Any:
         """Return counts and edges of a histogram of the weights."""
         warnings.warn("weightHistogram() is deprecated in PyNN: use numpy.histogram", DeprecationWarning, stacklevel=2)
-        low = self._weights.min() if min is None else min
-        high = self._weights.max() if max is None else max
-        return np.histogram(self._weights, np.linspace(low, high, nbins + 1))
+        present = self._present()
+        low = present.min() if min is None else min
+        high = present.max() if max is None else max
+        return np.histogram(present, np.linspace(low, high, nbins + 1))
 
     def describe(self, template: Any = None, engine: Any = None) -> str:
         """Return a line about the projection."""

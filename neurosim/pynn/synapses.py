@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from neurosim.errors import ParameterError, UnknownNameError, caller, suggest
+from neurosim.lang.plasticity import Plasticity
 from neurosim.lang.short_term import ShortTerm
 from neurosim.pynn.celltypes import lacking
 from neurosim.units import ms
@@ -49,6 +50,10 @@ class StaticSynapse:
         tau_syn : float or None
             Time constant of the target's receptor in ms, None where a spike is a jump.
         """
+        return None
+
+    def plasticity(self, unit: Any) -> Plasticity | None:
+        """Return how the weights change, which are in ``unit``; None: not at all."""
         return None
 
     def __repr__(self) -> str:
@@ -104,20 +109,13 @@ class TsodyksMarkramSynapse(StaticSynapse):
 
 NO_FACILITATION = 1e-9
 """Time constant in ms that stands for 0: nothing is left of such a facilitation after a step."""
-_THERE = "StaticSynapse and TsodyksMarkramSynapse are what it has"
-_STDP = f"neurosim's PyNN module has no spike-timing-dependent plasticity; {_THERE}"
+_THERE = "StaticSynapse, TsodyksMarkramSynapse and STDPMechanism are what it has"
 _CHANCE = f"neurosim's PyNN module has no synapses that transmit by chance; {_THERE}"
 _WHY = {
     "StochasticTsodyksMarkramSynapse": _CHANCE,
     "MultiQuantalSynapse": _CHANCE,
     "SimpleStochasticSynapse": _CHANCE,
     "ElectricalSynapse": "neurosim's PyNN module has no gap junctions",
-    "STDPMechanism": _STDP,
-    "SpikePairRule": _STDP,
-    "Vogels2011Rule": _STDP,
-    "AdditiveWeightDependence": _STDP,
-    "MultiplicativeWeightDependence": _STDP,
-    "AdditivePotentiationMultiplicativeDepression": _STDP,
-    "GutigWeightDependence": _STDP,
+    "Vogels2011Rule": "neurosim's PyNN module has no timing dependence but SpikePairRule (pyNN.nest neither)",
 }
 LACKING = {name: lacking(name, "synapse type", why) for name, why in _WHY.items()}

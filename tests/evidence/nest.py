@@ -127,9 +127,9 @@ class Drawn:
         g = self.g
         kind, more = g.choice([(PairSTDP, {}), (MultiplicativeSTDP, {}), (GuetigSTDP, {"mu": g.uniform(0.05, 0.95)})])
         tau = self.tau_minus.setdefault(target, g.uniform(3, 60))
-        return kind(w_max=w_max * mV, rate=g.uniform(0.01, 0.3), alpha=g.uniform(0.2, 2), tau_plus=g.uniform(3, 60) * ms,
-                    tau_minus=tau * ms, delay_type="dendritic", coincidence="apart", delivers="after",
-                    **more)  # fmt: skip
+        return kind(w_max=w_max * mV, rate=g.uniform(0.01, 0.3), alpha=g.uniform(0.2, 2),
+                    tau_plus=g.uniform(3, 60) * ms, tau_minus=tau * ms, delay_type="dendritic",
+                    coincidence="apart", delivers="after", **more)  # fmt: skip
 
     def network(self) -> ns.Network:
         """Return the network, with the spikes of all and the potentials of all cells recorded."""

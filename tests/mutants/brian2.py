@@ -339,7 +339,7 @@ MUTANTS = (
         "times, values = times[1:], values[1:]",
         "stamp",
     ),
-    # -- the timing of learning -----------------------------------------------------------------------------------------
+    # -- the timing of learning ---------------------------------------------------------------------------------------
     _on(
         "numpy",
         "brian2_target_seen_one_delay_late",

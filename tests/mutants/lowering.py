@@ -512,7 +512,7 @@ MUTANTS = (
         "TOLERANCE = 1e-9",
         "delay_tolerance",
     ),
-    # -- the timing of learning -----------------------------------------------------------------------------------------
+    # -- the timing of learning ---------------------------------------------------------------------------------------
     _on_reference(
         "target_seen_one_delay_late",
         "Behind a dendritic delay, the target is seen one delay late instead of two.",

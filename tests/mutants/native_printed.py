@@ -374,7 +374,9 @@ MUTANTS = (
         "            *(_learn(early) if learning.early(rules) else []),\n"
         + _DELIVER
         + '            "        slot = inbox',
-        _DELIVER + "            *(_learn(early) if learning.early(rules) else []),\n" + '            "        slot = inbox',
+        _DELIVER
+        + "            *(_learn(early) if learning.early(rules) else []),\n"
+        + '            "        slot = inbox',
         "delivery_after_learning",
     ),
 )

@@ -141,8 +141,8 @@ MUTANTS = (
         "nest_trace_of_the_target_by_default",
         "The time constant of the target's trace is left as NEST has it.",
         "backends/nest_backend/engine.py",
-        '{"tau_minus": self.learners[p.name].tau_minus for p in onto',
-        '{"tau_minus": 20.0 for p in onto',
+        '{"tau_minus": self.learners[p.name].tau_minus}',
+        '{"tau_minus": 20.0}',
         "learning with dendritic delays, as NEST's STDP",
     ),
 )

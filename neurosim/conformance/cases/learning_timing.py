@@ -32,14 +32,17 @@ def _behind(r: Any) -> None:
 
 
 @case(
-    "With a dendritic delay, the spikes of the source are at the synapse at once and those of the target a delay later; "
-    "the weight is told a delay after that.",
+    "With a dendritic delay, the spikes of the source are at the synapse at once and those of the target a delay "
+    "later; the weight is told a delay after that.",
     16,
     _behind,
 )
 def dendritic_delay() -> ns.Network:
     net = network()
-    pre, post = net.population("a", 1, _source([4, 12])), net.population("b", 1, _source([3, 6])(receptors={"e": FLASH}))
+    pre, post = (
+        net.population("a", 1, _source([4, 12])),
+        net.population("b", 1, _source([3, 6])(receptors={"e": FLASH})),
+    )
     net.connect(pre, post, weight=0.0, delay=2 * DT * ms, plasticity=COUNT(delay_type="dendritic"), name="ab")
     net.record(net.projections["ab"], "weight", every=DT * ms)
     return net

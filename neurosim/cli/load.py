@@ -217,7 +217,7 @@ def _find(module: ModuleType, target: str) -> Network | Callable[..., Any]:
 def _configured(target: str, overrides: dict[str, str], seed: int | None) -> Loaded:
     """Read a simulation in SONATA; what ``--set`` can change of it are the keywords of the inner function."""
     from neurosim.interchange.sonata.build import Circuit, read_network
-    from neurosim.interchange.sonata.output import SpikeOutput
+    from neurosim.interchange.sonata.output import Output
 
     read: list[tuple[Circuit, str]] = []
 
@@ -233,7 +233,7 @@ def _configured(target: str, overrides: dict[str, str], seed: int | None) -> Loa
     keywords = {k: v for k, v in overrides.items() if "." not in k}
     found, seed = _built(simulation, keywords, seed, target, by_name=True)
     circuit, output = read[0]
-    found.notes, found.finish = circuit.notes, SpikeOutput(circuit, output or None)
+    found.notes, found.finish = circuit.notes, Output(circuit, output or None)
     return _settled(found, overrides, seed)
 
 

@@ -14,6 +14,7 @@ from neurosim.interchange.sonata import cells, declared, edges, inputs
 from neurosim.interchange.sonata.config import Config, read_config
 from neurosim.interchange.sonata.files import display, read_json
 from neurosim.interchange.sonata.nodes import Nodes, read_nodes
+from neurosim.interchange.sonata.reports import Report, declare
 from neurosim.ir.rules import EdgeList
 from neurosim.lang.names import free_name, legal_name
 from neurosim.lang.network import Network
@@ -54,6 +55,8 @@ class Circuit:
         Which nodes became which population.
     notes : list of str
         What was understood in a way that the user should know of.
+    reports : list of Report
+        What is to be written besides spikes.
     """
 
     network: Network
@@ -61,6 +64,7 @@ class Circuit:
     duration: Quantity | None
     parts: list[Part]
     notes: list[str] = field(default_factory=list)
+    reports: list[Report] = field(default_factory=list)
 
 
 def read_network(
@@ -117,9 +121,7 @@ def read_network(
     for part in parts:
         if part.built is not None:
             net.record(part.group, "spikes")
-    for name in config.reports:
-        config.notes.append(f"the report '{name}' is not written: -o FILE.h5 keeps what the network records")
-    return Circuit(net, config, duration, parts, config.notes)
+    return Circuit(net, config, duration, parts, config.notes, declare(net, config, nodes, parts))
 
 
 # -- populations

@@ -38,8 +38,6 @@ class Built:
         Where currents are injected.
     synapses_count : bool
         Whether a weight is multiplied by ``nsyns`` (NEURON makes that many synapses, PointNet one).
-    variable : str
-        Name of the membrane variable that a report calls V_m.
     """
 
     cell: Cell

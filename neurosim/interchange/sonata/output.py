@@ -1,4 +1,5 @@
-"""The spikes of a run, where the simulation's configuration wants them: by SONATA's populations and node ids."""
+"""Spikes and reports of a run, where the simulation's configuration wants them: by SONATA's populations and node ids.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +9,15 @@ from typing import Any
 import numpy as np
 
 from neurosim.errors import ParameterError, ResultFileError
+from neurosim.interchange.sonata import reports
 from neurosim.interchange.sonata.build import Circuit
 from neurosim.interchange.sonata.files import display
 from neurosim.recording.atomic import refusal, write_bytes
 from neurosim.recording.sonata import StreamWriter
 
 
-class SpikeOutput:
-    """Writes ``output.spikes_file`` (and ``spikes_file_csv``) after a run.
+class Output:
+    """Writes ``output.spikes_file`` (and ``spikes_file_csv``) and the files of ``reports`` after a run.
 
     Parameters
     ----------
@@ -39,10 +41,12 @@ class SpikeOutput:
                                      "got "
                                      f"{name!r}")  # fmt: skip
             self.wanted[kind] = os.path.join(self.directory or os.path.dirname(circuit.config.path), name)
+        self.folder = self.directory or os.path.dirname(circuit.config.path)
+        self.reports = {f"report {r.name}": os.path.join(self.folder, r.file) for r in circuit.reports}
 
     def ready(self) -> None:
         """Make the folder now, so that a run is not lost to a place that cannot be written."""
-        for path in self.wanted.values():
+        for path in (*self.wanted.values(), *self.reports.values()):
             folder = os.path.dirname(path)
             try:
                 os.makedirs(folder, exist_ok=True)
@@ -55,7 +59,7 @@ class SpikeOutput:
                                       "one")  # fmt: skip
 
     def __call__(self, result: Any) -> dict[str, str]:
-        """Write the spikes of a run; return the files by what they hold."""
+        """Write the spikes and the reports of a run; return the files by what they hold."""
         members: dict[str, list[Any]] = {}
         for part in self.circuit.parts:
             if part.built is not None:
@@ -82,4 +86,6 @@ class SpikeOutput:
                     for step, node in zip(steps.tolist(), ids.tolist(), strict=True)]  # fmt: skip
             lines = [f"{(step + 1) * scale!r} {name} {node}" for step, name, node in sorted(rows)]
             write_bytes(path, "\n".join(["timestamps population node_ids", *lines, ""]).encode())
-        return dict(self.wanted)
+        for report in self.circuit.reports:
+            reports.write(report, self.folder, result)
+        return {**self.wanted, **self.reports}

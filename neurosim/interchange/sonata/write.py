@@ -188,9 +188,10 @@ def _common(network: Network, graph: Any, written: Written) -> None:
         written.changes.append(f"connection rules are written as the edges they make with the seed {network.seed}: "
                                "another "
                                "seed will not draw others")  # fmt: skip
-    drawn = [f"'{p.variable}' of '{p.target}'" for p in network.probes if p.variable != "spikes"]
+    drawn = [f"'{p.variable}' of '{p.target}'" for p in network.probes if p.edge or p.variable == "rate"]
     if drawn:
-        written.changes.append(f"what is recorded besides spikes is not written: {', '.join(drawn)}")
+        written.changes.append(f"what is recorded besides spikes and variables of cells is not written: "
+                               f"{', '.join(drawn)}")  # fmt: skip
 
 
 def _configure(part: str, network: Network, seconds: float, points: Iterable[str], nodes: list[Any], edges: list[Any],
@@ -216,11 +217,28 @@ def _configure(part: str, network: Network, seconds: float, points: Iterable[str
                 "random_seed": network.seed},
         "inputs": inputs,
         "output": {"output_dir": "$OUTPUT_DIR", "spikes_file": "spikes.h5", "spikes_sort_order": "time"},
-        "reports": {},
+        "reports": _reports(network),
         "neurosim": {"name": network.name, "version": __version__},
     }  # fmt: skip
     _json(os.path.join(part, "circuit_config.json"), circuit)
     _json(os.path.join(part, START), simulation)
+
+
+def _reports(network: Network) -> dict[str, Any]:
+    """Return what the probes of state variables are in the configuration."""
+    out = {}
+    for probe in network.probes:
+        if probe.edge or probe.variable in ("spikes", "rate"):
+            continue
+        cells: dict[str, Any] = {"population": probe.target}
+        if probe.ids is not None:
+            cells["node_id"] = [int(i) for i in probe.ids]
+        every = network.dt if probe.every is None else probe.every
+        out[f"{probe.target}_{probe.variable.replace('.', '_')}"] = {
+            "module": "membrane_report", "cells": cells, "variable_name": probe.variable, "sections": "soma",
+            "dt": float(in_unit(every, 1e-3)), "enabled": True,
+        }  # fmt: skip
+    return out
 
 
 def _json(path: str, value: dict[str, Any]) -> None:

@@ -6,10 +6,13 @@ test fails when ``CI=true``; in anyone's clone it is deselected, and the last li
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import os
 import random
 import shutil
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,6 +57,16 @@ def _gpu() -> bool:
     return importlib.util.find_spec("torch") is not None and bool(importlib.import_module("torch").cuda.is_available())
 
 
+@functools.cache
+def _mpi() -> bool:
+    """Whether mpirun, mpi4py and a NEST that was built with MPI are here; asked elsewhere, as NEST's starts MPI."""
+    if shutil.which("mpirun") is None or any(importlib.util.find_spec(name) is None for name in ("nest", "mpi4py")):
+        return False
+    asked = "import nest; print(nest.GetKernelStatus('build_info')['have_mpi'])"
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True)
+    return done.stdout.split()[-1:] == ["True"]
+
+
 def _missing(item: pytest.Item) -> str | None:
     """Return what this test needs and does not find, as a sentence's end."""
     for marker in item.iter_markers("engine"):
@@ -93,6 +106,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             why = "no Chromium is here to open a page in: apt install chromium"
         elif item.get_closest_marker("gpu") and not _gpu():
             why = "no GPU is here"
+        elif item.get_closest_marker("mpi") and not _mpi():
+            why = "no NEST with MPI is here: docs/nest.md has the lines that build one"
         elif not CI:
             why = _missing(item)
         (keep if why is None else drop).append(item)

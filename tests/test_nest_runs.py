@@ -333,9 +333,9 @@ def test_more_connections_than_one_synapse_model_holds(monkeypatch: pytest.Monke
 
 def test_what_the_doctor_says():
     backend = load_backend("nest")
-    assert backend.remark() == (
-        f"NEST {backend.version()} with threads, without MPI: one machine (docs/nest.md tells of several)"
-    )
+    have = kernel.load().GetKernelStatus("build_info")["have_mpi"]
+    mpi = " and MPI (1 rank now)" if have else ", without MPI: one machine (docs/nest.md tells of several)"
+    assert backend.remark() == f"NEST {backend.version()} with threads{mpi}"
 
 
 # -- ranks ---------------------------------------------------------------------------------------------------------

@@ -77,9 +77,9 @@ class NestBackend(Backend):
         return NestEngine(graph, options)
 
     def estimate(self, graph: Graph, threads: int | None = None) -> int:
-        """Return 100 bytes an edge (NEST's 42, and the arrays it is built from) and 5000 a neuron."""
+        """Return 100 bytes an edge of this rank (NEST's 42, and the arrays it is built from) and 5000 a neuron."""
         edges = sum(p.rule.expected(sum(s.size for s in p.pre), sum(s.size for s in p.post)) for p in graph.projections)
-        return int(100 * edges + 5000 * graph.size)
+        return int(100 * edges / kernel.ranks(kernel.load())[1] + 5000 * graph.size)
 
     def remark(self) -> str:
         """Return what ``neurosim doctor`` says of this NEST: whether it has threads, and MPI for several machines."""
@@ -87,7 +87,8 @@ class NestBackend(Backend):
         built = nest.GetKernelStatus("build_info")
         threads = "threads" if built["have_threads"] else "no threads"
         if built["have_mpi"]:
-            return f"NEST {built['version']} with {threads} and MPI ({kernel.ranks(nest)[1]} ranks now)"
+            count = kernel.ranks(nest)[1]
+            return f"NEST {built['version']} with {threads} and MPI ({count} rank{'s' if count > 1 else ''} now)"
         return f"NEST {built['version']} with {threads}, without MPI: one machine (docs/nest.md tells of several)"
 
     def version(self) -> str:

@@ -23,6 +23,12 @@ FIRST = 1
 MOST = 134_217_726
 """Connections that NEST holds of one synapse model in one thread; more need another model, equal but in name."""
 
+_MORE = "_from_"
+"""Between a model's name and the number of the first connection of one more like it."""
+
+LONG = 2**31
+"""Steps that no delay has."""
+
 
 @dataclass(frozen=True)
 class Ranks:
@@ -71,9 +77,9 @@ def signs(weight: Any) -> set[int]:
     return ({1} if np.any(values > 0) else set()) | ({-1} if np.any(values < 0) else set())
 
 
-def connect(nest: Any, graph: Graph, cells: Mapping[str, Cell], clock: Clock, ranks: Ranks) -> int:
-    """Make all projections; return the number of connections made here."""
-    total = 0
+def connect(nest: Any, graph: Graph, cells: Mapping[str, Cell], clock: Clock, ranks: Ranks) -> tuple[int, int]:
+    """Make all projections; return the number of connections made here, and the shortest of their delays in steps."""
+    total, shortest = 0, LONG
     models: dict[str, tuple[str, int]] = {}  # one of NEST's -> its name that is used now, connections of it
     for projection in graph.projections:
         port, factor = _targets(graph, projection, cells)
@@ -99,7 +105,7 @@ def connect(nest: Any, graph: Graph, cells: Mapping[str, Cell], clock: Clock, ra
             model, here = models.get(base, (base, 0))
             here += len(post)
             if here > MOST:  # counted as if one thread held them all
-                here, model = len(post), f"{base}_from_{total}"
+                here, model = len(post), f"{base}{_MORE}{total}"
                 nest.CopyModel(base, model)
             models[base] = model, here
             spec: dict[str, Any] = {
@@ -112,7 +118,8 @@ def connect(nest: Any, graph: Graph, cells: Mapping[str, Cell], clock: Clock, ra
                 spec["receptor_type"] = port[post]
             nest.Connect(np.asarray(e.pre, dtype=np.int64) + FIRST, post + FIRST, "one_to_one", spec)
             total += len(post)
-    return total
+            shortest = min(shortest, int(np.min(e.delay)))
+    return total, shortest
 
 
 def learner_name(projection: ProjectionNode) -> str:
@@ -124,14 +131,14 @@ def learned(nest: Any, graph: Graph, projection: ProjectionNode, cells: Mapping[
             gather: Callable[[Any], list[Any]], count: int) -> np.ndarray:  # fmt: skip
     """Return the weights of a projection that learns, in SI units, as NEST holds them."""
     _, factor = _targets(graph, projection, cells)
-    found = nest.GetConnections(synapse_model=learner_name(projection))
-    mine = [np.zeros(0, np.int64), np.zeros(0)]
-    if len(found):
-        kept = found.get(["synapse_label", "weight", "target"])
-        label, weight, target = (np.atleast_1d(kept[key]) for key in ("synapse_label", "weight", "target"))
-        mine = [label, weight if factor is None else weight / factor[target - FIRST]]
-    out = np.empty(count)
-    for label, weight in gather(mine):
+    out, mine, name = np.full(count, np.nan), [], learner_name(projection)
+    for model in nest.synapse_models:
+        found = nest.GetConnections(synapse_model=model) if model == name or model.startswith(f"{name}{_MORE}") else ()
+        if len(found):
+            kept = found.get(["synapse_label", "weight", "target"])
+            label, weight, target = (np.atleast_1d(kept[key]) for key in ("synapse_label", "weight", "target"))
+            mine.append((label, weight if factor is None else weight / factor[target - FIRST]))
+    for label, weight in (each for those in gather(mine) for each in those):
         out[label] = weight
     return out
 

@@ -68,8 +68,9 @@ class NestEngine(Engine):
             self.at_once = self.ranks.ranks > 1  # every rank has to ask for the same stretches
             self.gather = kernel.gather(self.nest)
             self._populations()
-            self._edges = connect(self.nest, graph, self.cells, self.clock, self.ranks)
-            self._devices()
+            made, shortest = connect(self.nest, graph, self.cells, self.clock, self.ranks)
+            self._edges = sum(self.gather(made))
+            self._devices(shortest)
             self._set_up()
         self.timings = {"build": time.perf_counter() - begin, "compile": 0.0, "simulate": 0.0}
 
@@ -96,11 +97,14 @@ class NestEngine(Engine):
                 return {"tau_minus": self.learners[p.name].tau_minus}
         return {}
 
-    def _devices(self) -> None:
-        """Create generators and recorders, with a delay that keeps NEST's stretches at :data:`SLICE` steps or less."""
+    def _devices(self, shortest: int) -> None:
+        """Create generators and recorders, with a delay that keeps NEST's stretches at :data:`SLICE` steps or less.
+
+        ``shortest`` is the shortest delay of this rank's connections. NEST has it too, of all ranks, but deadlocks
+        where it is asked for it and some rank has no connection.
+        """
         nest = self.nest
-        shortest = round(nest.min_delay * kernel.TIC / self.clock.tics) if self._edges else SLICE
-        self.timing = Timing(self.clock, max(1, min(SLICE, *self.gather(shortest))))  # the same on every rank
+        self.timing = Timing(self.clock, min(SLICE, *self.gather(shortest)))  # the same on every rank
         delay = self.clock.ms(self.timing.delay)
         self.generators: list[Generator] = []
         self.trains: dict[str, SourceTrains] = {}
@@ -211,6 +215,7 @@ class NestEngine(Engine):
         self._finite()
 
     def _diverged(self) -> DivergedError:
+        self.gather = lambda mine: [mine]  # other ranks are still waiting for our spikes
         return DivergedError(
             f"a cell's state is no finite number any more after t = {self.n * self.graph.dt * 1e3:.6g} ms, says NEST: "
             "use smaller weights or currents"
@@ -326,7 +331,7 @@ class NestEngine(Engine):
 
     def edges(self) -> int:
         """Return the number of edges that the projections made, on all ranks."""
-        return sum(self.gather(self._edges))
+        return self._edges
 
     def weights(self, projection: str) -> np.ndarray | None:
         """Return the weights of a projection that learns, as of the last arrival at each synapse."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import os
 import re
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -117,4 +119,14 @@ def gather(nest: Any) -> Callable[[Any], list[Any]]:
             f"NEST runs on {ranks(nest)[1]} MPI ranks, and their results are gathered with mpi4py, which is not "
             "installed: pip install mpi4py (built against the same MPI as NEST)"
         ) from e
+    if sys.excepthook is sys.__excepthook__:
+        sys.excepthook = functools.partial(_leave, mpi)
     return mpi.COMM_WORLD.allgather
+
+
+def _leave(mpi: Any, *error: Any) -> None:
+    """Print what a script did not catch, and end all ranks: NEST's would wait for this one at their end for ever."""
+    sys.__excepthook__(*error)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    mpi.COMM_WORLD.Abort(1)

@@ -7,12 +7,14 @@ Exit codes: 0 done, 1 a fault of ours (or ``doctor`` found one), 2 the user's mi
 from __future__ import annotations
 
 import os
+import traceback
 from collections.abc import Callable
 from typing import Any, NoReturn
 
 import click
 
 from neurosim import __version__
+from neurosim.cli import ranks
 from neurosim.errors import DivergedError, NeurosimError, ResourceError, ResultFileError, VerifyError
 
 _RUN_FAILED = (DivergedError, ResourceError, ResultFileError, MemoryError)
@@ -35,6 +37,8 @@ class _Commands(click.Group):
             _end(ctx, "interrupted; nothing was kept", 130)
         except Exception as e:
             if ctx.meta.get(_DEBUG):
+                if ranks.several():
+                    _end(ctx, traceback.format_exc().rstrip(), 1)
                 raise
             if isinstance(e, NeurosimError) and not isinstance(e, VerifyError):
                 _end(ctx, f"error: {sentence(e)}", 3 if isinstance(e, _RUN_FAILED) else 2)
@@ -56,7 +60,7 @@ def sentence(e: NeurosimError) -> str:
 
 
 def _end(ctx: click.Context, text: str, code: int) -> NoReturn:
-    click.echo(text, err=True)
+    ranks.say(text, code, lambda line: click.echo(line, err=True))
     ctx.exit(code)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from neurosim import run as runner
+from neurosim.cli import ranks
 from neurosim.cli.load import Loaded, load, parse_duration
 from neurosim.cli.main import sentence
 from neurosim.cli.progress import Bar
@@ -52,6 +53,8 @@ def run_command(
 ) -> int:
     """Load, run and show a network; return the exit code."""
     started = time.perf_counter()
+    if ranks.rank():  # the first one shows and draws; each writes the file of results, as they may have a disk each
+        as_json, quiet, plot, report = False, True, None, None
     silent = as_json or quiet
     _can_write(output)
     if plot is not None and os.path.splitext(plot)[1].lower() not in _PICTURES:

@@ -133,7 +133,9 @@ def learned(nest: Any, graph: Graph, projection: ProjectionNode, cells: Mapping[
     _, factor = _targets(graph, projection, cells)
     out, mine, name = np.full(count, np.nan), [], learner_name(projection)
     for model in nest.synapse_models:
-        found = nest.GetConnections(synapse_model=model) if model == name or model.startswith(f"{name}{_MORE}") else ()
+        if model != name and not model.startswith(f"{name}{_MORE}"):
+            continue
+        found = nest.GetConnections(synapse_model=model)
         if len(found):
             kept = found.get(["synapse_label", "weight", "target"])
             label, weight, target = (np.atleast_1d(kept[key]) for key in ("synapse_label", "weight", "target"))

@@ -122,7 +122,8 @@ class Backend(ABC):
 
     ``plasticity`` says that it has learning rules, ``releases`` short-term plasticity, ``checkpoints`` that its engines
     keep them, ``live`` that they can be changed between two steps, ``concurrent`` that engines of one network can be
-    stepped at the same time by several threads.
+    stepped at the same time by several threads. ``weights_as_of`` says of which time the weights of a projection that
+    learns are, where that is not the present.
     """
 
     name: str
@@ -135,6 +136,7 @@ class Backend(ABC):
     live: bool = False
     concurrent: bool = False
     options: tuple[str, ...] = ()
+    weights_as_of: str = ""
     summary: str = ""
 
     def unsupported(self, graph: Graph) -> list[tuple[str, str | None]]:

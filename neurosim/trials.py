@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, overload
 
 import numpy as np
@@ -198,25 +199,18 @@ class _Batch:
         """Run all on some workers, and collect the results in the order of their numbers."""
         done: dict[int, Any] = {}
         failed: tuple[int, NeurosimError] | None = None
-        with runner.interrupts() as stop, ThreadPoolExecutor(workers) as pool:
+        with runner.interrupts() as stop:
             report("simulate", 0, len(self.numbers), 0.0)
-            jobs = {pool.submit(self._one, k, stop): k for k in range(len(self.numbers))}
-            try:
-                for job in as_completed(jobs):
-                    try:
-                        found = job.result()
-                    except NeurosimError as e:
-                        stop.set()
-                        failed = failed if failed is not None and failed[0] < jobs[job] else (jobs[job], e)
-                        continue
-                    if found is not None:
-                        done[jobs[job]] = found
-                        report("simulate", len(done), len(self.numbers), time.perf_counter() - self.begin)
-            except BaseException:
-                stop.set()
-                for job in jobs:
-                    job.cancel()
-                raise
+            for k, outcome in self._outcomes(workers, stop):
+                try:
+                    found = outcome()
+                except NeurosimError as e:
+                    stop.set()
+                    failed = failed if failed is not None and failed[0] < k else (k, e)
+                    continue
+                if found is not None:
+                    done[k] = found
+                    report("simulate", len(done), len(self.numbers), time.perf_counter() - self.begin)
         at = sorted(done)
         status = "failed" if failed is not None else "finished" if len(done) == len(self.numbers) else "interrupted"
         sizes = {p.name: p.size for p in self.plain.populations}
@@ -228,6 +222,24 @@ class _Batch:
             named.results = results
             raise named from error
         return results
+
+    def _outcomes(self, workers: int, stop: threading.Event) -> Iterator[tuple[int, Callable[[], Any]]]:
+        """Yield the place of each trial that is due, and what returns its result or raises its error.
+
+        A single worker is this thread: an engine that cannot be shared may not survive another one either (NEST).
+        """
+        if workers == 1:
+            yield from ((k, partial(self._one, k, stop)) for k in range(len(self.numbers)))
+            return
+        with ThreadPoolExecutor(workers) as pool:
+            jobs = {pool.submit(self._one, k, stop): k for k in range(len(self.numbers))}
+            try:
+                yield from ((jobs[job], job.result) for job in as_completed(jobs))
+            finally:  # whatever ended the loop: those that have not begun are not begun, those that run see it
+                if any(not job.done() for job in jobs):
+                    stop.set()
+                for job in jobs:
+                    job.cancel()
 
     def _one(self, k: int, stop: threading.Event) -> Any:
         """Run one trial; None where it was stopped."""

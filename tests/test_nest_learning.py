@@ -113,6 +113,11 @@ def test_a_rule_is_told_by_its_mathematics():
     assert found.w_max == pytest.approx(1e-3)
 
 
+def _pairs(by_spike: str, by_arrival: str) -> ns.Plasticity:
+    return ns.Plasticity(pre="dx/dt = -x/tau", post="dy/dt = -y/tau", on_pre=f"{by_arrival}; x += 1",
+                         on_post=f"{by_spike}; y += 1", tau=5 * ms, lower=0, upper="1*mV", **NEST)  # fmt: skip
+
+
 USUAL = PairSTDP(w_max=1 * mV, rate=0.1)
 NOT_NESTS = {
     "axonal": (USUAL, "its delay is axonal; NEST's are dendritic"),
@@ -129,6 +134,15 @@ NOT_NESTS = {
         ns.Plasticity(pre="dx/dt = -x/tau", post="dy/dt = -y/tau", on_pre="w -= 0.1*mV*y; x += 1",
                       on_post="w += 0.1*mV*x; y += 1", tau=5 * ms, lower=0, **NEST),
         "its weights have no bounds of 0 and a number above",
+    ),
+    "a bound within": (_pairs("w = min(w + 0.1*mV*x, 0.5*mV)", "w -= 0.1*mV*y"), "has a bound of its own within a st"),
+    "another bound": (_pairs("w += 0.1*mV*x", "w = max(w - 0.1*mV*y, 0.3*mV)"), "has a bound of its own within a st"),
+    "cells": (_pairs("w += 0.1*mV*x", "w -= 0.01*v_post"), "it reads 'v_post', a variable of a cell"),
+    "no potentiation": (_pairs("w += 0*mV*x", "w -= 0.1*mV*y"), "it has no potentiation"),
+    "synapse": (
+        ns.Plasticity(pre="dx/dt = -x/tau", post="dy/dt = -y/tau", edge="dc/dt = 0", on_pre="w -= c*mV*y; x += 1",
+                      on_post="c += 1; w += 0.1*mV*x; y += 1", tau=5 * ms, lower=0, upper="1*mV", **NEST),
+        "has a variable of the synapse, 'c'",
     ),
     "other weights": (
         ns.Plasticity(pre="dx/dt = -x/tau", post="dy/dt = -y/tau", on_pre="w -= 0.1*y*(1*mV - w); x += 1",
@@ -179,3 +193,44 @@ def test_recorded_weights_and_short_term_plasticity_besides_are_refused():
 
     assert "no recording of weight of projection 'aa' (NEST changes a weight when a spike arrives" in _refused(recorded)
     assert "it has short-term plasticity besides" in _refused(both)
+
+
+def test_recorded_traces_of_sources_are_refused():
+    net = recurrent(RULES["additive"], 1 * ms)
+    net.record(net["s"], "s_a_e.x")
+    with pytest.raises(
+        UnsupportedError, match="recording of s_a_e.x of population 's' .in NEST it plays spikes, and k"
+    ):
+        net.run(5 * ms, backend="nest")
+
+
+@pytest.mark.parametrize("start", [0.0, 0.3])
+def test_weights_start_at_either_bound_at_a_receptor_of_its_own_sign(start: float):
+    """0 is of no sign, and what is rounded to the receptor's grid may lie above the bound."""
+
+    def network(gain: str) -> ns.Network:
+        falls = ns.Receptor("dg/dt = -g/tau", event=f"g += {gain}", output=f"{gain[0] if gain[0] == '-' else ''}g",
+                            tau=15 * ms, name="Falls")  # fmt: skip
+        net = ns.Network("start", dt=0.1 * ms, seed=4)
+        source = net.population("s", 40, PoissonSource(50 * Hz))
+        cell = LIF(receptors={"fast": ExpCurrent(tau=2 * ms), "slow": falls})
+        pop = net.population("a", 20, cell)
+        net.stimulate(pop, DCInput(17 * mV))
+        net.connect(source, pop, receptor="fast", weight=1 * mV)
+        net.connect(source, pop, receptor="slow", weight=start * mV, delay=1 * ms, name="sa",
+                    plasticity=PairSTDP(w_max=0.3 * mV, rate=0.1, **NEST))  # fmt: skip
+        net.record(pop, "spikes")
+        return net
+
+    for gain in ("w", "-w"):
+        ours, nest = network(gain).run(200 * ms), network(gain).run(200 * ms, backend="nest")
+        assert ours.spikes["a"].count > 50 and ours.spikes["a"].identical(nest.spikes["a"])
+        assert np.ptp(nest.weights("sa")) > 1e-5 and np.all(np.isfinite(nest.weights("sa")))
+
+
+def test_trials_run_in_nest_one_after_another():
+    """NEST holds one network, and does not survive being called from another thread."""
+    nest = recurrent(RULES["additive"], 1 * ms).run_trials(20 * ms, 3, backend="nest")
+    ours = recurrent(RULES["additive"], 1 * ms).run_trials(20 * ms, 3)
+    pairs = list(zip(ours, nest, strict=True))
+    assert len(pairs) == 3 and all(a.spikes["a"].identical(b.spikes["a"]) for a, b in pairs)

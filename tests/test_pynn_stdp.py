@@ -286,6 +286,15 @@ def test_weights_start_within_their_bounds(weight: float) -> None:
         projection.set(weight=1.5)
 
 
+def test_learning_at_inhibitory_currents_is_refused() -> None:
+    sim.setup()
+    cells = sim.Population(2, sim.IF_curr_exp())
+    with pytest.raises(ParameterError, match="weights of an STDPMechanism are positive, those onto the inhibitory"):
+        sim.Projection(cells, cells, sim.OneToOneConnector(), _mechanism(), receptor_type="inhibitory")
+    other = sim.Population(2, sim.IF_cond_exp())
+    sim.Projection(cells, other, sim.OneToOneConnector(), _mechanism(weight=0.01), receptor_type="inhibitory")
+
+
 def test_a_script_with_learning_runs_on_nest_too() -> None:
     assert learning(sim, DEPENDENCES[0], backend="nest")[0] == learning(sim, DEPENDENCES[0])[0]
 

@@ -16,10 +16,10 @@ import numpy as np
 from neurosim.backends.brian2_backend.edges import initial
 from neurosim.backends.brian2_backend.layout import Layout
 
-# what happens at the end of a step, in this order; the changes by spikes, first and second, may come as much before
-# the delivery
+# what happens at the end of a step, in this order
 MIRRORED, FIRST, SECOND, SWEPT, READ, MOVED = range(6)
-DELIVERED = SWEPT
+DELIVERED = 3
+"""Taken off :data:`FIRST` and :data:`SECOND`, it orders them before the delivery, whose order is 0."""
 
 
 def mirror(layout: Layout, populations: Sequence[str], variables: Sequence[str], groups: Any, clock: Any,

@@ -107,8 +107,9 @@ class NativeEngine(Engine):
 
     def _sums_may_overflow(self) -> bool:
         """Tell whether a sum could leave the grid's 53 bits even in principle: then every step checks."""
-        if any(p.release is not None for p in self.graph.projections):  # what a spike carries has no bound
-            return True
+        for p in self.graph.projections:  # what a spike carries has no bound, nor has every weight that learns
+            if p.release is not None or (p.plasticity is not None and p.plasticity.largest is None):
+                return True
         for pop in self.graph.populations:
             for receptor in pop.receptors:
                 most = sum(

@@ -29,7 +29,8 @@ TILE = K.TILE
 # columns that the table of learning has besides those of tables.py, where a rule's timing is not the usual one: where
 # the lateness of the target for each delay is listed, neurons of its population (0: the target is seen as it is), the
 # half of the learning in which arrivals come, whether the learning comes before the delivery
-L_LATE, L_GOAL, L_ORDER, L_EARLY, L_ALL = range(K.L_COLUMNS, K.L_COLUMNS + 5)
+L_LATE, L_GOAL, L_ORDER, L_EARLY = range(K.L_COLUMNS, K.L_COLUMNS + 4)
+TIMED_COLUMNS = K.L_COLUMNS + 4
 
 
 @dataclass(frozen=True)
@@ -233,7 +234,10 @@ def source(rules: list[Rule], dtype: str) -> list[str]:
 
 def _timed(loops: dict[str, str]) -> str:
     """Print the function that learns, where a rule has another timing: arrivals and spikes in either order, before the
-    delivery or after it, and the target as it was."""
+    delivery or after it, and the target as it was.
+
+    All rules of the network use it then. Where none has, the form above does without looking any of that up.
+    """
     fire = "\n".join(" " * 8 + line for line in loops["fire"].split("\n"))
     arrive = "\n".join(" " * 8 + line for line in loops["arrive"].split("\n"))
     return _LEARN_TIMED.format(arrive=arrive, fire=fire, sweep=loops["sweep"], learning=LEARNING, tile=TILE,
@@ -404,6 +408,7 @@ class Learning:
         self, graph: Graph, rules: list[Rule], blocks: list[Block], columns: Columns, past: Past, part: Part
     ) -> None:
         self.columns = columns
+        width = TIMED_COLUMNS if timed(rules) else K.L_COLUMNS
         rows: list[list[int]] = []
         params: list[float] = []
         keys: list[int] = []
@@ -414,7 +419,7 @@ class Learning:
             rule = Rule.of(node)
             source, target = graph.populations[block.population], graph.populations[block.post]
             height, names = part.rows_of(block.post)
-            row = [0] * (L_ALL if timed(rules) else K.L_COLUMNS)
+            row = [0] * width
             row[K.L_BLOCK], row[K.L_KIND], row[K.L_POST] = entry["block"], rules.index(rule), block.post
             row[K.L_STATE], row[K.L_HEIGHT] = int(part.pops[block.post, K.STATE]), height * TILE
             row[K.L_COLUMN], row[K.L_EDGE] = entry["column"], entry["edge"]
@@ -436,6 +441,6 @@ class Learning:
                 keys += [node.late(block.lowest + d) for d in range(entry["delays"])]
             assert target.program is not None
             rows.append(row)
-        self.rows = np.array(rows, dtype=np.int64).reshape(-1, L_ALL if timed(rules) else K.L_COLUMNS)
+        self.rows = np.array(rows, dtype=np.int64).reshape(-1, width)
         self.params = np.array(params or [0.0], dtype=past.values.dtype)
         self.keys = np.array(keys or [0], dtype=np.int64)

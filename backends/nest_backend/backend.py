@@ -6,7 +6,7 @@ from importlib import metadata
 
 from neurosim.backends.base import Backend, Engine, Options
 from neurosim.backends.nest_backend import kernel
-from neurosim.backends.nest_backend.cells import Cell
+from neurosim.backends.nest_backend.cells import Cell, Source
 from neurosim.backends.nest_backend.learning import recognise_learners
 from neurosim.backends.nest_backend.recognise import recognise
 from neurosim.backends.nest_backend.short_term import recognise_synapse
@@ -25,6 +25,7 @@ class NestBackend(Backend):
     precisions = ("double",)
     threads = True
     options = ("approximate",)
+    weights_as_of = "as of the last spike of the source"
 
     def unsupported(self, graph: Graph) -> list[tuple[str, str | None]]:
         """Return what differs from NEST's cells; operations do not matter here, as no program is run."""
@@ -64,6 +65,10 @@ class NestBackend(Backend):
                 found.append((seen.sentence(pop), pop.where))
             elif isinstance(seen.what, Cell) and seen.what.approximate and not willing:
                 found.append((adaptive(pop, seen.what), pop.where))
+            elif isinstance(seen.what, Source):
+                found += [(f"recording of {probe.variable} of population '{pop.name}' (in NEST it plays spikes, and "
+                           "keeps nothing)", probe.where) for probe in graph.probes
+                          if probe.target == pop.name and probe.sampled]  # fmt: skip
             elif isinstance(seen.what, Cell):
                 found += [row for probe in graph.probes if (row := _unseen(probe, pop, seen.what))]
         return found

@@ -26,6 +26,9 @@ MOST = 134_217_726
 _MORE = "_from_"
 """Between a model's name and the number of the first connection of one more like it."""
 
+GRID = 1e-9
+"""Relative difference that rounding to a receptor's grid may make, and more."""
+
 LONG = 2**31
 """Steps that no delay has."""
 
@@ -95,11 +98,9 @@ def connect(nest: Any, graph: Graph, cells: Mapping[str, Cell], clock: Clock, ra
             post = np.asarray(e.post, dtype=np.int64)
             weight = np.array(np.broadcast_to(np.asarray(e.weight, dtype=np.float64), post.shape))
             if isinstance(rule, Learner):
-                _within(weight, rule.w_max, projection)
-                # scaled without a grid: it moves as it learns
                 each = np.ones(len(post)) if factor is None else factor[post]
+                weight = _within(weight, rule.w_max, each, projection)
                 more = {**rule.params, "Wmax": rule.w_max * each, "synapse_label": number}
-                weight = weight * each
             elif factor is not None:
                 weight = scaled(weight, factor[post])
             model, here = models.get(base, (base, 0))
@@ -128,10 +129,10 @@ def learner_name(projection: ProjectionNode) -> str:
 
 
 def learned(nest: Any, graph: Graph, projection: ProjectionNode, cells: Mapping[str, Cell],
-            gather: Callable[[Any], list[Any]], count: int) -> np.ndarray:  # fmt: skip
+            gather: Callable[[Any], list[Any]]) -> np.ndarray:  # fmt: skip
     """Return the weights of a projection that learns, in SI units, as NEST holds them."""
     _, factor = _targets(graph, projection, cells)
-    out, mine, name = np.full(count, np.nan), [], learner_name(projection)
+    mine, name = [(np.zeros(0, np.int64), np.zeros(0))], learner_name(projection)
     for model in nest.synapse_models:
         if model != name and not model.startswith(f"{name}{_MORE}"):
             continue
@@ -140,20 +141,24 @@ def learned(nest: Any, graph: Graph, projection: ProjectionNode, cells: Mapping[
             kept = found.get(["synapse_label", "weight", "target"])
             label, weight, target = (np.atleast_1d(kept[key]) for key in ("synapse_label", "weight", "target"))
             mine.append((label, weight if factor is None else weight / factor[target - FIRST]))
-    for label, weight in (each for those in gather(mine) for each in those):
-        out[label] = weight
-    return out
+    labels, weights = (np.concatenate(x) for x in zip(*(each for those in gather(mine) for each in those), strict=True))
+    return weights[np.argsort(labels)]
 
 
-def _within(weight: np.ndarray, w_max: float, projection: ProjectionNode) -> None:
-    """Refuse weights that lie outside the bounds at the start, which NEST brings in otherwise than we do."""
-    bad = weight[(weight < 0) | (weight > w_max)]
-    if len(bad):
-        raise UnsupportedError(
-            f"backend 'nest' cannot run this network: a weight of projection '{projection.name}' starts at {bad[0]:g}, "
-            f"outside 0 to {w_max:g}; NEST's synapses that learn have all weights within their bounds",
-            projection.where,
-        )
+def _within(weight: np.ndarray, w_max: float, factor: np.ndarray, projection: ProjectionNode) -> np.ndarray:
+    """Return weights of synapses that learn in NEST's unit; no grid holds them, as they move.
+
+    Those outside the bounds at the start are refused, as NEST brings them in otherwise than we do; by more than what
+    rounding to the receptor's grid may have added.
+    """
+    bad = weight[(weight < 0) | (weight > w_max * (1 + GRID))]
+    if len(bad) or np.any(factor == 0):
+        why = (f"a weight of projection '{projection.name}' starts at {bad[0]:g}, outside 0 to {w_max:g}; NEST's "
+               "synapses that learn have all weights within their bounds" if len(bad) else
+               f"projection '{projection.name}' learns, and its receptor has a gain of 0")  # fmt: skip
+        raise UnsupportedError(f"backend 'nest' cannot run this network: {why}", projection.where)
+    out = np.minimum(weight, w_max) * factor
+    return np.where(out == 0, np.copysign(np.finfo(float).tiny, factor), out)  # 0 has no sign, and NEST wants Wmax's
 
 
 def scaled(weight: np.ndarray, factor: Any) -> np.ndarray:

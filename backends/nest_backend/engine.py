@@ -27,7 +27,6 @@ from neurosim.backends.nest_backend.normal import input_variables
 from neurosim.backends.nest_backend.recognise import recognise
 from neurosim.backends.nest_backend.signals import Counts, Signals
 from neurosim.errors import DivergedError
-from neurosim.ir.edges import iter_edges
 from neurosim.ir.graph import Graph, PopulationNode
 
 COUNTDOWN = "_refractory"
@@ -338,9 +337,7 @@ class NestEngine(Engine):
         if projection not in self.learners:
             return None
         kernel.check(self.number)
-        node = self.graph.projection(projection)
-        count = sum(len(e) for e in iter_edges(self.graph, node, weights=False))
-        return learned(self.nest, self.graph, node, self.cells, self.gather, count)
+        return learned(self.nest, self.graph, self.graph.projection(projection), self.cells, self.gather)
 
     def close(self) -> None:
         """Empty the kernel."""

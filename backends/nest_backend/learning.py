@@ -13,7 +13,7 @@ R. Aharonov, S. Rotter, H. Sompolinsky, J. Neurosci. 23 (2003), eqs. 1-2: the ru
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -25,16 +25,19 @@ from neurosim.backends.nest_backend.normal import (
     equations_of,
     mul,
     same,
+    same_number,
     scale,
     variable,
 )
-from neurosim.ir.graph import Graph, PlasticityNode, ProjectionNode
+from neurosim.ir.graph import Graph, Model, PlasticityNode, ProjectionNode
 from neurosim.ir.program import Program
 
 MODEL = "stdp_synapse_lbl"
 """NEST's synapse; each has a label, by which weights are brought into the order of the edges."""
 
-_MS, _WHOLE, _BEFORE = 1e3, 4, "@before"
+_MS, _BEFORE = 1e3, "@before"
+_WHOLE = 9
+"""Whole powers below it are multiplied out."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ def recognise_learners(graph: Graph) -> dict[str, Learner | str]:
         rule = found.get(projection.name)
         for s in projection.post if isinstance(rule, Learner) else ():
             assert isinstance(rule, Learner)
-            if taus.setdefault(s.population, rule.tau_minus) != rule.tau_minus:
+            if not same_number(taus.setdefault(s.population, rule.tau_minus), rule.tau_minus):
                 found[projection.name] = (
                     f"second tau_minus of population '{s.population}': NEST keeps the trace of a target once for all "
                     f"its synapses, and projection '{projection.name}' has another time constant"
@@ -119,6 +122,13 @@ class _Change:
     upper: float | None = None
 
 
+def _bounded(value: _Change, op: str, bound: float) -> _Change:
+    held = value.lower if op == "max" else value.upper
+    if held not in (None, bound):
+        raise NoPolynomial("has a bound of its own within a statement")
+    return replace(value, lower=bound) if op == "max" else replace(value, upper=bound)
+
+
 class _Statements:
     """Puts a program over edges into polynomials of the weight ``w`` and of traces; a power is a symbol of its own."""
 
@@ -136,10 +146,7 @@ class _Statements:
                     raise NoPolynomial(f"has a variable of the synapse, '{ins.attr}'")
                 values.append(a[0])
             elif ins.op in ("max", "min") and set(a[1].poly) <= {()}:
-                bound = float(a[1].poly.get((), 0.0))
-                own = a[0]
-                low, high = (bound, own.upper) if ins.op == "max" else (own.lower, bound)
-                values.append(_Change(own.poly, low, high))
+                values.append(_bounded(a[0], ins.op, float(a[1].poly.get((), 0.0))))
             else:
                 values.append(_Change(self._value(ins.op, ins.attr, [self._plain(x) for x in a])))
         return values[program.stores()["w"]]
@@ -156,7 +163,9 @@ class _Statements:
             return constant(float(self.node.params[attr]))
         if op in ("pre", "post"):
             return variable(attr.removesuffix(_BEFORE))
-        if op == "load" and attr == "w":
+        if op == "load":
+            if attr != "w":
+                raise NoPolynomial(f"has a variable of the synapse, '{attr}'")
             return variable(attr)
         if op in ("add", "sub"):
             return add(a[0], a[1], 1.0 if op == "add" else -1.0)
@@ -166,6 +175,8 @@ class _Statements:
             return scale(a[0], -1.0)
         if op == "div" and set(a[1]) == {()}:
             return scale(a[0], 1.0 / a[1][()])
+        if op == "sqrt":
+            return self._power(a[0], 0.5)
         if op == "pow" and set(a[1]) <= {()}:
             return self._power(a[0], float(a[1].get((), 0.0)))
         raise NoPolynomial(f"has the operation {op}")
@@ -218,11 +229,17 @@ def _learner(graph: Graph, projection: ProjectionNode, node: PlasticityNode) -> 
             return "each of its events reads one trace of the other side, in NEST"
         traces.append(names.pop())
     x, y = traces
+    for trace, ends in ((x, projection.pre), (y, projection.post)):
+        if any(trace not in _model(graph, s.population).system.traces for s in ends):
+            return f"it reads '{trace.rpartition('.')[2]}', a variable of a cell"
     w_max = spike.upper
-    if arrival.lower != 0.0 or w_max is None or not w_max > 0:
+    bounded = arrival.lower == 0.0 and spike.lower in (None, 0.0) and arrival.upper in (None, w_max)
+    if not bounded or w_max is None or not w_max > 0:
         return "its weights have no bounds of 0 and a number above"
     up = seen.weight_dependence(add(spike.poly, variable("w"), -1.0), x, {(): 1.0, ("w",): -1.0 / w_max})
     down = seen.weight_dependence(add(variable("w"), arrival.poly, -1.0), y, {("w",): 1.0 / w_max})
+    if up is not None and up[0] == 0:
+        return "it has no potentiation, of which NEST's depression is a multiple (alpha)"
     if up is None or down is None or not up[0] > 0 or not down[0] >= 0:
         return (
             "its changes are not lambda*w_max*(1 - w/w_max)**mu_plus*x by a spike of the target and "
@@ -237,13 +254,17 @@ def _learner(graph: Graph, projection: ProjectionNode, node: PlasticityNode) -> 
     return Learner(params, w_max, after[0])
 
 
+def _model(graph: Graph, population: str) -> Model:
+    model = graph.population(population).model
+    assert model is not None
+    return model
+
+
 def _trace(graph: Graph, populations: list[str], trace: str) -> tuple[float, float] | None:
     """Return the time constant of a trace, in ms, and what a spike adds to it; None if it is no such trace."""
     found = set()
     for name in dict.fromkeys(populations):
-        pop = graph.population(name)
-        assert pop.model is not None
-        system = pop.model.system
+        pop, system = graph.population(name), _model(graph, name).system
         read = equations_of(graph, pop, {trace})
         slope = next(read(e.expr) for e in system.equations if e.var == trace)
         jumps = [read(e) for var, e in system.marks if var == trace]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +12,13 @@ from neurosim.backends.nest_backend.delivery import signs
 from neurosim.ir.graph import Graph, PopulationNode
 
 _SIDES = {1: "ex", -1: "in"}
+
+
+def weights_onto(graph: Graph, pop: PopulationNode) -> list[tuple[str, Any]]:
+    """Return receptor and weight of every projection onto a population; of those that learn, a weight they may have:
+    NEST's synapses that learn have none below 0, and some that start at 0."""
+    return [(p.receptor, p.weight if p.plasticity is None else 1.0)
+            for p in graph.projections for s in p.post if s.population == pop.name]  # fmt: skip
 
 
 def signed(cell: Cell, graph: Graph, pop: PopulationNode) -> Cell:
@@ -24,7 +32,7 @@ def signed(cell: Cell, graph: Graph, pop: PopulationNode) -> Cell:
     if names is None or len(numbers) > 2:
         return cell
     found: dict[int, set[int]] = {k: set() for k in numbers}
-    given = [(p.receptor, p.weight) for p in graph.projections for s in p.post if s.population == pop.name]
+    given = weights_onto(graph, pop)
     for receptor, weight in [*given, *pop.drive_weights.values()]:
         port = cell.ports[receptor]
         for sign in signs(weight):

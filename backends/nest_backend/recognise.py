@@ -12,7 +12,7 @@ from neurosim.backends.nest_backend.delivery import signs
 from neurosim.backends.nest_backend.hodgkin_huxley import hodgkin_huxley_cell, is_hodgkin_huxley
 from neurosim.backends.nest_backend.linear import linear_cell
 from neurosim.backends.nest_backend.normal import normal_form
-from neurosim.backends.nest_backend.ports import signed
+from neurosim.backends.nest_backend.ports import signed, weights_onto
 from neurosim.backends.nest_backend.quadratic import izhikevich_cell
 from neurosim.backends.nest_backend.relay import is_relay, relay_cell
 from neurosim.backends.nest_backend.short_term import without_resources
@@ -79,8 +79,7 @@ def _equal_constants(cell: Cell) -> list[str]:
 
 def unsigned(graph: Graph, pop: PopulationNode) -> list[str]:
     """Return a complaint where weights of conductances can be negative: NEST's sign says which conductance is meant."""
-    given = [(p.receptor, p.weight) for p in graph.projections for s in p.post if s.population == pop.name]
-    found = {r for r, weight in [*given, *pop.drive_weights.values()] if -1 in signs(weight)}
+    found = {r for r, weight in [*weights_onto(graph, pop), *pop.drive_weights.values()] if -1 in signs(weight)}
     return [f"weights of receptor '{r}' are not surely positive; NEST's conductances take no others" for r in found]
 
 

@@ -7,7 +7,7 @@ import io
 import itertools
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -358,7 +358,7 @@ def _pair(graph: Graph, network: Network, a: Side, b: Side, common: Mapping[str,
         return Pair(a, b, NOT_RUN)
     x, y = a.result, b.result
     difference = first_difference(x, y)
-    pair = Pair(a, b, "E0", difference, traces=_traces(x, y))
+    pair = Pair(a, b, "E0", difference, traces=[*_traces(x, y), *_learned(graph, a, b)])
     if difference is not None:
         pair.distance_missing = distances.missing()
         pair.unlike = agree_statistically(x, y)
@@ -403,6 +403,24 @@ def _traces(x: Any, y: Any) -> list[TraceRow]:
             target, _, variable = name.partition(".")
             out.append(_trace_row(target, variable or "weight", trace, other, trace.edges)._replace(edge=True))
     return out
+
+
+def _learned(graph: Graph, a_side: Side, b_side: Side) -> Iterator[TraceRow]:
+    """Yield the largest difference of the weights of each projection that learns, as they stand at the end."""
+    x, y = a_side.result, b_side.result
+    stand = [f"{s.label}: {text}" for s in (a_side, b_side) if (text := load_backend(s.backend).weights_as_of)]
+    what = f"learned weight ({'; '.join(stand)})" if stand else "learned weight"
+    for p in graph.projections:
+        if p.plasticity is None or p.name in x.weight_traces:
+            continue
+        a, b = x.weights(p.name), y.weights(p.name)
+        if not len(a):
+            continue
+        off = np.abs(a - b)
+        worst = int(np.argmax(np.where(np.isnan(off), math.inf, off)))
+        size = float(max(np.max(np.abs(a)), np.max(np.abs(b))))
+        yield TraceRow(p.name, what, p.weight_unit, float(off[worst]), size, worst,
+                       x.provenance.n_steps * graph.dt, True)  # fmt: skip
 
 
 def _trace_row(target: str, variable: str, trace: Any, other: Any, ids: np.ndarray) -> TraceRow:

@@ -30,6 +30,8 @@ class Component:
     """What cells, receptors and currents share: equations, declared parameters and the values they were given."""
 
     kind = "component"
+    choices: tuple[str, ...] = ()
+    """Options that a copy may be given besides parameters."""
 
     def __init__(
         self,
@@ -116,7 +118,8 @@ class Component:
         """Check one parameter value and keep it."""
         where = caller()
         if key not in self.params:
-            raise UnknownNameError(f"{self.name} has no parameter '{key}'{suggest(key, self.params)}", where)
+            known = [*self.params, *self.choices]
+            raise UnknownNameError(f"{self.name} has no parameter '{key}'{suggest(key, known)}", where)
         self.values[key] = check_value(value, self.params[key], f"{key} of {self.name}", where)
 
     def value(self, key: str) -> Any:

@@ -96,6 +96,7 @@ class Plasticity(Component):
     """
 
     kind = "plasticity"
+    choices = tuple(CHOICES)
 
     def __init__(
         self,
@@ -154,7 +155,7 @@ class Plasticity(Component):
             raise ParameterError(f"{key} of {self.name} must be one of {legal}; got {value!r}", where)
 
     def _option(self, key: str, value: Any) -> bool:
-        if key not in CHOICES or key in self.params:
+        if key not in CHOICES:
             return False
         self._chosen(key, value, caller())
         self.timing = {**self.timing, key: value}
@@ -254,6 +255,11 @@ class Plasticity(Component):
                 f"not '{foreign[0]}'",
                 self.where,
             )
+
+    def __repr__(self) -> str:
+        unusual = [f"{key}='{value}'" for key, value in self.timing.items() if value != CHOICES[key][0]]
+        plain = super().__repr__()
+        return f"{plain[:-1]}{', ' if unusual and not plain.endswith('()') else ''}{', '.join(unusual)})"
 
     def _options_text(self) -> dict[str, str]:
         return {

@@ -7,6 +7,7 @@ anew and simulated again from 0: it is deterministic, so that past is the same, 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib
 import sys
@@ -19,7 +20,7 @@ import numpy as np
 from neurosim import Network
 from neurosim import run as runner
 from neurosim.compile import compile_network
-from neurosim.errors import ParameterError, UnknownNameError, UnsupportedError, caller, suggest
+from neurosim.errors import NeurosimError, ParameterError, UnknownNameError, UnsupportedError, caller, suggest
 from neurosim.lang.names import free_name
 from neurosim.pynn import random as pynn_random
 from neurosim.pynn.values import RoundingWarning, whole
@@ -133,7 +134,8 @@ class Simulation:
             BaseException
         ):  # Ctrl-C, divergence: what was recorded is kept, and simulated again should the script go on
             self.steps = self.done
-            self._learned()
+            with contextlib.suppress(NeurosimError):  # an engine may have nothing to give after what has ended it
+                self._learned()
             self._close()
             raise
         self.steps = steps

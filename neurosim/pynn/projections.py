@@ -95,6 +95,13 @@ class Projection:
                 f"'{self.post.label}' has no receptor '{receptor_type}'{suggest(str(receptor_type), known)}", where
             )
         self.receptor_type = receptor_type
+        conductances = self.post.members()[0][0].celltype.conductance_based
+        if isinstance(synapse_type, STDPMechanism) and receptor_type == "inhibitory" and not conductances:
+            raise ParameterError(
+                f"'{self.label}': the weights of an STDPMechanism are positive, those onto the inhibitory receptor of "
+                "a current-based cell negative; take a cell with conductances, or the excitatory receptor",
+                where,
+            )
         self._check_signs(self._weights, where)
         self._check_bounds(self._weights, where)
         sim.projections.append(self)

@@ -151,7 +151,8 @@ class STDPMechanism(StaticSynapse):
                                      where)  # fmt: skip
         if voltage_dependence is not None:
             raise ParameterError("STDPMechanism has no voltage_dependence, as PyNN has none yet", where)
-        if dendritic_delay_fraction not in (0, 1):
+        fraction = dendritic_delay_fraction
+        if isinstance(fraction, bool) or not isinstance(fraction, (int, float)) or fraction not in (0, 1):
             raise ParameterError(
                 "dendritic_delay_fraction must be 1 (the delay is on the dendrite) or 0 (on the axon); a delay that is "
                 f"divided is not there, got {dendritic_delay_fraction!r}",
@@ -194,5 +195,6 @@ class STDPMechanism(StaticSynapse):
 
     def __repr__(self) -> str:
         return (f"STDPMechanism(timing_dependence={self.timing_dependence!r}, "
-                f"weight_dependence={self.weight_dependence!r}, weight={self.parameters['weight']!r}, "
+                f"weight_dependence={self.weight_dependence!r}, "
+                f"dendritic_delay_fraction={self.dendritic_delay_fraction:g}, weight={self.parameters['weight']!r}, "
                 f"delay={self.parameters['delay']!r})")  # fmt: skip

@@ -295,12 +295,12 @@ def test_parameters_of_short_term_plasticity(parameters: dict[str, Any], says: s
         sim.TsodyksMarkramSynapse(weight=1.0, **parameters)
 
 
-def test_short_term_plasticity_takes_one_time_constant_of_the_target() -> None:
+def test_short_term_plasticity_takes_a_hundred_time_constants_of_the_targets() -> None:
     sim.setup(timestep=0.1)
-    source = sim.Population(2, sim.SpikeSourceArray(spike_times=[5.0]))
-    cells = sim.Population(2, sim.IF_curr_exp(tau_syn_E=[1.0, 2.0]))
-    sim.Projection(source, cells, sim.OneToOneConnector(), sim.TsodyksMarkramSynapse(weight=1.0))
-    with pytest.raises(ParameterError, match="tau_syn_E differs between the cells of"):
+    source = sim.Population(1, sim.SpikeSourceArray(spike_times=[5.0]))
+    cells = sim.Population(101, sim.IF_curr_exp(tau_syn_E=np.linspace(1.0, 2.0, 101)))
+    sim.Projection(source, cells, sim.AllToAllConnector(), sim.TsodyksMarkramSynapse(weight=1.0), label="many")
+    with pytest.raises(ParameterError, match="the targets of 'many' have 101 different tau_syn"):
         sim.run(1.0)
 
 
@@ -537,7 +537,7 @@ def test_changes_between_runs() -> None:
         lambda: cell.set(tau_m=10.0),
         lambda: cell.initialize(v=-70.0),
         lambda: prj.set(weight=1.0),
-        lambda: setattr(cell[0], "i_offset", 1.0),
+        lambda: setattr(cell[0], "tau_refrac", 1.0),
         lambda: sim.Population(1, sim.IF_curr_exp()),
         lambda: sim.Projection(source, cell, sim.AllToAllConnector()),
     ):

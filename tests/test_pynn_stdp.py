@@ -295,6 +295,7 @@ def test_learning_at_inhibitory_currents_is_refused() -> None:
     sim.Projection(cells, other, sim.OneToOneConnector(), _mechanism(weight=0.01), receptor_type="inhibitory")
 
 
+@pytest.mark.engine("nest")
 def test_a_script_with_learning_runs_on_nest_too() -> None:
     assert learning(sim, DEPENDENCES[0], backend="nest")[0] == learning(sim, DEPENDENCES[0])[0]
 

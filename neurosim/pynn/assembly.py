@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -48,6 +48,11 @@ class Assembly:
     def positions(self) -> np.ndarray:
         """Positions [3, n]."""
         return np.hstack([p.positions for p in self.populations])
+
+    @property
+    def position_generator(self) -> Callable[[Any], np.ndarray]:
+        """A function of the index of a cell, or of several: its position, or one a row."""
+        return lambda i: self.positions.T[i]
 
     @property
     def receptor_types(self) -> tuple[str, ...]:

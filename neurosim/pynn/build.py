@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from neurosim import EdgeList, Network
+from neurosim import EdgeList, Network, TimedArray
 from neurosim.errors import ParameterError
 from neurosim.pynn.control import warn
 from neurosim.pynn.synapses import TsodyksMarkramSynapse
@@ -17,6 +18,7 @@ from neurosim.pynn.values import whole
 from neurosim.units import Quantity, ms, um
 
 _SEEDS = 2**64
+_MOST_TAUS = 100
 
 
 def build(sim: Any) -> Network:
@@ -48,7 +50,7 @@ def build(sim: Any) -> Network:
 
 
 def _population(net: Network, population: Any) -> Any:
-    positions = population._located().T * um
+    positions = _places(population)
     kind, where = population.celltype, population.where
     if population.is_source:
         source = importlib.import_module("neurosim.models").SpikeSource
@@ -69,7 +71,27 @@ def _population(net: Network, population: Any) -> Any:
             init[variable] = value * kind.scale(name)
     if "HH" in type(kind).__name__:
         init["before"] = init["v"]
-    return net.population(population.name, population.size, kind.make(values), init=init, positions=positions)
+    cell = kind.make(values)
+    if population.history:
+        cell = cell(**{name: _timed(population, name) for name in population.history})
+    return net.population(population.name, population.size, cell, init=init, positions=positions)
+
+
+def _timed(population: Any, name: str) -> TimedArray:
+    """Return a parameter that was changed between runs as a table over time."""
+    ends, values = zip(*population.history[name], strict=True)
+    every = math.gcd(*ends)
+    rows = np.array(np.broadcast_arrays(*values, population._values[name]), dtype=float)
+    table = np.repeat(rows, np.diff([0, *ends, ends[-1] + every]) // every, axis=0)
+    return TimedArray(table * population.celltype.scale(name), every * population.simulation.timestep * ms)
+
+
+def _places(population: Any) -> Any:
+    """Return positions; none where the structure has no place for so many cells, as long as nobody asks for one."""
+    try:
+        return population._located().T * um
+    except Exception:  # of a structure that may be another module's
+        return None
 
 
 def _schedule(population: Any) -> list[Quantity]:
@@ -95,7 +117,10 @@ def _schedule(population: Any) -> list[Quantity]:
 
 @dataclass(frozen=True)
 class Piece:
-    """The connections of a projection between two populations: ``here`` says which, the others are their ends."""
+    """The connections of a projection between two populations: ``here`` says which, the others are their ends.
+
+    ``tau_syn`` is the time constant of the receptor in ms, where the synapses ask for it and there is one.
+    """
 
     name: str
     pre: Any
@@ -103,19 +128,30 @@ class Piece:
     here: np.ndarray
     sources: np.ndarray
     targets: np.ndarray
+    tau_syn: float | None = None
 
 
 def pieces(projection: Any, k: int) -> Iterator[Piece]:
-    """Yield what the k-th projection is in neurosim: one projection for each pair of populations that it joins."""
+    """Yield what the k-th projection is in neurosim: one projection for each pair of populations that it joins.
+
+    Where a spike's release depends on the receptor's time constant, each constant has a projection of its own.
+    """
     pre, post = _located(projection.pre), _located(projection.post)
     source, target = projection._sources, projection._targets
     for a, (before, before_ids) in enumerate(projection.pre.members()):
         for b, (after, after_ids) in enumerate(projection.post.members()):
-            here = (pre[source] == a) & (post[target] == b)
-            if here.any():
-                start, stop = np.searchsorted(pre, a), np.searchsorted(post, b)
+            joined = (pre[source] == a) & (post[target] == b)
+            if not joined.any():
+                continue
+            start, stop = np.searchsorted(pre, a), np.searchsorted(post, b)
+            taus = _tau_syn(projection, after)
+            own = None if taus is None else np.broadcast_to(taus, (after.size,))[after_ids]
+            for c, tau in enumerate([None] if own is None else _distinct(own[target[joined] - stop], projection)):
+                here = joined.copy()
+                if own is not None:
+                    here[joined] = own[target[joined] - stop] == tau
                 ends = before_ids[source[here] - start], after_ids[target[here] - stop]
-                yield Piece(f"projection{k}_{a}_{b}", before, after, here, *ends)
+                yield Piece(f"projection{k}_{a}_{b}" + (f"_{c}" if c else ""), before, after, here, *ends, tau)
 
 
 def _projection(net: Network, made: dict[Any, Any], projection: Any, k: int) -> None:
@@ -130,7 +166,7 @@ def _projection(net: Network, made: dict[Any, Any], projection: Any, k: int) -> 
             weight=_one(projection._weights[piece.here]) * unit,
             delay=_one(projection._delays[piece.here] * net.dt) * (1e3 * ms),
             plasticity=kind.plasticity(unit),
-            short_term=kind.short_term(_tau_syn(projection, piece.post)),
+            short_term=kind.short_term(piece.tau_syn),
             name=piece.name,
         )
 
@@ -144,19 +180,22 @@ def weights(projection: Any, k: int, learned: Mapping[str, np.ndarray]) -> np.nd
     return out
 
 
-def _tau_syn(projection: Any, population: Any) -> float | None:
-    """Return the time constant of the receptor that a projection reaches in ms, None where spikes are jumps."""
+def _tau_syn(projection: Any, population: Any) -> Any:
+    """Return the time constants (ms) of the receptor that a projection reaches, None where nothing depends on them."""
     name = "tau_syn_E" if projection.receptor_type == "excitatory" else "tau_syn_I"
-    values = population._values.get(name)
-    if values is None or not isinstance(projection.synapse_type, TsodyksMarkramSynapse):
-        return None
-    if np.any(values != np.ravel(values)[0]):
+    return population._values.get(name) if isinstance(projection.synapse_type, TsodyksMarkramSynapse) else None
+
+
+def _distinct(taus: np.ndarray, projection: Any) -> list[float]:
+    """Return the different time constants, if they are few: each has state variables of its own."""
+    out = np.unique(taus).tolist()
+    if len(out) > _MOST_TAUS:
         raise ParameterError(
-            f"{name} differs between the cells of '{population.label}', and {type(projection.synapse_type).__name__} "
-            "takes one value for the whole projection: make a population for each",
+            f"the targets of '{projection.label}' have {len(out)} different tau_syn, and a "
+            f"{type(projection.synapse_type).__name__} takes at most {_MOST_TAUS}",
             projection.where,
         )
-    return float(np.ravel(values)[0])
+    return out
 
 
 def _located(group: Any) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -131,6 +131,16 @@ class BasePopulation:
     def positions(self) -> np.ndarray:
         """Positions [3, n]."""
         return self.grandparent._located()[:, self.indices]
+
+    @property
+    def position_generator(self) -> Callable[[Any], np.ndarray]:
+        """A function of the index of a cell, or of several: its position, or one a row."""
+        return lambda i: self.positions.T[i]
+
+    @property
+    def structure(self) -> Any:
+        """Where the cells are: the structure that the population was given."""
+        return self.grandparent._structure
 
     def members(self) -> list[tuple[Any, np.ndarray]]:
         """Return (population, indices in it): what projections and currents are made from."""

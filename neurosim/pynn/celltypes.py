@@ -52,6 +52,8 @@ class StandardCellType:
         Name -> value of the state variables before the first step.
     conductance_based : bool
         Weights are in uS, not in nA (mV where ``voltage_based_synapses``).
+    changeable : frozenset of str
+        Parameters that may change between runs: as tables over time they leave the past as it was, bit for bit.
     """
 
     default_parameters: dict[str, Any] = {}
@@ -63,6 +65,7 @@ class StandardCellType:
     voltage_based_synapses = False
     injectable = True
     variables: dict[str, str] = {}
+    changeable: frozenset[str] = frozenset()
 
     def __init__(self, **parameters: Any) -> None:
         self.where = caller()
@@ -155,6 +158,7 @@ _IF = {
     "v_thresh": (-50.0, "mV"),
 }  # fmt: skip
 _REVERSALS = {"e_rev_E": (0.0, "mV"), "e_rev_I": (-70.0, "mV")}
+_AT_ANY_TIME = frozenset({"i_offset", "v_thresh", "v_reset"})
 _SIDES = ("excitatory", "inhibitory")
 _CURRENTS = {"isyn_exc": "nA", "isyn_inh": "nA"}
 _CONDUCTANCES = {"gsyn_exc": "uS", "gsyn_inh": "uS"}
@@ -197,6 +201,7 @@ def _integrate_and_fire(name: str, receptor: str, doc: str, **changes: tuple[flo
         "recordable": ["spikes", "v", *(_CONDUCTANCES if conductance else ())],
         "default_initial_values": {"v": -65.0, **dict.fromkeys(synaptic, 0.0)},
         "conductance_based": conductance,
+        "changeable": _AT_ANY_TIME | ({"v_rest", "cm", "tau_m"} if conductance else set()),
         "voltage_based_synapses": delta,
         "variables": {"v": "v", **{k: f"{r}.{own}" for k, r in zip(synaptic, _SIDES, strict=False)}},
     })  # fmt: skip
@@ -235,6 +240,7 @@ class EIF_cond_exp_isfa_ista(StandardCellType):
     receptor = "ExpConductance"
     default_parameters = {k: v for k, (v, _) in _EIF.items()}
     units = {**_units(_EIF), "v": "mV", "w": "nA", **_CONDUCTANCES}
+    changeable = frozenset(k for k in _EIF if k != "tau_refrac" and not k.startswith(("tau_syn", "e_rev")))
     recordable = ["spikes", "v", "w", "gsyn_exc", "gsyn_inh"]
     default_initial_values = {"v": -70.6, "w": 0.0, "gsyn_exc": 0.0, "gsyn_inh": 0.0}
     variables = {"v": "v", "w": "w", "gsyn_exc": "excitatory.g", "gsyn_inh": "inhibitory.g"}
@@ -361,6 +367,7 @@ class SpikeSourcePoisson(StandardCellType):
 
     default_parameters = {"rate": 1.0, "start": 0.0, "duration": FOREVER}
     units = {"rate": "Hz", "start": "ms", "duration": "ms"}
+    changeable = frozenset({"rate"})
     receptor_types = ()
     injectable = False
 
@@ -386,6 +393,7 @@ class SpikeSourceArray(StandardCellType):
 
 
 _GAMMA = "gamma-distributed intervals are not declared; SpikeSourceArray takes times drawn beforehand"
+_PARTS = "cells made of parts are not part of neurosim's PyNN module; the standard types are"
 _LACKING = {
     "IF_cond_exp_gsfa_grr": "its two adaptation conductances are not declared; EIF_cond_exp_isfa_ista adapts",
     "IF_facets_hardware1": "write it as IF_cond_exp(cm=0.2, tau_refrac=1.0, e_rev_E=0.0, …)",
@@ -394,8 +402,11 @@ _LACKING = {
     "SpikeSourceInhGamma": _GAMMA,
     "SpikeSourcePoissonRefractory": "a Poisson process with dead time is not declared; SpikeSourceArray takes times",
     "MultiCompartmentNeuron": "neurons with several compartments are not part of neurosim's PyNN module",
-    "PointNeuron": "cells made of parts are not part of neurosim's PyNN module; the standard types are",
-}
+    "PointNeuron": _PARTS,
+    **dict.fromkeys(("LIF", "AdExp", "ExpPSR", "AlphaPSR", "BetaPSR", "CurrExpPostSynapticResponse",
+                     "CondExpPostSynapticResponse", "CondAlphaPostSynapticResponse", "CondBetaPostSynapticResponse"),
+                    _PARTS),
+}  # fmt: skip
 
 
 def lacking(name: str, kind: str, why: str) -> Any:

@@ -30,7 +30,8 @@ from neurosim.units import ms
 _FOREIGN = {
     "verbosity", "spike_precision", "recording_precision", "rng_type", "t_flush", "grng_seed", "rng_seeds",
     "rng_seeds_seed", "use_cvode", "rtol", "atol", "native_rng_baseseed", "default_maxstep", "debug", "label",
-    "filename",
+    "filename", "file", "quit_on_end", "loglevel", "useSystemSim", "maxNeuronLoss", "maxSynapseLoss",
+    "hardwareNeuronSize", "hardware",
 }  # fmt: skip
 """Arguments of setup that other simulators take: the old names of the seed, and what changes nothing here."""
 
@@ -186,6 +187,7 @@ class Simulation:
         """Begin a new trial at t = 0."""
         for population in self.populations:
             population.recorder.finish_trial(annotations)
+            population.history.clear()
         for one in self.injections:
             one.since = 0
         self._close()

@@ -59,8 +59,8 @@ class Population(BasePopulation):
         self.label = label or f"population{len(sim.populations)}"
         self.name = sim.name_of(self.label)
         self._celltype = cellclass
-        self.structure = structure or space.Line()
-        if not hasattr(self.structure, "generate_positions"):
+        self._structure = structure or space.Line()
+        if not hasattr(self._structure, "generate_positions"):
             raise ParameterError(f"structure must be a Line, Grid2D, … got {structure!r}", where)
         self._positions: np.ndarray | None = None
         self.annotations: dict[str, Any] = {}
@@ -69,6 +69,7 @@ class Population(BasePopulation):
         self._cells = np.empty(int(size), dtype=object)
         self._cells[:] = [ID(first + k, self) for k in range(int(size))]
         self._values: dict[str, Any] = {}
+        self.history: dict[str, list[tuple[int, Any]]] = {}
         self._initials: dict[str, Any] = dict(cellclass.default_initial_values)
         for name, value in cellclass.parameters.items():
             self._values[name] = self._checked(name, value, self.size, where)
@@ -112,7 +113,7 @@ class Population(BasePopulation):
 
     def _located(self) -> np.ndarray:
         if self._positions is None:
-            self._positions = np.asarray(self.structure.generate_positions(self.size), dtype=float)
+            self._positions = np.asarray(self._structure.generate_positions(self.size), dtype=float)
         return self._positions
 
     def _checked(self, name: str, value: Any, n: int, where: str | None) -> Any:
@@ -127,7 +128,9 @@ class Population(BasePopulation):
         if name == "spike_times":
             self._reschedule(new, indices)
             return
-        self.simulation.changing(f"set({name}=…) of '{self.label}'", where)
+        if name not in self._celltype.changeable:
+            self.simulation.changing(f"set({name}=…) of '{self.label}'", where)
+        before = self._values[name]
         everyone = len(indices) == self.size and np.array_equal(indices, self.indices)
         if everyone:
             self._values[name] = new
@@ -135,7 +138,16 @@ class Population(BasePopulation):
             values = np.broadcast_to(self._values[name], (self.size,)).astype(float)
             values[indices] = new
             self._values[name] = values
+        if self.simulation.begun and not np.array_equal(before, self._values[name]):
+            self._keep(name, before)
         check_timestep(self._celltype, self._values, self.simulation.timestep, where)
+
+    def _keep(self, name: str, before: Any) -> None:
+        """Keep what a parameter was until now: the next run simulates that past again."""
+        held = self.history.get(name, [])
+        if self.simulation.steps > (held[-1][0] if held else 0):
+            self.history[name] = [*held, (self.simulation.steps, before)]
+        self.simulation.anew()
 
     def _reschedule(self, new: list[np.ndarray], indices: np.ndarray) -> None:
         """Spikes up to now stay as they were; later ones are those of the new list."""

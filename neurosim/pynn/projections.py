@@ -17,7 +17,7 @@ from neurosim.pynn.populations import Assembly, BasePopulation
 from neurosim.pynn.random import distribution_of
 from neurosim.pynn.space import Space
 from neurosim.pynn.stdp import STDPMechanism
-from neurosim.pynn.synapses import StaticSynapse
+from neurosim.pynn.synapses import StaticSynapse, TsodyksMarkramSynapse
 from neurosim.pynn.values import of_distance, whole
 
 _MERGE = {"sum": np.add, "min": np.fmin, "max": np.fmax}
@@ -230,6 +230,8 @@ class Projection:
     def _attribute(self, name: str, where: str | None) -> np.ndarray:
         held = {"weight": self._present(), "delay": self._delays * self.simulation.timestep,
                 "presynaptic_index": self._sources, "postsynaptic_index": self._targets}  # fmt: skip
+        if isinstance(self.synapse_type, TsodyksMarkramSynapse):
+            held |= {k: np.full(len(self), self.synapse_type.parameters[k]) for k in ("U", "tau_rec", "tau_facil")}
         if name not in held:
             raise UnknownNameError(f"'{self.label}' has no attribute '{name}'{suggest(name, held)}", where)
         return held[name]
@@ -241,7 +243,7 @@ class Projection:
         Parameters
         ----------
         attribute_names : str or list of str
-            "weight" and "delay".
+            "weight" and "delay"; of a TsodyksMarkramSynapse "U", "tau_rec" and "tau_facil" too.
         format : {"list", "array"}
             Rows ``(i, j, value, …)``, or a matrix [pre, post] for each name, nan where there is no connection.
         with_address : bool

@@ -7,8 +7,10 @@ NumPy. So are the objects of the module ``pyNN.random``, which are recognised by
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
+import sys
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -47,6 +49,11 @@ def restart(seed: int) -> None:
     _unseeded, _base = itertools.count(), seed
 
 
+@functools.cache
+def _both(ours: type, theirs: type) -> type:
+    return type(ours.__name__, (ours, theirs), {"__doc__": ours.__doc__, "__module__": __name__})
+
+
 class NumpyRNG:
     """A generator of random numbers, by PyNN's name for its default one.
 
@@ -57,6 +64,11 @@ class NumpyRNG:
     parallel_safe : bool
         Accepted; draws never depend on the number of processes.
     """
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        """Where PyNN is loaded, descend from its generators too: its RandomDistribution takes no others."""
+        theirs = getattr(sys.modules.get("pyNN.random"), "AbstractRNG", None)
+        return object.__new__(cls if theirs is None or issubclass(cls, theirs) else _both(cls, theirs))
 
     def __init__(self, seed: int | None = None, parallel_safe: bool = True) -> None:
         if seed is not None and (isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0):

@@ -21,12 +21,17 @@ class RoundingWarning(UserWarning):
 
 
 def per_neuron(value: Any, n: int, what: str, where: str | None) -> float | np.ndarray:
-    """Return a number, or one per neuron, for a number, an array, a distribution or a function of the index."""
+    """Return a number, or one per neuron, for a number, an array, a distribution or a function of the index.
+
+    As in PyNN, a function gets the indices of all neurons at once; one that cannot take them gets each by itself.
+    """
     drawn = distribution_of(value)
     if drawn is not None:
         value = drawn.next(n)
     elif callable(value):
-        value = [value(i) for i in range(n)]
+        together = _together(value, n)
+        fits = together is not None and np.shape(together) in ((), (n,))
+        value = together if fits else [value(i) for i in range(n)]
     out = _numbers(value, what, where)
     if out.ndim == 0:
         return float(out)
@@ -38,7 +43,9 @@ def per_neuron(value: Any, n: int, what: str, where: str | None) -> float | np.n
 def times_per_neuron(value: Any, n: int, what: str, where: str | None) -> list[np.ndarray]:
     """Return the spike times (ms) of every neuron: one list for all, or one :class:`Sequence` (or list) for each."""
     if callable(value):
-        value = [value(i) for i in range(n)]
+        together = _together(value, n)
+        every = isinstance(together, (list, tuple, np.ndarray)) and all(hasattr(x, "value") for x in together)
+        value = together if every and len(together) == n else [value(i) for i in range(n)]
     if isinstance(value, Sequence) or hasattr(value, "value"):
         rows = [value] * n
     elif any(isinstance(x, (Sequence, list, tuple)) or hasattr(x, "value") or np.ndim(x) for x in value):
@@ -52,6 +59,14 @@ def times_per_neuron(value: Any, n: int, what: str, where: str | None) -> list[n
         if len(times) and times[0] < 0:
             raise ParameterError(f"{what} must not be negative, got {times[0]:g} ms", where)
     return out
+
+
+def _together(function: Callable[[Any], Any], n: int) -> Any:
+    """Return a function of the indices of all neurons, None where it wants one index."""
+    try:
+        return function(np.arange(n))
+    except Exception:
+        return None
 
 
 def _numbers(value: Any, what: str, where: str | None) -> np.ndarray:

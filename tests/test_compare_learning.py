@@ -69,3 +69,15 @@ def test_weights_too_many_to_follow_are_said(monkeypatch: pytest.MonkeyPatch) ->
     pair = compare(circuit(), 400 * ms, ["reference", "timid"]).pairs[0]
     assert pair.diagnosis is not None and pair.diagnosis.findings == (None, None)
     assert any("'ab' change, and are too many to be followed" in n for n in pair.diagnosis.notes)
+
+
+def test_learned_weights_are_compared_at_the_end() -> None:
+    same = compare(circuit(), 100 * ms, ["reference", "native"]).pairs[0]
+    (row,) = same.traces
+    assert (row.target, row.variable, row.largest, row.edge) == ("ab", "learned weight", 0.0, True)
+    assert "learned weight of 'ab': the same bits" in same.measures()
+    other = compare(circuit(), 100 * ms, ["reference", "timid"]).pairs[0]
+    (row,) = other.traces
+    results = [side.result.weights("ab") for side in (other.a, other.b)]
+    assert row.largest == abs(results[0] - results[1]).max() > 1e-5
+    assert abs(results[0] - results[1])[row.index] == row.largest and row.time == pytest.approx(0.1)

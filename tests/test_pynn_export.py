@@ -25,13 +25,17 @@ from neurosim.models import (
     DeltaCurrent,
     ExpConductance,
     ExpCurrent,
+    GuetigSTDP,
     HodgkinHuxley,
     Izhikevich,
     OUNoise,
+    PairSTDP,
     PoissonInput,
     PoissonSource,
     SineCurrent,
     SpikeSource,
+    TsodyksMarkram,
+    TsodyksUzielMarkram,
 )
 from neurosim.units import Hz, Mohm, ms, mV, nA, nS, pA
 
@@ -236,3 +240,70 @@ def test_nest_runs_the_script_with_the_same_spikes(tmp_path: Path) -> None:
             np.testing.assert_allclose(found[f"{name}.{k}"], (spikes.of(k) + net.dt) * 1e3, atol=1e-9)
             count += len(spikes.of(k))
     assert count > 40
+
+
+# -- synapses that change ---------------------------------------------------------------------------------------------
+
+AS_IN_NEST = {"delay_type": "dendritic", "coincidence": "apart", "delivers": "after"}
+
+
+def changing(*learn: str) -> ns.Network:
+    """Projections that learn by different powers of the weight, and one that runs dry; all as PyNN has them."""
+    net = ns.Network("changing", dt=0.1 * ms, seed=6)
+    g = np.random.default_rng(3)
+    # PyNN has a spike at the end of its step: there, at halves of a millisecond, NEST rounds nothing up
+    trains = [(np.unique(np.round(2 * g.uniform(2, 90, 20)) / 2) - 0.1) * ms for _ in range(20)]
+    source = net.population("source", 20, SpikeSource(trains))
+    cell = LIF(r_m=20 * Mohm, receptors={"exc": ExpCurrent(tau=3 * ms)})
+    target = net.population("target", 6, cell)
+    net.stimulate(target, DCInput(0.6 * nA))
+    rules = {"additive": PairSTDP(w_max=0.8 * nA, rate=0.1, tau_minus=31 * ms, **AS_IN_NEST),
+             "guetig": GuetigSTDP(w_max=0.8 * nA, rate=0.1, mu=0.3, tau_minus=31 * ms, **AS_IN_NEST)}  # fmt: skip
+    for name in learn:
+        net.connect(source, target, rule=ns.FixedProbability(0.5), weight=ns.uniform(0 * nA, 0.8 * nA),
+                    delay=ns.uniform(0.2 * ms, 2 * ms), plasticity=rules[name], name=name)  # fmt: skip
+    dry = TsodyksUzielMarkram(U=0.4, tau_rec=60 * ms, tau_facil=20 * ms, tau_psc=3 * ms)
+    net.connect(source, target, weight=0.3 * nA, delay=1 * ms, short_term=dry, name="dry")
+    net.record(target, "spikes")
+    return net
+
+
+def test_synapses_that_change_become_those_of_pynn(tmp_path: Path) -> None:
+    net = changing("additive", "guetig")
+    export(net, tmp_path / "out")
+    text = (tmp_path / "out" / "run.py").read_text(encoding="utf-8")
+    for part in ("sim.AdditiveWeightDependence(w_max=0.8)", "mu_plus=0.3, mu_minus=0.3", "sim.TsodyksMarkramSynapse("):
+        assert part in text.replace("0.8000000000000002", "0.8"), part
+    populations = run(tmp_path / "out")
+    assert same_spikes(net, populations) > 20
+
+
+@pytest.mark.engine("nest")
+@pytest.mark.parametrize("rule", ["additive", "guetig"])
+def test_nest_learns_from_the_script_as_neurosim_does(rule: str, tmp_path: Path) -> None:
+    """One rule a script: PyNN 0.13 gives a second one of another kind the powers of its default."""
+    pytest.importorskip("pyNN")
+    net = changing(rule)
+    export(net, tmp_path / "out")
+    done = subprocess.run([sys.executable, "run.py", "nest"], cwd=tmp_path / "out", capture_output=True, text=True,
+                          timeout=300)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (line,) = (text for text in done.stdout.splitlines() if text.startswith("target"))
+    assert int(line.split()[-2]) == net.run(100 * ms).spikes["target"].count
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [({"plasticity": PairSTDP(w_max=1 * mV)}, "the learning rule of 'p': .*its delay is axonal"),
+     ({"plasticity": PairSTDP(w_max=0.5 * mV, **AS_IN_NEST)}, "the learning rule of 'p': .*some start outside its b"),
+     ({"short_term": TsodyksMarkram()}, "the short-term plasticity of 'p': .*PyNN's is that of Tsodyks, Uziel")],
+)  # fmt: skip
+def test_synapses_that_pynn_has_not_are_losses(given: dict[str, Any], why: str, tmp_path: Path) -> None:
+    net = ns.Network("lost", dt=0.1 * ms)
+    source = net.population("s", 2, SpikeSource([[5] * ms] * 2))
+    cells = net.population("c", 2, LIF(receptors={"e": ExpCurrent}))
+    net.connect(source, cells, weight=1 * mV, name="p", **given)
+    with pytest.raises(ParameterError, match=why):
+        export(net, tmp_path / "out")
+    assert any("StaticSynapse" in line for line in
+               [(export(net, tmp_path / "out", lossy=True), (tmp_path / "out" / "run.py").read_text())[1]])  # fmt: skip

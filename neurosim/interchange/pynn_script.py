@@ -19,7 +19,8 @@ import numpy as np
 from neurosim import Network
 from neurosim.compile import compile_network
 from neurosim.errors import ParameterError, UnsupportedError
-from neurosim.interchange import Written, fixed_weights, refuse_losses
+from neurosim.interchange import Written, refuse_losses
+from neurosim.interchange.pynn_synapses import synapse_type
 from neurosim.ir.edges import iter_edges
 from neurosim.ir.graph import Graph, PopulationNode
 from neurosim.ir.timegrid import whole_steps
@@ -106,9 +107,8 @@ def export(network: Network, directory: str, *, duration: Quantity, lossy: bool 
     for node in units.populations:
         script.population(node, plans[node.name])
     for edge in edges:
-        script.projection(edge, plans[edge.post])
+        script.projection(edge, plans[edge.post], graph)
     script.probes(units, plans)
-    written.losses += fixed_weights(graph, "PyNN's script")
     refuse_losses(written.losses, lossy)
     written.changes[:0] = _common(network)
     part = f"{target}.{secrets.token_hex(4)}.part"
@@ -460,17 +460,22 @@ class _Script:
             self.connection(name, name, node.name, rows, side),
         ]
 
-    def connection(self, label: str, pre: str, post: str, rows: np.ndarray, side: str) -> str:
+    def connection(
+        self, label: str, pre: str, post: str, rows: np.ndarray, side: str, kind: str = "sim.StaticSynapse()"
+    ) -> str:
         """Keep a list of connections, and return the line that makes them."""
         key = free_name(f"edges.{label}", self.arrays, separator=".")
         return (f"    sim.Projection(p[{pre!r}], p[{post!r}], sim.FromListConnector({self.keep(key, rows)}), "
-                f"sim.StaticSynapse(), receptor_type={side!r}, label={label!r})")  # fmt: skip
+                f"{kind}, receptor_type={side!r}, label={label!r})")  # fmt: skip
 
-    def projection(self, edge: Edge, plan: Plan) -> None:
+    def projection(self, edge: Edge, plan: Plan, graph: Graph) -> None:
         """Write the connections of two populations, by receptor of PyNN."""
         factor = plan.weight[edge.targets] if np.ndim(plan.weight) else plan.weight
         rows = np.column_stack([edge.sources, edge.targets, edge.weights * factor, edge.delays * self.ms])
         side = plan.sides[edge.receptor]
+        taus = {float(t) for name, tau in plan.values.items() if name.startswith("tau_syn") for t in np.ravel(tau)}
+        kind, lost = synapse_type(graph, graph.projection(edge.name), plan.weight, edge.weights, taus)
+        self.written.losses += [lost] if lost and lost not in self.written.losses else []
         parts = (
             [(side, np.ones(len(rows), bool))]
             if side
@@ -479,7 +484,7 @@ class _Script:
         for name, here in parts:
             if here.any():
                 assert name is not None
-                self.lines.append(self.connection(edge.name, edge.pre, edge.post, rows[here], name))
+                self.lines.append(self.connection(edge.name, edge.pre, edge.post, rows[here], name, kind))
 
     def probes(self, units: Graph, plans: dict[str, Plan]) -> None:
         """Write what is recorded."""
@@ -487,7 +492,7 @@ class _Script:
         for probe in units.probes:
             if probe.variable == "weight":
                 self.written.losses.append(
-                    f"the probe of the weights of '{probe.target}': they do not change in PyNN's script"
+                    f"the probe of the weights of '{probe.target}': PyNN records none, its projections are asked for them"
                 )
                 continue
             name = (

@@ -492,7 +492,7 @@ class _Script:
         for probe in units.probes:
             if probe.variable == "weight":
                 self.written.losses.append(
-                    f"the probe of the weights of '{probe.target}': PyNN records none, its projections are asked for them"
+                    f"the probe of the weights of '{probe.target}': PyNN records none, projections are asked for them"
                 )
                 continue
             name = (

@@ -163,7 +163,8 @@ def diagnose(graph: Graph, difference: Difference, names: tuple[str, str], first
     end = min(difference.step + 1 + AFTER, firsts[0].provenance.n_steps)
     wanted, notes = _probes(graph, difference, end)
     wanted = _recordable(graph, wanted, names, checks, notes)
-    learning = _learning(graph, {p for p, *_ in wanted} | {difference.population}, end, notes)
+    near = {p for p, *_ in wanted} | {difference.population}
+    learning = _learning(graph, near, end, names, checks, notes)
     spikes = [(p.name, "spikes", None) for p in graph.populations] + [(name, "weight", None, True) for name in learning]
     runs = []
     for side in (0, 1):
@@ -206,11 +207,17 @@ def _probes(graph: Graph, difference: Difference, steps: int) -> tuple[list[Any]
     return wanted, notes
 
 
-def _learning(graph: Graph, populations: set[str], steps: int, notes: list[str]) -> list[str]:
-    """Return the projections onto these populations whose weights change, and are few enough to be recorded."""
+def _learning(graph: Graph, populations: set[str], steps: int, names: Sequence[str], checks: Sequence[Any],
+              notes: list[str]) -> list[str]:  # fmt: skip
+    """Return the projections onto these populations whose weights change, and can be recorded: they are few enough, and
+    both sides have them in every step."""
     out = []
     for proj in graph.projections:
         if proj.plasticity is None or not populations & {s.population for s in proj.post}:
+            continue
+        if lacking := [name for name, check in zip(names, checks, strict=True) if check.weights_as_of]:
+            notes.append(f"the weights of '{proj.name}' change, and {lacking[0]} has none between two spikes of their "
+                         "sources: what arrives by them is not known")  # fmt: skip
             continue
         edges = proj.rule.expected(sum(s.size for s in proj.pre), sum(s.size for s in proj.post))
         if edges * steps <= MOST_VALUES:

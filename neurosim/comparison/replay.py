@@ -92,7 +92,8 @@ class Replay:
     end : int
         Lanes lie in the steps before ``end``, and no spike of step ``end - 1`` or later matters to them.
     weights : mapping of str to array
-        Projection that learns -> its weights [T, edges] after steps 0 … T-1; those that are missing are in ``unknown``.
+        Projection that learns -> its weights [T, edges] after steps 0 … T-1; those that are missing are in ``unknown``,
+        and those that deliver the weights of the step itself, which statements of an interval change once more.
     states : mapping of str to Recorded, optional
         Of populations whose spikes carry something; projections of those that are missing are in ``unknown`` too.
     """
@@ -105,7 +106,8 @@ class Replay:
         self.dtype: Any = np.float64 if graph.precision == "double" else np.float32
         self.weights = weights or {}
         into = [p for p in graph.projections if any(s.population == population for s in p.post)]
-        self.unknown = [p.name for p in into if p.plasticity is not None and p.name not in self.weights]
+        self.unknown = [p.name for p in into if p.plasticity is not None and
+                        (p.name not in self.weights or (p.plasticity.delivers_after and p.plasticity.every))]  # fmt: skip
         self.carried = {p.name: self._carried(p, states or {}) for p in into if p.release is not None}
         self.unknown += [name for name, values in self.carried.items() if values is None]
         self.arrivals = {} if self.unknown else self._arrivals(spikes)
@@ -122,6 +124,7 @@ class Replay:
                 continue
             box = np.zeros((len(self.neurons), self.end))
             learned, first, grid = self.weights.get(proj.name), 0, self.pop.grids[proj.receptor]
+            after = int(proj.plasticity is not None and proj.plasticity.delivers_after)  # of the step, not before it
             for e in iter_edges(self.graph, proj):
                 local = np.asarray(e.post, dtype=np.int64) - offset
                 at = np.minimum(np.searchsorted(self.neurons, local), len(self.neurons) - 1)
@@ -137,7 +140,7 @@ class Replay:
                 arriving = weight[edge[soon]]
                 carried = self.carried.get(proj.name)
                 if learned is not None:
-                    arriving = learned[due[soon] - 1, first + mine[edge[soon]]]
+                    arriving = learned[due[soon] - (1 - after), first + mine[edge[soon]]]
                 if carried is not None:
                     arriving = arriving * carried[pre_steps[spike][soon], pre[edge[soon]]]
                 if learned is not None or carried is not None:

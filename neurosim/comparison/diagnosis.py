@@ -209,7 +209,7 @@ def _probes(graph: Graph, difference: Difference, steps: int) -> tuple[list[Any]
 
 def _learning(graph: Graph, populations: set[str], steps: int, names: Sequence[str], checks: Sequence[Any],
               notes: list[str]) -> list[str]:  # fmt: skip
-    """Return the projections onto these populations whose weights change, and can be recorded: they are few enough, and
+    """Return the projections onto these populations whose weights change and can be recorded: they are few enough, and
     both sides have them in every step."""
     out = []
     for proj in graph.projections:

@@ -124,7 +124,7 @@ class Replay:
                 continue
             box = np.zeros((len(self.neurons), self.end))
             learned, first, grid = self.weights.get(proj.name), 0, self.pop.grids[proj.receptor]
-            after = int(proj.plasticity is not None and proj.plasticity.delivers_after)  # of the step, not before it
+            after = int(proj.plasticity is not None and proj.plasticity.delivers_after)  # weights of the step
             for e in iter_edges(self.graph, proj):
                 local = np.asarray(e.post, dtype=np.int64) - offset
                 at = np.minimum(np.searchsorted(self.neurons, local), len(self.neurons) - 1)

@@ -106,8 +106,9 @@ class Replay:
         self.dtype: Any = np.float64 if graph.precision == "double" else np.float32
         self.weights = weights or {}
         into = [p for p in graph.projections if any(s.population == population for s in p.post)]
-        self.unknown = [p.name for p in into if p.plasticity is not None and
-                        (p.name not in self.weights or (p.plasticity.delivers_after and p.plasticity.every))]  # fmt: skip
+        learn = [(p.name, p.plasticity) for p in into if p.plasticity is not None]
+        self.unknown = [name for name, rule in learn
+                        if name not in self.weights or (rule.delivers_after and rule.every)]  # fmt: skip
         self.carried = {p.name: self._carried(p, states or {}) for p in into if p.release is not None}
         self.unknown += [name for name, values in self.carried.items() if values is None]
         self.arrivals = {} if self.unknown else self._arrivals(spikes)

@@ -282,7 +282,6 @@ def test_synapses_that_change_become_those_of_pynn(tmp_path: Path) -> None:
 @pytest.mark.parametrize("rule", ["additive", "guetig"])
 def test_nest_learns_from_the_script_as_neurosim_does(rule: str, tmp_path: Path) -> None:
     """With mu = 0.5, as PyNN 0.13 hands no other powers on to NEST."""
-    pytest.importorskip("pyNN")
     net = changing(rule)
     export(net, tmp_path / "out")
     done = subprocess.run([sys.executable, "run.py", "nest"], cwd=tmp_path / "out", capture_output=True, text=True,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import math
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 from neurosim import EdgeList, Network, TimedArray
 from neurosim.errors import ParameterError
 from neurosim.pynn.control import warn
+from neurosim.pynn.space import BaseStructure
 from neurosim.pynn.synapses import TsodyksMarkramSynapse
 from neurosim.pynn.values import whole
 from neurosim.units import Quantity, ms, um
@@ -87,10 +89,16 @@ def _timed(population: Any, name: str) -> TimedArray:
 
 
 def _places(population: Any) -> Any:
-    """Return positions; none where the structure has no place for so many cells, as long as nobody asks for one."""
+    """Return positions; none, with a warning, where one of PyNN's structures has no place for so many cells.
+
+    PyNN finds that out when it is asked for a position, and scripts of its own run without ever asking.
+    """
     try:
         return population._located().T * um
-    except Exception:  # of a structure that may be another module's
+    except Exception as e:  # PyNN's grids raise no other class
+        if isinstance(population._structure, BaseStructure):
+            raise
+        warnings.warn(f"the cells of '{population.label}' have no positions: {e}", stacklevel=2)
         return None
 
 

@@ -62,10 +62,14 @@ def times_per_neuron(value: Any, n: int, what: str, where: str | None) -> list[n
 
 
 def _together(function: Callable[[Any], Any], n: int) -> Any:
-    """Return a function of the indices of all neurons, None where it wants one index."""
+    """Return a function of the indices of all neurons, None where it wants one index.
+
+    An array raises one of these where a number is wanted (``if i < 3``, ``lists[i]``, ``math.exp(i)``). If it is
+    another fault of the function's, the call with one index, which follows, raises it again.
+    """
     try:
         return function(np.arange(n))
-    except Exception:
+    except (TypeError, ValueError, IndexError, KeyError):
         return None
 
 

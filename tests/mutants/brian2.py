@@ -273,7 +273,7 @@ MUTANTS = (
         _ENGINE,
         "        for obj in self.arriving:\n            obj.run()\n",
         "",
-        "shortest_delay",
+        "release_on_the_grid",
         more=(
             (
                 "        for obj in self.stepping:\n            obj.run()\n",
@@ -281,8 +281,6 @@ MUTANTS = (
                 "        for obj in self.arriving:\n            obj.run()\n",
             ),
         ),
-        equivalent="Brian2 takes a spike into its queue when it next delivers: a step earlier then, and d - 1 steps "
-        "from there to the end of a step are d steps to the start of one.",
     ),
     _on(
         "numpy",

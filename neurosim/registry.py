@@ -71,6 +71,7 @@ NETWORKS: dict[str, str] = {
     "dendritic": "neurosim.models.networks.dendritic:dendritic",
     "potjans_diesmann": "neurosim.models.networks.potjans_diesmann:potjans_diesmann",
     "song": "neurosim.models.networks.song:song",
+    "masquelier": "neurosim.models.networks.masquelier:masquelier",
 }
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from neurosim.units import ms
+from neurosim.units import ms, second
 
 pytestmark = pytest.mark.checkout
 FOLDER = Path(__file__).resolve().parent.parent / "examples"
@@ -184,3 +184,11 @@ def test_short_term(tmp_path: Path) -> None:
     assert rates[np.argmax(found["released"]["facilitating"])] == 20  # the nearest to the peak frequency
     before, peak, after = found["step"]
     assert peak > 1.5 * before and after == pytest.approx(before, rel=0.1)
+
+
+def test_hidden_pattern() -> None:
+    found = main("21", duration=50 * second)
+    first, last = found["first"], found["last"]
+    assert first.hit_rate > 0.9 and first.false_alarms > 300  # it fires at anything
+    assert last.hit_rate > 0.95 and last.false_alarms == 0 and last.latency < 0.010
+    assert found["strong"][0] > 100 and found["strong"][1] == 0

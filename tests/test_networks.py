@@ -19,7 +19,7 @@ from neurosim.units import Quantity, ms, mV, second
 
 SMALL: dict[str, dict[str, Any]] = {"cuba": {"n": 200}, "coba": {"n": 200}, "brunel": {"n": 100, "in_degree": 40},
                                     "dendritic": {"n": 20}, "potjans_diesmann": {"scale": 0.002},
-                                    "song": {"n": 50}}  # fmt: skip
+                                    "song": {"n": 50}, "masquelier": {"n": 40, "repeat": 1 * second}}  # fmt: skip
 
 
 def expected(net: ns.Network) -> float:

@@ -157,6 +157,43 @@ def report(file: str, output: str | None) -> None:
     click.echo(report_command(file, output))
 
 
+@cli.command(short_help="Make a film of a results file.")
+@click.argument("file", metavar="FILE.h5")
+@click.option("-o", "--output", metavar="FILE.gif", help="The film.  [default: FILE.gif]")
+@click.option("--kind", type=click.Choice(["raster", "activity"]), default="raster", show_default=True,
+              help="The raster as it grows, or a map with a square a neuron.")
+@click.option("--start", metavar="TIME", help="Biological time at which it begins, such as 200ms.")
+@click.option("--stop", metavar="TIME", help="Biological time at which it ends.")
+@click.option("--slower", type=float, default=10.0, show_default=True, metavar="X",
+              help="Seconds that a biological second takes.")
+@click.option("--fps", type=int, default=20, show_default=True, metavar="N", help="Frames a second.")
+@_options("debug")
+def animate(**options: Any) -> None:
+    """Make a film of a run: its raster and rates as they grow, or the activity of all neurons on a map."""
+    from neurosim.cli.converting import animate_command
+
+    click.echo(animate_command(**options))
+
+
+@cli.command(short_help="Write a results file for other tools: NWB, or a table.")
+@click.argument("file", metavar="FILE.h5")
+@click.option("-o", "--output", required=True, metavar="FILE.nwb|FILE.csv", help="Its suffix names the format.")
+@click.option("--description", metavar="TEXT", help="Of the session, in an NWB file.")
+@_options("debug")
+def convert(**options: Any) -> None:
+    """Write a results file for other tools.
+
+    \b
+    .nwb   Neurodata Without Borders: spikes, variables, rates, weights, provenance
+    .csv   a table of the spikes: time in s, population, neuron
+
+    In Python a result is also result.to_neo(), to_pandas() and to_xarray().
+    """
+    from neurosim.cli.converting import convert_command
+
+    click.echo(convert_command(**options))
+
+
 @cli.command(short_help="Run a network many times: all values of some settings, several trials.")
 @click.argument("network", metavar="NET.py|NAME")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUES",

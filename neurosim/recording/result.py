@@ -13,10 +13,12 @@ from neurosim import analysis
 from neurosim.analysis import RateTrace
 from neurosim.errors import ParameterError, UnknownNameError, suggest
 from neurosim.recording.records import Provenance, Recorded, Spikes, Trace, WeightTrace, as_float
-from neurosim.units import Quantity
+from neurosim.units import Quantity, ms
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from neurosim.recording.convert import Tables
 
 _ROWS = 1 << 20  # spikes, or values, handed to the writer at a time
 
@@ -175,6 +177,43 @@ class RunResult:
 
         return draw(self, path, start, stop, size)
 
+    def animate(
+        self,
+        path: str | os.PathLike[str],
+        kind: str = "raster",
+        start: Quantity | None = None,
+        stop: Quantity | None = None,
+        slower: float = 10.0,
+        fps: int = 20,
+        tau: Quantity = 20 * ms,
+    ) -> None:
+        """Write a film of the run, as a GIF.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+            It ends in ``.gif``.
+        kind : {"raster", "activity"}
+            The raster and the rates as they grow; or a map of each population with a square a neuron, in their order,
+            which lights up with a spike and fades.
+        start, stop : Quantity, optional
+            Window of time to show.
+        slower : float
+            Seconds that a biological second takes.
+        fps : int
+            Frames a second, 50 at most.
+        tau : Quantity
+            Of the fading.
+
+        Raises
+        ------
+        ParameterError
+            If no spikes were recorded, or the film would have more than 1,000 frames.
+        """
+        from neurosim.recording.animate import animate
+
+        animate(self, path, kind, start, stop, slower, fps, tau)
+
     def save(self, path: str | os.PathLike[str], weights: Iterable[str] = ()) -> None:
         """Write the result as HDF5 in the SONATA layout, whole or not at all.
 
@@ -215,6 +254,73 @@ class RunResult:
         except BaseException:
             writer.abort()
             raise
+
+    # -- other tools
+
+    def to_pandas(self) -> Tables:
+        """Return data frames of pandas: ``spikes``, ``state``, ``rates`` and ``weights``, in SI units.
+
+        A spike found in step n stands at n dt, as in this result.
+
+        Raises
+        ------
+        BackendMissingError
+            If pandas is not installed.
+        """
+        from neurosim.recording.convert import to_pandas
+
+        return to_pandas(self)
+
+    def to_xarray(self) -> Any:
+        """Return an ``xarray.DataTree``: ``tree["exc/v"]["v"].sel(neuron=3)``, ``tree["exc/spikes"]["t"]``, ….
+
+        Under each population stand ``spikes`` (times and neurons), ``rate`` and its recorded variables over ``t`` and
+        ``neuron``; under each projection its recorded ``weight`` over ``t`` and ``edge``. SI units, named in the
+        attributes; a spike found in step n stands at n dt.
+
+        Raises
+        ------
+        BackendMissingError
+            If xarray is not installed.
+        """
+        from neurosim.recording.convert import to_xarray
+
+        return to_xarray(self)
+
+    def to_neo(self) -> Any:
+        """Return a ``neo.Block`` of one segment: a train for each recorded neuron, and a signal of all else.
+
+        Neo's users expect a spike at the end of its step, (n + 1) dt, as NEST and SONATA have it; so it is here.
+
+        Raises
+        ------
+        BackendMissingError
+            If Neo is not installed.
+        """
+        from neurosim.recording.convert import to_neo
+
+        return to_neo(self)
+
+    def to_nwb(self, path: str | os.PathLike[str], description: str | None = None) -> None:
+        """Write a file of Neurodata Without Borders: units with their spikes, time series, and the provenance.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+            Written as a whole or not at all.
+        description : str, optional
+            Of the session.
+
+        Raises
+        ------
+        BackendMissingError
+            If pynwb is not installed.
+        ResultFileError
+            If the file cannot be written.
+        """
+        from neurosim.recording.convert import to_nwb
+
+        to_nwb(self, path, description)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> RunResult:

@@ -40,6 +40,8 @@ ARROWS["pynn"] = ARROWS[""] | {""}
 ARROWS["interchange"] = ARROWS["pynn"] | {"pynn"}
 ARROWS["cli"] = ARROWS[""] | {"", "sweep", "interchange"}
 ARROWS["__main__"] = {"cli"}
+# What a user begins with: it imports what users import, and is read as text.
+ARROWS["templates"] = {"", "units", "neurosim.models"}
 # It tests all of it, and nothing imports it.
 ARROWS["conformance"] = ARROWS["cli"] | {"neurosim.models", "neurosim.backends"}
 # The same for the folders that hang off the side; their own parts are named in full.

@@ -98,10 +98,33 @@ def cli() -> None:
     """Write a spiking network once; run it on every engine and get the same spikes.
 
     \b
+    neurosim new                                       a network to begin with
     neurosim run potjans_diesmann --set scale=0.1      a network of the library
     neurosim run net.py --duration 2s -o out.h5        a network of your own
     neurosim networks                                  what the library has
     """
+
+
+@cli.command(short_help="Write a network to begin with, for you to change.")
+@click.argument("place", metavar="[NAME|DIR]", required=False)
+@click.option("--template", "-t", default="cell", show_default=True, metavar="KIND", help="One of those above.")
+@click.option("--force", is_flag=True, help="Write over a file that is there.")
+@_options("debug")
+def new(place: str | None, template: str, force: bool) -> None:
+    """Write a small network, with comments, for you to change; say how to run it.
+
+    \b
+    --template cell      a cell of your own: equations, parameters, input
+    --template balanced  excitation and inhibition in balance
+    --template stdp      a cell that learns which inputs come together
+    --template dendrite  cells with a dendrite that spikes
+
+    The file is NAME.py, or my_network.py in the folder DIR. It works with 'neurosim run', 'compare', 'sweep' and all
+    other commands, and under python.
+    """
+    from neurosim.cli.starting import new_command
+
+    click.echo(new_command(place, template, force))
 
 
 @cli.command()

@@ -81,7 +81,7 @@ def _encoded(film: Any, moments: np.ndarray, fps: int) -> bytes:
         else:
             film.show(moment)
         canvas.draw()
-        return Image.frombuffer("RGBA", canvas.get_width_height(physical=True), canvas.buffer_rgba()).convert("RGB")
+        return Image.fromarray(np.array(canvas.buffer_rgba())[..., :3])
 
     palette = image(None).quantize(128)
     pictures = [image(moment).quantize(palette=palette, dither=Image.Dither.NONE) for moment in moments]

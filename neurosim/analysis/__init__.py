@@ -1,4 +1,4 @@
-"""What the spikes say: rates, irregularity, synchrony, oscillations."""
+"""What the spikes say: rates, irregularity, synchrony, oscillations; and how weights spread."""
 
 from __future__ import annotations
 
@@ -17,3 +17,5 @@ from neurosim.analysis.spiketrains import power_spectrum as power_spectrum
 from neurosim.analysis.spiketrains import rate as rate
 from neurosim.analysis.spiketrains import spectral_peak as spectral_peak
 from neurosim.analysis.spiketrains import synchrony as synchrony
+from neurosim.analysis.weights import WeightHistogram as WeightHistogram
+from neurosim.analysis.weights import weight_histogram as weight_histogram

@@ -1,5 +1,6 @@
-"""Learning by gradients: a network as a PyTorch module, and what it has learned back in the network."""
+"""Learning: a network as a PyTorch module and back, and learning rules measured by a protocol."""
 
 from neurosim.learning.bridge import load_torch, to_torch
+from neurosim.learning.protocol import Window, stdp_window
 
-__all__ = ["load_torch", "to_torch"]
+__all__ = ["Window", "load_torch", "stdp_window", "to_torch"]

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from neurosim import analysis
+from neurosim.recording import WeightTrace
 from neurosim.report.page import render, write_page
 from neurosim.units import second
 
@@ -179,9 +180,10 @@ def _weights(result: Any) -> list[dict[str, Any]]:
         factor, unit = _readable(float(np.nanmax(np.abs(values[rows]), initial=0.0)), trace.unit)
         low, high = float(values[rows].min()) * factor, float(values[rows].max()) * factor
         high = high if high > low else low + 1.0
-        counts = [np.histogram(values[r] * factor, bins=50, range=(low, high))[0] / values.shape[1] for r in rows]
+        shown = WeightTrace(unit, trace.edges, np.asarray(trace.times)[rows], values[rows] * factor)
+        counts = analysis.weight_histogram(shown, 50, low, high).fractions
         out.append({"name": name, "unit": unit, "low": low, "high": high, "edges": values.shape[1],
-                    "at": np.asarray(trace.times)[rows].tolist(), "counts": [c.tolist() for c in counts],
+                    "at": shown.times.tolist(), "counts": counts.tolist(),
                     "mean": (values[rows].mean(axis=1) * factor).tolist()})  # fmt: skip
     return out
 

@@ -69,6 +69,8 @@ NETWORKS: dict[str, str] = {
     "coba": "neurosim.models.networks.coba:coba",
     "brunel": "neurosim.models.networks.brunel:brunel",
     "dendritic": "neurosim.models.networks.dendritic:dendritic",
+    "mushroom_body": "neurosim.models.networks.mushroom_body:mushroom_body",
+    "optic_lobe": "neurosim.models.networks.optic_lobe:optic_lobe",
     "potjans_diesmann": "neurosim.models.networks.potjans_diesmann:potjans_diesmann",
     "song": "neurosim.models.networks.song:song",
     "masquelier": "neurosim.models.networks.masquelier:masquelier",

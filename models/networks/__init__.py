@@ -9,7 +9,19 @@ from neurosim.models.networks.coba import coba
 from neurosim.models.networks.cuba import cuba
 from neurosim.models.networks.dendritic import dendritic
 from neurosim.models.networks.masquelier import masquelier
+from neurosim.models.networks.mushroom_body import mushroom_body
+from neurosim.models.networks.optic_lobe import optic_lobe
 from neurosim.models.networks.potjans_diesmann import potjans_diesmann
 from neurosim.models.networks.song import song
 
-__all__ = ["brunel", "coba", "cuba", "dendritic", "masquelier", "potjans_diesmann", "song"]
+__all__ = [
+    "brunel",
+    "coba",
+    "cuba",
+    "dendritic",
+    "masquelier",
+    "mushroom_body",
+    "optic_lobe",
+    "potjans_diesmann",
+    "song",
+]

@@ -23,7 +23,7 @@ from neurosim.models.networks.optic_lobe import DETECTORS, PREFERRED, moving_edg
 def main(connectome=None, extent=15, plot=None, backend="native", **parameters):
     """Return the angles, and by cell type the responses (Hz) to ON and OFF edges, selectivity and direction."""
     lobe, edges = read_optic_lobe(connectome, extent), moving_edges(extent=extent)
-    net = ns.network("optic_lobe")(path=connectome, extent=extent, **parameters)
+    net = ns.network("optic_lobe")(path=connectome, extent=extent, record="detectors", **parameters)
     result = net.run(edges.duration, backend=backend)
     angles = np.array(edges.angles[:12])
     found = {"angles": angles, "types": {}}
@@ -42,20 +42,26 @@ def draw(found, path):
     """Save the picture: responses of the eight types over the direction of the edge."""
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(2, 4, figsize=(11, 6.2), subplot_kw={"projection": "polar"}, layout="constrained")
+    figure, axes = plt.subplots(2, 4, figsize=(11, 6), subplot_kw={"projection": "polar"}, layout="constrained")
     around = np.radians(np.append(found["angles"], 360))
     for axis, (name, of) in zip(axes.flat, found["types"].items(), strict=True):
         for key, colour, label in (("off", "0.25", "dark edge"), ("on", "C1", "bright edge")):
             axis.plot(around, np.append(of[key], of[key][0]), color=colour, label=label)
             axis.fill(around, np.append(of[key], of[key][0]), color=colour, alpha=0.15)
         top = 1.1 * max(of["on"].max(), of["off"].max(), 1.0)
-        axis.plot(2 * [np.radians(PREFERRED[name[2]])], [0.9 * top, 1.02 * top], color="C0", lw=4, label="measured")
-        axis.plot(2 * [np.radians(of["direction"])], [0, 0.9 * top], color="C3", lw=1.2, label="preferred")
+        axis.plot(
+            2 * [np.radians(PREFERRED[name[2]])],
+            [0.9 * top, 1.02 * top],
+            color="C0",
+            lw=4,
+            label="measured in flies",
+        )
+        axis.plot(2 * [np.radians(of["direction"])], [0, 0.9 * top], color="C3", lw=1.2, label="preferred here")
         axis.set(ylim=(0, 1.03 * top), xticks=np.radians([0, 90, 180, 270]))
         axis.set_yticks([top / 1.1], [f"{top / 1.1:.0f} Hz"])
-        axis.set_rlabel_position(40)
+        axis.set_rlabel_position(35 if name[2] != "b" else 145)
         axis.set_title(f"{name}   {of['index']:.2f}", fontsize=11)
-    axes[0, 0].legend(loc="lower left", bbox_to_anchor=(-0.35, -0.32), ncols=4, frameon=False)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
     figure.savefig(path, dpi=150)
 
 

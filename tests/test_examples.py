@@ -32,7 +32,7 @@ def main(number: str, **arguments: Any) -> Any:
 
 
 def test_numbers_run_from_one_and_each_is_tested() -> None:
-    assert list(SCRIPTS) == [f"{k + 1:02}" for k in range(len(SCRIPTS))] and len(SCRIPTS) == 15
+    assert list(SCRIPTS) == [f"{k + 1:02}" for k in range(len(SCRIPTS))] and len(SCRIPTS) == 17
     for path in SCRIPTS.values():
         text = path.read_text(encoding="utf-8")
         assert "def main(" in text and len(text.splitlines()) <= 80, path.name
@@ -184,6 +184,38 @@ def test_short_term(tmp_path: Path) -> None:
     assert rates[np.argmax(found["released"]["facilitating"])] == 20  # the nearest to the peak frequency
     before, peak, after = found["step"]
     assert peak > 1.5 * before and after == pytest.approx(before, rel=0.1)
+
+
+@pytest.mark.shared_data("fly_optic_lobe/fib25-fib19_v2.2.json")
+def test_the_wiring_of_t4_and_t5_tells_directions(tmp_path: Path, shared: Path, full: bool) -> None:
+    picture = tmp_path / "optic_lobe.png"
+    lobe = str(shared / "fly_optic_lobe/fib25-fib19_v2.2.json")
+    found = main("16", connectome=lobe, extent=15 if full else 5, plot=picture)
+    assert picture.stat().st_size > 20_000
+    assert list(found["angles"]) == list(range(0, 360, 30)) and len(found["types"]) == 8
+    for name, of in found["types"].items():
+        seen, other = (of["on"], of["off"]) if name.startswith("T4") else (of["off"], of["on"])
+        assert seen.max() > 5 and other.max() < 0.1 * seen.max(), name
+        assert abs(of["error"]) < (15 if full else 30), name
+        low, high = (0.12, 0.35) if name.startswith("T4") else (0.5, 0.9)
+        assert low < of["index"] < high, name
+
+
+@pytest.mark.shared_data("fly_mushroom_body/mb_fafb783.npz")
+def test_the_apl_keeps_kenyon_cells_sparse(tmp_path: Path, shared: Path, full: bool) -> None:
+    picture = tmp_path / "mushroom_body.png"
+    fewer = {} if full else {"seeds": (1, 3), "similarities": (0.75,)}
+    found = main("17", connectome=str(shared / "fly_mushroom_body/mb_fafb783.npz"), plot=picture, **fewer)
+    assert picture.stat().st_size > 20_000
+    sparse, dense = found["with"], found["without"]
+    assert 0.03 < np.mean(sparse["active"]) < 0.07 and 0.25 < np.mean(dense["active"]) < 0.36
+    assert np.all(sparse["active"] < 0.25 * dense["active"])
+    alike = {word: of["alike"][1:, of["alike"][0] == 0.75].mean(axis=1) for word, of in found.items()}
+    assert alike["with"][0] == alike["without"][0]  # the same projection neurons
+    assert alike["with"][1] < alike["with"][0] - 0.05 and alike["without"][1] > alike["with"][1] + 0.08
+    if full:
+        assert alike["with"] == pytest.approx([0.61, 0.52], abs=0.01)
+        assert alike["without"][1] == pytest.approx(0.65, abs=0.01)
 
 
 def test_hidden_pattern() -> None:

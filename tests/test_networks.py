@@ -19,7 +19,11 @@ from neurosim.units import Quantity, ms, mV, second
 
 SMALL: dict[str, dict[str, Any]] = {"cuba": {"n": 200}, "coba": {"n": 200}, "brunel": {"n": 100, "in_degree": 40},
                                     "dendritic": {"n": 20}, "potjans_diesmann": {"scale": 0.002},
+                                    "mushroom_body": {"odours": 1}, "optic_lobe": {"extent": 1},
                                     "song": {"n": 50}, "masquelier": {"n": 40, "repeat": 1 * second}}  # fmt: skip
+DATA = {"mushroom_body": "fly_mushroom_body/mb_fafb783.npz",
+        "optic_lobe": "fly_optic_lobe/fib25-fib19_v2.2.json"}  # fmt: skip
+"""Files that the networks of that name read, in the folder of shared data."""
 
 
 def expected(net: ns.Network) -> float:
@@ -27,21 +31,24 @@ def expected(net: ns.Network) -> float:
     return sum(c.rule.expected(len(c.pre), len(c.post)) for c in net.projections.values())
 
 
-@pytest.mark.parametrize("name", sorted(NETWORKS))
-def test_network_is_one_for_the_command_line(name: str) -> None:
-    make = load_network(name)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=[pytest.mark.shared_data(DATA[n])] if n in DATA else []) for n in sorted(NETWORKS)],
+)
+def test_network_is_one_for_the_command_line(name: str, shared: Path) -> None:
+    make, data = load_network(name), {"path": str(shared / DATA[name])} if name in DATA else {}
     assert make is getattr(networks, name)
     for parameter in inspect.signature(make).parameters.values():
         assert parameter.default is None or isinstance(parameter.default, (int, float, str, Quantity)), parameter
         assert parameter.name in (make.__doc__ or "")
-    net = make(**SMALL[name])
+    net = make(**SMALL[name], **data)
     assert net.name == name
     assert isinstance(net.default_duration, Quantity)
     assert {p.target for p in net.probes if p.variable == "spikes"} == set(net.populations)
-    for rates in make().published.values():
+    for rates in make(**data).published.values():
         assert set(rates) == set(net.populations)
     assert net.run(5 * ms, backend="reference").provenance.status == "finished"
-    assert make(**SMALL[name], seed=7).seed == 7
+    assert make(**SMALL[name], **data, seed=7).seed == 7
 
 
 @pytest.mark.checkout

@@ -31,6 +31,9 @@ _MUSHROOM_HELP = (
     "path to the wheel, or to the npz file in it; where the package is installed it is found by itself"
 )
 
+_MISFITS = (KeyError, ValueError, TypeError, IndexError, EOFError, OSError, zipfile.BadZipFile)
+"""What reading a file of another kind raises, in zipfile, json, NumPy and here."""
+
 
 @dataclass(frozen=True)
 class OpticLobe:
@@ -138,8 +141,8 @@ def read_optic_lobe(path: str | os.PathLike[str] | None = None, extent: int = 15
     file = _find(path, _FLYVIS, _FLYVIS_HELP)
     try:
         return _expanded_archive(file, extent) if file.suffix == ".npz" else _expand(_json(file), extent)
-    except (KeyError, ValueError, TypeError, IndexError, OSError, zipfile.BadZipFile) as e:
-        raise ParameterError(f"'{file}' is not a connectome of the optic lobe ({e!r}); {_FLYVIS_HELP}") from e
+    except _MISFITS as e:
+        raise ParameterError(f"'{file}' is no connectome of the optic lobe: {_FLYVIS_HELP}") from e
 
 
 def read_mushroom_body(path: str | os.PathLike[str] | None = None) -> MushroomBody:
@@ -163,8 +166,8 @@ def read_mushroom_body(path: str | os.PathLike[str] | None = None) -> MushroomBo
     file = _find(path, _MUSHROOM, _MUSHROOM_HELP)
     try:
         return _mushroom(file)
-    except (KeyError, ValueError, TypeError, OSError, zipfile.BadZipFile) as e:
-        raise ParameterError(f"'{file}' is not a connectome of the mushroom body ({e!r}); {_MUSHROOM_HELP}") from e
+    except _MISFITS as e:
+        raise ParameterError(f"'{file}' is no connectome of the mushroom body: {_MUSHROOM_HELP}") from e
 
 
 def _find(path: str | os.PathLike[str] | None, member: str, hint: str) -> Path:
@@ -202,7 +205,7 @@ def _expand(spec: Any, extent: int) -> OpticLobe:
     for node in spec["nodes"]:
         pattern, stride = node["pattern"]
         if pattern != "stride":
-            raise ValueError(f"pattern {pattern!r} of {node['name']}")
+            raise ValueError(f"pattern {pattern!r} of {node['name']} is none that is known")
         places.append(_columns(extent, (int(stride[0]), int(stride[1]))))
     first = np.cumsum([0, *(len(p) for p in places)])
     side = 2 * extent + 1

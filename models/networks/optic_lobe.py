@@ -195,15 +195,16 @@ def optic_lobe(
     tau_m: Quantity = 20 * ms,
     delay: Quantity = 1 * ms,
     blur: float = 0.25,
+    record: str = "all",
 ) -> Network:
     """Return the optic lobe's motion pathways, from photoreceptors to T4 and T5, and edges that move over the eye.
 
     Published are the cells, connections, synapse counts and signs, and which cells are slow and which transient.
     These neurons are graded; here they are spiking ones that fire at `rate` in grey, from which their rates go up and
-    down; photoreceptors are silent in the dark and fire at twice the rate in the brightest light. Every number below is
-    chosen, and the same for all cells of a kind: T4a to T4d differ in nothing but in how they are connected, and so do
-    T5a to T5d. The constant input of each cell is what makes it fire at `rate`, given that all others do; that of T4
-    and T5 leaves them `margin` below threshold.
+    down. Light changes the input of photoreceptors, by as much as doubles their rate and darkness by as much as ends it
+    (the feedback that they have comes on top). Every number below is chosen, and the same for all cells of a kind: T4a
+    to T4d differ in nothing but in how they are connected, and so do T5a to T5d. The constant input of each cell is
+    what makes it fire at `rate`, given that all others do; that of T4 and T5 leaves them `margin` below threshold.
 
     The result (the whole lattice, 24 edges): T4 responds to bright edges only, T5 to dark ones only, and the
     preferred directions of all eight types are within 15 degrees of the measured ones (``PREFERRED``). T4's
@@ -240,6 +241,9 @@ def optic_lobe(
     blur : float
         Scale of the edge as ommatidia see it, in columns. 0.25 stands for an acceptance angle of about one column.
 
+    record : str
+        Spikes of ``"all"`` populations, 190 million in 24 edges (2.5 GB), or of the ``"detectors"``, T4 and T5.
+
     References
     ----------
     J. K. Lappalainen et al., Nature 634 (2024), the connectome; M. S. Maisak et al., Nature 500 (2013), T4 and T5;
@@ -247,7 +251,7 @@ def optic_lobe(
     (2019), dynamics of their inputs.
     """
     edges = moving_edges(angle, polarity, speed, extent)
-    _check(gain, adaptation, rate, dt, margin)
+    _check(gain, adaptation, rate, dt, margin, record)
     lobe = read_optic_lobe(path, extent)
     per_hz = float(tau_m * SWING * Hz / mV)  # mV of input that change the rate of a LIF, well above threshold, by 1 Hz
     share = gain * per_hz * _shares(lobe)
@@ -273,7 +277,7 @@ def optic_lobe(
     for receptor, chosen in (("fast", ~slow[lobe.pre]), ("slow", slow[lobe.pre])):
         net.connect(everything, everything, receptor=receptor, rule=EdgeList(lobe.pre[chosen], lobe.post[chosen]),
                     weight=(share / decay)[chosen] * mV, delay=delay, name=receptor)  # fmt: skip
-    net.record(pops, "spikes")
+    net.record([pop for pop in pops if record == "all" or pop.name in DETECTORS], "spikes")
     net.default_duration = edges.duration
     return net
 
@@ -311,7 +315,10 @@ def _bias(
     return level + tired * rest - np.bincount(lobe.post, share * rest[lobe.pre], len(lobe.kind))
 
 
-def _check(gain: float, adaptation: float, rate: Quantity, dt: Quantity, margin: Quantity) -> None:
+def _check(gain: float, adaptation: float, rate: Quantity, dt: Quantity, margin: Quantity, record: str) -> None:
+    """Refuse numbers that mean nothing here (those of cells and synapses are checked with them)."""
+    if record not in ("all", "detectors"):
+        raise ParameterError(f"record must be 'all' or 'detectors', got {record!r}", caller())
     for name, value in (("gain", gain), ("adaptation", adaptation)):
         if not value >= 0:
             raise ParameterError(f"{name} must be 0 or more, got {value}", caller())

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from neurosim.cli.main import cli
-from neurosim.errors import ParameterError
+from neurosim.errors import ParameterError, UnknownNameError
 from neurosim.models.networks import mushroom_body, optic_lobe
 from neurosim.models.networks.connectomes import read_mushroom_body, read_optic_lobe
 from neurosim.models.networks.mushroom_body import Odours, odours_of
@@ -158,6 +158,21 @@ def test_tuning_of_made_up_spikes() -> None:
     assert set(PREFERRED.values()) == {0.0, 90.0, 180.0, 270.0}
 
 
+@lobe_data
+def test_silenced_types_have_no_output_and_the_others_rest_as_before(shared: Path) -> None:
+    path = str(shared / LOBE)
+    whole, cut = optic_lobe(path, extent=1), optic_lobe(path, extent=1, silence="Mi9, CT1(M10)")
+    lobe = read_optic_lobe(path, 1)
+    gone = np.isin(lobe.kind, [lobe.types.index("Mi9"), lobe.types.index("CT1(M10)")])
+    for name in ("fast", "slow"):
+        rule, weight = cut.projections[name].rule, cut.projections[name].weight
+        assert np.array_equal(weight, np.where(gone[rule.pre], 0.0, whole.projections[name].weight))
+    rise = [float(np.mean(n["T4a"].cell.value("bias").value)) for n in (whole, cut)]
+    assert rise[1] < rise[0]  # less inhibition in grey, less bias
+    with pytest.raises(UnknownNameError, match="no cell type 'Mi99'.*Mi9"):
+        optic_lobe(path, extent=1, silence="Mi99")
+
+
 def test_numbers_that_mean_nothing_are_refused() -> None:
     for wrong, message in (({"polarity": "bright"}, "'on', 'off' or 'both'"), ({"speed": 0.0}, "columns per second"),
                            ({"gain": -1.0}, "gain must be 0 or more"), ({"rate": 300 * Hz}, "at most 200 Hz"),
@@ -165,10 +180,8 @@ def test_numbers_that_mean_nothing_are_refused() -> None:
                            ({"adaptation": float("nan")}, "adaptation must be")):  # fmt: skip
         with pytest.raises(ParameterError, match=message):
             optic_lobe("unread", **wrong)
-    for wrong, message in (({"odours": 0}, "odours must be"), ({"similarity": 1.5}, "from 0 to 1"),
-                           ({"peak": -1 * Hz}, "peak must be"), ({"apl": -1.0}, "apl must be")):  # fmt: skip
-        with pytest.raises(ParameterError, match=message):
-            mushroom_body("unread", **wrong)
+    with pytest.raises(ParameterError, match="apl must be 0 or more"):
+        mushroom_body("unread", apl=-1.0)
 
 
 # -- the mushroom body ------------------------------------------------------------------------------------------------
@@ -212,19 +225,17 @@ def test_odours_excite_glomeruli(shared: Path) -> None:
     excited = odours.rates[:, ~np.char.startswith(glomerulus, "VP")] > 2
     assert np.mean(excited) == pytest.approx(0.5, abs=0.05) and odours.rates.max() < 167
     assert odours_of(body, seed=2).rates.tolist() != odours_of(body, seed=3).rates.tolist()
+    for wrong, message in (({"odours": 0}, "odours must be a whole number"), ({"trials": 1.5}, "trials must be"),
+                           ({"similarity": 1.5}, "from 0 to 1"), ({"peak": -1 * Hz}, "peak must be 0 Hz")):  # fmt: skip
+        with pytest.raises(ParameterError, match=message):
+            mushroom_body(str(shared / BODY), **wrong)
 
 
 def test_spikes_are_counted_during_odours() -> None:
     odours = Odours(np.array([[10.0, 0.0], [0.0, 20.0]]), trials=2, spontaneous=1.0)
     assert odours.duration == 4 * second
-    course = odours.course
-    assert course.values.value.shape == (40, 2) and list(course.values.value[[0, 5, 10, 15, 25], 0]) == [
-        1,
-        10,
-        1,
-        0,
-        10,
-    ]
+    course = np.asarray(odours.course.values)
+    assert course.shape == (40, 2) and course[[0, 5, 10, 15, 25], 0].tolist() == [1, 10, 1, 0, 10]
     t = np.array([0.4999, 0.5, 0.9999, 1.2, 1.7, 2.6, 3.9])
     counts = odours.counts(t, np.array([0, 0, 0, 1, 1, 0, 1]), 2)
     assert counts.tolist() == [[[2, 0], [0, 1]], [[1, 0], [0, 1]]]

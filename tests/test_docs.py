@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 import sys
+import zipfile
 from collections.abc import Iterator
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
@@ -22,7 +23,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 WITH_CODE = [p for p in PAGES if any(b.language == "python" for b in doc_blocks.blocks(p))]
 NEEDS = {"nest": [pytest.mark.engine("nest")], "models": [pytest.mark.engine("torch")],
-         "training": [pytest.mark.engine("snntorch")]}  # fmt: skip
+         "training": [pytest.mark.engine("snntorch")],
+         "connectomes": [pytest.mark.shared_data("fly_optic_lobe", "fly_mushroom_body")]}  # fmt: skip
 """Page -> marks of what its code needs."""
 
 
@@ -39,6 +41,16 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
             del sys.modules[name]
 
 
+def download(folder: Path, shared: Path) -> None:
+    """Write what ``pip download`` would: wheels with the two connectomes in them."""
+    for name, member, file in (
+        ("flyvis-1.2.0", "flyvis/connectome/fib25-fib19_v2.2.json", "fly_optic_lobe/fib25-fib19_v2.2.json"),
+        ("fly_ftl_extract-0.1.0", "fly_ftl_extract/data/mb_fafb783.npz", "fly_mushroom_body/mb_fafb783.npz"),
+    ):
+        with zipfile.ZipFile(folder / f"{name}-py3-none-any.whl", "w") as wheel:
+            wheel.write(shared / file, member)
+
+
 def generator() -> ModuleType:
     """Load scripts/docs."""
     loader = SourceFileLoader("scripts_docs", str(ROOT / "scripts" / "docs"))
@@ -50,12 +62,14 @@ def generator() -> ModuleType:
 
 
 @pytest.mark.parametrize("page", [pytest.param(p, id=p.stem, marks=NEEDS.get(p.stem, ())) for p in WITH_CODE])
-def test_code_of_a_page(page: Path, folder: Path, full: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_code_of_a_page(page: Path, folder: Path, full: bool, shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if not full:  # the spikes are the same, and every small cell would have to be compiled
         assert Network.run.__kwdefaults__ is not None
         monkeypatch.setitem(Network.run.__kwdefaults__, "backend", "reference")
     if page.stem == "add_a_backend":
         doc_blocks.pretend_installed(page, folder)
+    if page.stem == "connectomes":
+        download(folder, shared)
     doc_blocks.run_page(page, folder)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from neurosim.errors import ParameterError, caller
+from neurosim.errors import ParameterError, UnknownNameError, caller, suggest
 from neurosim.ir.rules import EdgeList
 from neurosim.lang.components import Cell, Current, TimedArray, uniform
 from neurosim.lang.network import Network
@@ -195,6 +195,7 @@ def optic_lobe(
     tau_m: Quantity = 20 * ms,
     delay: Quantity = 1 * ms,
     blur: float = 0.25,
+    silence: str = "",
     record: str = "all",
 ) -> Network:
     """Return the optic lobe's motion pathways, from photoreceptors to T4 and T5, and edges that move over the eye.
@@ -241,6 +242,8 @@ def optic_lobe(
     blur : float
         Scale of the edge as ommatidia see it, in columns. 0.25 stands for an acceptance angle of about one column.
 
+    silence : str
+        Types whose output is blocked, as ``"Mi4, CT1(M10)"``; all others rest as before.
     record : str
         Spikes of ``"all"`` populations, 190 million in 24 edges (2.5 GB), or of the ``"detectors"``, T4 and T5.
 
@@ -254,7 +257,7 @@ def optic_lobe(
     _check(gain, adaptation, rate, dt, margin, record)
     lobe = read_optic_lobe(path, extent)
     per_hz = float(tau_m * SWING * Hz / mV)  # mV of input that change the rate of a LIF, well above threshold, by 1 Hz
-    share = gain * per_hz * _shares(lobe)
+    share = np.where(_are(lobe, _named(lobe, silence))[lobe.pre], 0.0, gain * per_hz * _shares(lobe))
     slow, r0 = _are(lobe, SLOW), float(rate / Hz)
     decay = np.where(slow, float(tau_slow / second), float(tau_fast / second))[lobe.pre]
     tired = np.where(_are(lobe, TRANSIENT), adaptation * per_hz, 0.0)
@@ -285,6 +288,15 @@ def optic_lobe(
 def population(cell_type: str) -> str:
     """Return the name of a type's population: ``"CT1_M10"`` for ``"CT1(M10)"``."""
     return cell_type.replace("(", "_").replace(")", "")
+
+
+def _named(lobe: OpticLobe, names: str) -> tuple[str, ...]:
+    """Return the cell types in a list that is separated by commas."""
+    types = tuple(name.strip() for name in names.split(",") if name.strip())
+    for name in types:
+        if name not in lobe.types:
+            raise UnknownNameError(f"silence: there is no cell type '{name}'{suggest(name, lobe.types)}", caller())
+    return types
 
 
 def _are(lobe: OpticLobe, types: tuple[str, ...]) -> np.ndarray:

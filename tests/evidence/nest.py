@@ -37,7 +37,8 @@ SOURCES = [
     "neurosim/compile.py", "neurosim/ir/**/*.py", "neurosim/lang/**/*.py", "neurosim/passes/**/*.py", "neurosim/run.py",
     "backends/base.py", "backends/reference_backend/*.py", "backends/native/**/*.py",
     "backends/compiled/*.py", "backends/nest_backend/**/*.py",
-    "models/**/*.py",
+    "models/cells/*.py", "models/inputs/*.py", "models/plasticity/*.py", "models/synapses/*.py", "models/short_term.py",
+    "models/networks/cuba.py", "models/networks/potjans_diesmann.py",
 ]  # fmt: skip
 
 NETWORKS, TOGETHER, STEPS = 200, 10, 600

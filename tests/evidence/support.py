@@ -18,9 +18,10 @@ from neurosim.registry import GENERAL, missing
 
 SOURCES = [
     "neurosim/compile.py", "neurosim/run.py", "neurosim/ir/**/*.py", "neurosim/lang/**/*.py", "neurosim/passes/**/*.py",
-    "neurosim/conformance/**/*.py", "backends/**/*.py", "models/cells/*.py", "models/inputs/*.py", "models/plasticity/*.py",
-    "models/synapses/*.py", "models/dendrites/*.py", "models/short_term.py", "models/networks/brunel.py",
-    "models/networks/cuba.py", "models/networks/potjans_diesmann.py", "tests/conformance/unsupported.toml",
+    "neurosim/conformance/**/*.py", "backends/**/*.py", "models/cells/*.py", "models/inputs/*.py",
+    "models/plasticity/*.py", "models/synapses/*.py", "models/dendrites/*.py", "models/short_term.py",
+    "models/networks/brunel.py", "models/networks/cuba.py", "models/networks/potjans_diesmann.py",
+    "tests/conformance/unsupported.toml",
 ]  # fmt: skip
 
 ROOT = Path(__file__).resolve().parents[2]

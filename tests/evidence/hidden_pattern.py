@@ -1,8 +1,8 @@
 """Masquelier, Guyonneau and Thorpe (2008): a pattern hidden among 2,000 afferents is found, in 10 runs of 450 s.
 
 Run with ``scripts/evidence hidden_pattern``. A run succeeds as in the paper, in its last 150 s: more than 98 % of the
-presentations answered and no spike elsewhere, and besides with a mean latency below 15 ms. Nine of ten runs have to; the
-paper reports 96 of 100. Of these seeds eight succeed, with steps of 0.1 ms and of 0.02 ms: number 3 has one or two false
+presentations answered and no spike elsewhere; and its mean latency is below 15 ms. Nine of ten runs have to; the paper
+reports 96 of 100. Of these seeds eight succeed, with steps of 0.1 ms and of 0.02 ms: number 3 has one or two false
 alarms in its last 150 s, number 8 misses 3 % of the presentations, both with a latency that has become very short.
 """
 

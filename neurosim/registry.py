@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
 
-from neurosim.errors import BackendError, BackendMissingError, UnknownNameError, suggest
+from neurosim.errors import BackendError, BackendMissingError, UnknownNameError, caller, suggest
 
 GROUP = "neurosim.backends"
 
@@ -127,14 +127,14 @@ def load_backend(name: str) -> Any:
 def load_network(name: str) -> Callable[..., Any]:
     """Return the function that builds a network of the library."""
     if name not in NETWORKS:
-        raise UnknownNameError(f"no network '{name}'{suggest(name, NETWORKS)}")
+        raise UnknownNameError(f"no network '{name}'{suggest(name, NETWORKS)}", caller())
     return _resolve(NETWORKS[name])
 
 
 def _entry(name: str) -> Entry:
     known = backends()
     if name not in known:
-        raise UnknownNameError(f"no backend '{name}'{suggest(name, known)}")
+        raise UnknownNameError(f"no backend '{name}'{suggest(name, known)}", caller())
     return known[name]
 
 

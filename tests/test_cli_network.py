@@ -63,7 +63,7 @@ def test_names_of_the_library() -> None:
     assert mistake("run", "cubb") == "no network 'cubb'; did you mean 'cuba'? (a file is named with its .py)"
     assert mistake("run", "cubb.py") == "cannot read 'cubb.py': there is no such file"
     Path("folder.py").mkdir()
-    assert mistake("run", "folder.py") == "cannot read 'folder.py': Is a directory"
+    assert mistake("run", "folder.py") == "cannot read 'folder.py': it is a folder"
 
 
 @pytest.mark.parametrize(
@@ -106,8 +106,10 @@ def test_set_keywords_of_a_builder() -> None:
     assert mistake("run", "net.py", "--set", "n") == (
         "--set takes KEY=VALUE, such as exc.tau_m=15ms or scale=0.1; got 'n'"
     )
-    assert mistake("run", "net.py", "--set", "tau=3mz").startswith("cannot read '3mz' as a quantity: unknown unit 'mz'")
-    assert mistake("run", write("o.py", BUILDER.replace("scale: float = 1.0", "**more")), "--set", "n=x.").startswith(
+    assert mistake("run", "net.py", "--set", "tau=3mz").startswith(
+        "--set tau: cannot read '3mz' as a quantity: unknown unit 'mz'"
+    )
+    assert mistake("run", write("o.py", BUILDER.replace("scale: float = 1.0", "**more")), "--set", "kind=x.").startswith(
         "o.py:7: NameError: name 'scale'"
     )
     assert mistake("run", write("one.py", ONE), "--set", "n=3") == (
@@ -115,7 +117,7 @@ def test_set_keywords_of_a_builder() -> None:
         "--set takes POPULATION.PARAMETER=VALUE there"
     )
     assert mistake("run", "cuba", "--set", "n=many") == (
-        "'cuba' cannot be built with n=many: unsupported operand type(s) for //: 'str' and 'int'"
+        "--set n: it takes a number (by default 4000), got 'many'"
     )
 
 

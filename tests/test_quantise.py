@@ -201,4 +201,4 @@ def test_the_command(tmp_path: Any) -> None:
     assert done.exit_code == 0 and "one synaptic time constant" in done.stdout and "exponent" in done.stdout
     assert max(map(len, done.stdout.splitlines()[:8])) <= 80
     done = call("quantise", "coba", "--set", "n=100")
-    assert done.exit_code == 2 and "Loihi 2's integers have no counterpart of the cell" in done.stderr
+    assert done.exit_code == 2 and "\n  - no counterpart of the cell of population 'exc'" in done.stderr

@@ -162,8 +162,9 @@ def _quantised(graph: Graph, below: float, given: Mapping[str, tuple[Cell, Any]]
         raise ParameterError(f"below must be 0 or more, got {below!r}")
     refused = complaints(graph)
     if refused:
-        more = "".join(f"\n  - {what}" for what, _ in refused[1:])
-        raise UnsupportedError(f"Loihi 2's integers have no {refused[0][0]}" + (f", and no{more}" if more else ""),
+        one, listed = refused[0][0], "".join(f"\n  - no {what}" for what, _ in refused)
+        raise UnsupportedError(f"Loihi 2's integers have no {one}" if len(refused) == 1 else
+                               f"Loihi 2's integers lack {len(refused)} things that the network has:{listed}",
                                refused[0][1])  # fmt: skip
     out = Quantised(Network(graph.name, dt=Quantity(graph.dt, TIME), seed=graph.seed))
     numbers = {pop.name: _numbers(out, graph, pop, below) for pop in graph.populations if not _is_source(pop)}

@@ -7,6 +7,7 @@ network, its duration and its options are taken, so that a script works unchange
 
 from __future__ import annotations
 
+import errno
 import inspect
 import os
 import sys
@@ -84,7 +85,8 @@ def load(target: str, settings: tuple[str, ...] = (), seed: int | None = None) -
                 if keywords:
                     raise UnknownNameError(
                         f"'{target}' defines a network, not a function that builds one, so it has no keyword "
-                        f"'{next(iter(keywords))}': --set takes POPULATION.PARAMETER=VALUE there")
+                        f"'{next(iter(keywords))}': --set takes POPULATION.PARAMETER=VALUE there"
+                    )
                 found = Loaded(builder)
             else:
                 found, seed = _built(builder, keywords, seed, target, by_name)
@@ -93,7 +95,8 @@ def load(target: str, settings: tuple[str, ...] = (), seed: int | None = None) -
             if keywords:
                 raise UnknownNameError(
                     f"'{target}' runs its network itself, so it has no keyword '{next(iter(keywords))}': --set takes "
-                    "POPULATION.PARAMETER=VALUE there") from None
+                    "POPULATION.PARAMETER=VALUE there"
+                ) from None
     if not found.network.populations:
         raise ParameterError(f"the network '{found.network.name}' of '{target}' has no population")
     return _settled(found, overrides, seed)
@@ -107,20 +110,28 @@ def _settled(found: Loaded, overrides: dict[str, str], seed: int | None) -> Load
         found.network.seed = seed
     for key, text in overrides.items():
         if "." in key:
-            found.network.set_parameter(key, parse_quantity(text))
+            found.network.set_parameter(key, _read(text, f"--set {key}"))
     if found.duration is None:
         found.duration = found.network.default_duration
     found.overrides = overrides
     return found
 
 
-def parse_duration(text: str) -> Quantity:
-    """Read ``--duration``."""
-    value = parse_quantity(text)
+def parse_duration(text: str, option: str = "--duration") -> Quantity:
+    """Read ``--duration``, or another option that is a time."""
+    value = _read(text, option)
     if not isinstance(value, Quantity):
-        raise ParameterError(f"--duration needs a unit of time: {text}s or {text}ms")
-    quantity(value, TIME, "--duration")
+        raise ParameterError(f"{option} needs a unit of time: {text}s or {text}ms")
+    quantity(value, TIME, option)
     return value
+
+
+def _read(text: str, what: str) -> Quantity | float:
+    """Read a quantity, or say of what on the command line it is none."""
+    try:
+        return parse_quantity(text)
+    except ParameterError as e:
+        raise ParameterError(f"{what}: {e.message}") from None
 
 
 def keywords_of(builder: Callable[..., Any]) -> dict[str, Any]:
@@ -154,8 +165,13 @@ def _execute(target: str) -> ModuleType:
         with open(path, "rb") as file:
             source = file.read()
     except OSError as e:
-        why = "there is no such file" if isinstance(e, FileNotFoundError) else (e.strerror or str(e))
-        raise ParameterError(f"cannot read '{target}': {why}") from None
+        words = {errno.ENOENT: "there is no such file", errno.EISDIR: "it is a folder",
+                 errno.EACCES: "you have no permission to"}  # fmt: skip
+        raise ParameterError(f"cannot read '{target}': {words.get(e.errno or 0) or e.strerror or e}") from None
+    if b"\0" in source:
+        hint = f"; 'neurosim report {target}' shows a result" if source.startswith((b"\x89HDF", b"neurosim")) else ""
+        raise ParameterError(f"'{target}' is not a Python script, as it holds a byte of zero: a network is a script "
+                             f"(.py), a SONATA configuration (.json) or a NIR graph (.nir){hint}")  # fmt: skip
     module = ModuleType(f"_network_{os.path.splitext(os.path.basename(path))[0]}")
     module.__file__ = path
     sys.modules[module.__name__] = module  # dataclasses and pickle look their module up
@@ -176,7 +192,7 @@ def _blamed(path: str) -> Iterator[None]:
     except SystemExit as e:
         raise ParameterError(f"{_place(e, path)}: the script ended itself before it had built a network") from e
     except SyntaxError as e:
-        at = f"{_shown(e.filename or path)}:{e.lineno}"
+        at = _shown(e.filename or path) + (f":{e.lineno}" if e.lineno else "")
         raise ParameterError(f"{at}: {type(e).__name__}: {e.msg}") from e
     except Exception as e:
         raise ParameterError(f"{_place(e, path)}: {type(e).__name__}: {e}".rstrip(": ")) from e
@@ -276,7 +292,7 @@ def _built(builder: Callable[..., Any], given: dict[str, str], seed: int | None,
             close = suggest(key, legal) if len(legal) > 1 else ""
             close = f"{close} It" if close.endswith("?") else "; it"
             raise UnknownNameError(f"{builder.__name__}() has no keyword '{key}'{close} takes {', '.join(legal)}")
-    values = {k: _value(text, legal.get(k)) for k, text in given.items()}
+    values = {k: _value(k, text, legal.get(k)) for k, text in given.items()}
     if seed is not None and "seed" in legal:
         values["seed"], seed = seed, None
     needed = [k for k, default in legal.items() if default is inspect.Parameter.empty and k not in values]
@@ -309,7 +325,7 @@ def _split(settings: tuple[str, ...]) -> dict[str, str]:
     return out
 
 
-def _value(text: str, default: Any) -> Any:
+def _value(key: str, text: str, default: Any) -> Any:
     """Read the value of a keyword: number, truth value, quantity or plain text, as its default suggests."""
     if isinstance(default, str):
         return text
@@ -323,4 +339,9 @@ def _value(text: str, default: Any) -> Any:
             return kind(text)
         except ValueError:
             pass
-    return parse_quantity(text) if text[0] in "+-.(0123456789" else text
+    if isinstance(default, Quantity) or text[0] in "+-.(0123456789":
+        return _read(text, f"--set {key}")
+    if isinstance(default, (int, float)):
+        kind = "yes or no" if isinstance(default, bool) else "a number"
+        raise ParameterError(f"--set {key}: it takes {kind} (by default {default}), got '{text}'")
+    return text

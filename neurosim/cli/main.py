@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import traceback
+import unicodedata
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -59,7 +60,18 @@ def sentence(e: NeurosimError) -> str:
     return "\n".join([f"{first} ({e.where})", *more])
 
 
+def plain(text: str) -> str:
+    """Return a text with what a terminal would obey, or could not show, written as an escape.
+
+    Messages quote the user's files: a quoted character must not move the cursor, turn the direction of writing, or
+    have no encoding (half a surrogate pair).
+    """
+    return "".join(c if c == "\n" or unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Zl", "Zp") else ascii(c)[1:-1]
+                   for c in text)  # fmt: skip
+
+
 def _end(ctx: click.Context, text: str, code: int) -> NoReturn:
+    text = plain(text)
     ranks.say(text, code, lambda line: click.echo(line, err=True))
     ctx.exit(code)
 

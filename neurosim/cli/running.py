@@ -18,7 +18,7 @@ from neurosim.cli.load import Loaded, load, parse_duration
 from neurosim.cli.main import sentence
 from neurosim.cli.progress import Bar
 from neurosim.compile import compile_network
-from neurosim.errors import DivergedError, NeurosimError, ParameterError, ResultFileError, UnknownNameError, suggest
+from neurosim.errors import DivergedError, NeurosimError, ParameterError, ResultFileError, UnknownNameError
 from neurosim.lang.network import Network
 from neurosim.recording.atomic import begin, discard
 from neurosim.registry import load_backend
@@ -56,11 +56,12 @@ def run_command(
     if ranks.rank():  # the first one shows and draws; each writes the file of results, as they may have a disk each
         as_json, quiet, plot, report = False, True, None, None
     silent = as_json or quiet
-    _can_write(output)
+    can_write(output)
+    apart({"-o": output, "--plot": plot, "--report": report}, network)
     if plot is not None and os.path.splitext(plot)[1].lower() not in _PICTURES:
         raise ParameterError(f"cannot draw a '{os.path.splitext(plot)[1]}' file; png, svg and pdf are known")
-    _can_write(plot)
-    _can_write(report)
+    can_write(plot)
+    can_write(report)
     asked = None if duration is None else parse_duration(duration)
     if backend is not None:
         load_backend(backend)  # a name that is wrong is said before the user's script runs
@@ -128,8 +129,9 @@ def report_command(file: str, output: str | None) -> str:
     from neurosim.recording import RunResult
     from neurosim.report import run as page
 
-    path = output or os.path.splitext(file)[0] + ".html"
-    _can_write(path)
+    path = output if output is not None else os.path.splitext(file)[0] + ".html"
+    apart({"-o": path}, file)
+    can_write(path)
     page.write(RunResult.load(file), path)
     return f"wrote {path} ({os.path.getsize(path) / 1e3:,.0f} kB)"
 
@@ -173,7 +175,7 @@ def map_command(network: str, chip: str, order: str, duration: str | None, setti
                 seed: int | None) -> str:  # fmt: skip
     """Return where a network lies on a chip, as text; with a duration, what a step of it costs."""
     if chip != "loihi2":
-        raise UnknownNameError(f"no chip '{chip}'{suggest(chip, ['loihi2'])}; there is loihi2")
+        raise UnknownNameError(f"no chip '{chip}'; known: loihi2")
     asked = None if duration is None else parse_duration(duration)
     with contextlib.redirect_stdout(sys.stderr):
         net = load(network, settings, seed).network
@@ -209,7 +211,7 @@ def _checkpoint(every: str | None, folder: str | None, resume: bool, output: str
     if resume and not os.path.isdir(chosen):
         raise ParameterError(f"there is no checkpoint '{chosen}' to resume from: leave --resume out, or name the "
                              "folder with --checkpoint")  # fmt: skip
-    seconds = None if every is None else parse_duration(every)
+    seconds = None if every is None else parse_duration(every, "--checkpoint-every")
     return {"checkpoint": chosen, "checkpoint_every": seconds, "resume": resume}
 
 
@@ -227,12 +229,22 @@ def engine_options(pairs: Iterable[str], backend: str) -> dict[str, str]:
     return out
 
 
-def _can_write(path: str | None) -> None:
+def can_write(path: str | None) -> None:
     """Complain now, not after the run, about a file that cannot be written."""
     if path is not None:
         descriptor, part, _ = begin(path)
         os.close(descriptor)
         discard(part)
+
+
+def apart(files: dict[str, str | None], source: str) -> None:
+    """Refuse files that would be written over one another, or over what is read."""
+    seen = {os.path.realpath(source): "what is read"} if os.path.exists(source) else {}
+    for option, path in files.items():
+        if path:
+            other = seen.setdefault(os.path.realpath(path), f"the file of {option}")
+            if other != f"the file of {option}":
+                raise ParameterError(f"{option} {path} would write over {other}: give it another name")
 
 
 def _say_memory(net: Network, options: dict[str, Any]) -> None:

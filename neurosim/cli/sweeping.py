@@ -18,7 +18,7 @@ from neurosim import __version__
 from neurosim import run as runner
 from neurosim.cli.load import Loaded, load, parse_duration
 from neurosim.cli.progress import clock
-from neurosim.cli.running import engine_options
+from neurosim.cli.running import apart, can_write, engine_options
 from neurosim.compile import compile_network
 from neurosim.errors import NeurosimError, ParameterError, ResultFileError
 from neurosim.registry import load_backend
@@ -78,6 +78,8 @@ def sweep_command(
         raise ParameterError(f"--jobs must be at least 1, got {jobs}")
     if scheduler is not None and jobs is not None:
         raise ParameterError("--jobs is for processes of this machine: leave it out with --scheduler")
+    can_write(output)
+    apart({"-o": output}, network)
     varied = axes(settings)
     given = {"backend": backend, "precision": precision, **engine_options(extra, backend or "native")}
     given = {k: v for k, v in given.items() if v is not None}
@@ -91,7 +93,7 @@ def sweep_command(
         job = Job(network, job.folder, duration, {**given, "threads": threads or 1})
     if jobs is None:
         jobs = max(1, _cores() // (threads or 1))
-    store = Store(os.path.abspath(output), _spec(job, varied, points, trials), points)
+    store = Store(os.path.abspath(output), _spec(job, varied, points, trials), points, output)
     if _finished(store):
         _say(f"'{output}' holds this sweep already: nothing to do")
         return _show(SweepResult.load(output), output, as_json, quiet)
@@ -146,7 +148,8 @@ def _look_at(job: Job, varied: Mapping[str, Sequence[str]], first: Mapping[str, 
             try:
                 job.load({**first, key: value}, None)
             except NeurosimError as e:
-                raise ParameterError(f"--set {key}={value}: {e.message}", e.where) from e
+                said = e.message.removeprefix(f"--set {key}: ")
+                raise ParameterError(f"--set {key}={value}: {said}", e.where) from e
 
 
 def _spec(job: Job, varied: Mapping[str, Sequence[str]], points: list[Point], trials: int) -> dict[str, Any]:
@@ -175,9 +178,9 @@ def _finished(store: Store) -> bool:
     try:
         found = SweepResult.load(store.output)
     except ResultFileError:
-        raise ResultFileError(f"'{store.output}' exists and is no sweep: choose another output") from None
+        raise ResultFileError(f"'{store.shown}' exists and is no sweep: choose another output") from None
     if found.spec != json.loads(store.spec):
-        raise ResultFileError(f"'{store.output}' holds another sweep: choose another output, or remove it first")
+        raise ResultFileError(f"'{store.shown}' holds another sweep: choose another output, or remove it first")
     return all(status == FINISHED for status in found.status)
 
 

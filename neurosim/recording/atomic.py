@@ -7,7 +7,7 @@ import os
 import secrets
 import stat
 
-from neurosim.errors import ResultFileError
+from neurosim.errors import ParameterError, ResultFileError, caller
 
 _WORDS = {
     errno.ENOSPC: "the disk is full; free some space or choose another place",
@@ -19,14 +19,15 @@ _WORDS = {
     errno.ENOENT: "its directory does not exist; create it first",
     errno.ENOTDIR: "a part of its path is a file, not a directory",
     errno.EISDIR: "it is a directory; give the name of a file",
+    errno.EEXIST: "a file of that name is there; give the name of a folder",
     errno.ENAMETOOLONG: "its name is too long",
 }
 
 
-def refusal(path: str, error: OSError) -> ResultFileError:
+def refusal(path: str, error: OSError, where: str | None = None) -> ResultFileError:
     """Return the error that tells the user, in one sentence, why ``path`` could not be written."""
     reason = _WORDS.get(error.errno or 0) or (error.strerror or str(error)).split("\n")[0]
-    told = ResultFileError(f"cannot write '{path}': {reason}")
+    told = ResultFileError(f"cannot write '{path}': {reason}", where)
     told.errno = error.errno
     return told
 
@@ -34,6 +35,10 @@ def refusal(path: str, error: OSError) -> ResultFileError:
 def begin(path: str | os.PathLike[str]) -> tuple[int, str, str]:
     """Open a new, uniquely named ``.part`` file beside ``path``; return (descriptor, its name, the final name)."""
     shown = os.fspath(path)
+    if not shown:
+        raise ParameterError("the name of a file to write is empty", caller())
+    if "\0" in os.fsdecode(shown):
+        raise ParameterError(f"{shown!r} cannot name a file: it holds a byte of zero", caller())
     target = os.path.realpath(shown)
     try:
         if os.path.exists(target):
@@ -48,7 +53,7 @@ def begin(path: str | os.PathLike[str]) -> tuple[int, str, str]:
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         return os.open(part, flags, 0o666), part, target
     except OSError as error:
-        raise refusal(shown, error) from None
+        raise refusal(shown, error, caller()) from None
 
 
 def commit(part: str, target: str) -> None:

@@ -75,7 +75,7 @@ class Checkpoints:
             os.makedirs(self.folder, exist_ok=True)
             self._lock = open(os.path.join(self.folder, "lock"), "ab")
         except OSError as error:
-            raise refusal(self.shown, error) from None
+            raise refusal(self.shown, error, caller()) from None
         if not lock(self._lock.fileno()):
             self._lock.close()
             raise ParameterError(
@@ -200,15 +200,18 @@ class Checkpoints:
         import h5py
 
         path, shown = os.path.join(self.folder, name), os.path.join(self.shown, name)
+        where = caller()
         try:
             wrong = broken(path, FORMAT)
         except FileNotFoundError:
-            raise ResultFileError(f"the checkpoint lacks '{shown}': it cannot be gone on from") from None
+            raise ResultFileError(
+                f"the checkpoint lacks '{shown}': it cannot be gone on from; remove '{self.shown}' to start at 0", where
+            ) from None
         except OSError as error:
-            raise ResultFileError(f"cannot read '{shown}': {(error.strerror or str(error)).lower()}") from None
+            raise ResultFileError(f"cannot read '{shown}': {(error.strerror or str(error)).lower()}", where) from None
         if wrong is not None:
             what = wrong or "damaged, or no checkpoint of neurosim: it does not hold what was written"
-            raise ResultFileError(f"'{shown}' is {what}{self._cure(name)}")
+            raise ResultFileError(f"'{shown}' is {what}{self._cure(name)}", where)
         arrays: dict[str, np.ndarray] = {}
 
         def take(key: str, item: Any) -> None:
@@ -223,18 +226,18 @@ class Checkpoints:
                 file.visititems(take)
             missing = _NEEDED[kind] - attrs.keys()
         except MemoryError:
-            raise ResultFileError(f"'{shown}' holds more than fits into memory") from None
+            raise ResultFileError(f"'{shown}' holds more than fits into memory", where) from None
         except (OSError, RuntimeError, KeyError, ValueError, AttributeError) as error:  # a whole file, and not ours
-            raise ResultFileError(f"'{shown}' is no checkpoint of neurosim ({type(error).__name__})") from None
+            raise ResultFileError(f"'{shown}' is no checkpoint of neurosim ({type(error).__name__})", where) from None
         if attrs.get("kind") != kind or missing:
-            raise ResultFileError(f"'{shown}' is no {kind} of a checkpoint{self._cure(name)}")
+            raise ResultFileError(f"'{shown}' is no {kind} of a checkpoint{self._cure(name)}", where)
         return attrs, arrays
 
     def _cure(self, name: str) -> str:
         """Say what can still be done."""
         older = [steps for steps in self._states() if self._state_name(steps) != name]
         if not _STATE.fullmatch(name) or not older:
-            return ""
+            return f"; remove '{self.shown}' to start at 0"
         return f"; remove it to go on from '{self._state_name(older[-1])}', the state before"
 
 

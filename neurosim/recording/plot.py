@@ -11,7 +11,7 @@ import numpy as np
 
 from neurosim import analysis
 from neurosim.analysis.window import inside, neurons, seconds
-from neurosim.errors import ParameterError
+from neurosim.errors import ParameterError, caller
 from neurosim.recording.atomic import write_bytes
 from neurosim.recording.records import Spikes, Trace
 from neurosim.units import Quantity, second
@@ -45,7 +45,7 @@ def draw(
     shown = {name: s for name, s in result.spikes.items() if neurons(s) > 0}
     traces = [(name, trace) for name, held in result.state.items() for trace in held.values() if trace.values.size][:3]
     if not shown and not traces:
-        raise ParameterError("there is nothing to plot: this run recorded neither spikes nor variables")
+        raise ParameterError("there is nothing to plot: this run recorded neither spikes nor variables", caller())
     ridges = len(FEW) < len(shown) <= MOST_BANDS
     under = 0.5 + 0.22 * len(shown) if ridges else 1.5
     heights = ([4.6, under] if shown else []) + [1.3] * len(traces)
@@ -90,7 +90,7 @@ def _png(figure: Figure) -> bytes:
 def _save(figure: Figure, path: str | os.PathLike[str]) -> None:
     kind = os.path.splitext(os.fspath(path))[1].lstrip(".").lower() or "png"
     if kind not in figure.canvas.get_supported_filetypes():
-        raise ParameterError(f"cannot draw a '.{kind}' file; png, svg and pdf are known")
+        raise ParameterError(f"cannot draw a '.{kind}' file; png, svg and pdf are known", caller())
     held = io.BytesIO()
     figure.savefig(held, format=kind)
     write_bytes(path, held.getvalue())
@@ -105,7 +105,7 @@ def _span(result: RunResult, start: Quantity | None, stop: Quantity | None) -> t
         first + p.n_steps * p.dt if stop is None else min(first + p.n_steps * p.dt, seconds(stop, "stop")),
     )
     if span[1] <= span[0]:
-        raise ParameterError(f"there is nothing to plot between {span[0]:g} s and {span[1]:g} s")
+        raise ParameterError(f"there is nothing to plot between {span[0]:g} s and {span[1]:g} s", caller())
     return (span, 1e3, "ms") if span[1] - span[0] < 2.0 else (span, 1.0, "s")
 
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from neurosim.errors import ParameterError, UnknownNameError, suggest
+from neurosim.errors import ParameterError, UnknownNameError, caller, suggest
 
 STATUSES = ("finished", "interrupted", "diverged")
 
@@ -121,9 +121,10 @@ class Spikes:
     def of(self, id: int) -> np.ndarray:
         """Return the spike times (s) of neuron ``id``."""
         if not 0 <= id < self.size:
-            raise ParameterError(f"neuron {id} does not exist: the population has ids 0 to {self.size - 1}")
+            raise ParameterError(f"neuron {id} does not exist: the population has ids 0 to {self.size - 1}", caller())
         if self.recorded is not None and id not in self.recorded:
-            raise ParameterError(f"neuron {id} was not recorded (only {len(self.recorded)} of {self.size} were)")
+            raise ParameterError(f"neuron {id} was not recorded (only {len(self.recorded)} of {self.size} were)",
+                                 caller())  # fmt: skip
         return self.steps[self.ids == id] * self.dt
 
     def identical(self, other: Spikes) -> bool:
@@ -184,7 +185,7 @@ class Trace:
         column = np.flatnonzero(self.ids == id)
         if len(column) == 0:
             raise ParameterError(
-                f"'{self.variable}' of neuron {id} was not recorded; recorded ids: {shorten(self.ids)}"
+                f"'{self.variable}' of neuron {id} was not recorded; recorded ids: {shorten(self.ids)}", caller()
             )
         return self.values[:, column[0]]
 
@@ -294,7 +295,7 @@ class Recorded(dict[str, T]):
         if name not in self.known:
             nearest = suggest(str(name), {*self, *self.known})
             hint = nearest if nearest.startswith("; did you mean") else ""
-        raise UnknownNameError(f"this result holds no {self.what.format(name)} ({held}){hint}")
+        raise UnknownNameError(f"this result holds no {self.what.format(name)} ({held}){hint}", caller())
 
 
 def as_float(values: Any) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 
 from neurosim import analysis
 from neurosim.analysis import RateTrace
-from neurosim.errors import ParameterError, UnknownNameError, suggest
+from neurosim.errors import ParameterError, ResultFileError, UnknownNameError, caller, suggest
 from neurosim.recording.records import Provenance, Recorded, Spikes, Trace, WeightTrace, as_float
 from neurosim.units import Quantity, ms
 
@@ -137,7 +137,8 @@ class RunResult:
         if self._weights is None:
             raise UnknownNameError(
                 f"this result holds no weights of '{projection}'; "
-                f"result.save(path, weights=['{projection}']) keeps them in the file"
+                f"result.save(path, weights=['{projection}']) keeps them in the file",
+                caller(),
             )
         return self._weights(projection)
 
@@ -334,15 +335,18 @@ class RunResult:
         from neurosim.recording.sonata_read import read_result
 
         read = read_result(path)
-        return cls(
-            read.populations,
-            read.provenance,
-            read.spikes,
-            read.state,
-            read.population_rates,
-            read.weight_traces,
-            _Loaded(read.weights, os.fspath(path)) if read.weights else None,
-        )
+        try:
+            return cls(
+                read.populations,
+                read.provenance,
+                read.spikes,
+                read.state,
+                read.population_rates,
+                read.weight_traces,
+                _Loaded(read.weights, os.fspath(path)) if read.weights else None,
+            )
+        except ParameterError as error:  # its parts contradict each other
+            raise ResultFileError(f"'{os.fspath(path)}' is damaged: {error.message}", caller()) from None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -354,5 +358,6 @@ class _Loaded:
 
     def __call__(self, projection: str) -> np.ndarray:
         if projection not in self.held:
-            raise UnknownNameError(f"'{self.path}' holds no weights of '{projection}'{suggest(projection, self.held)}")
+            raise UnknownNameError(f"'{self.path}' holds no weights of '{projection}'{suggest(projection, self.held)}",
+                                   caller())  # fmt: skip
         return self.held[projection]

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from neurosim.analysis.spiketrains import RateTrace
-from neurosim.errors import NeurosimError, ResultFileError
+from neurosim.errors import NeurosimError, ResultFileError, caller
 from neurosim.recording.records import Provenance, Spikes, Trace, WeightTrace
 from neurosim.recording.seal import broken
 from neurosim.recording.sonata import COMPRESSION_LIMIT, FORMAT, MAGIC
@@ -49,11 +49,13 @@ def read_result(path: str | os.PathLike[str]) -> Contents:
     ResultFileError
         If the file is missing, truncated, damaged, or not ours.
     """
-    with _opened(path) as file:
+    where = caller()
+    with _opened(path, where) as file:
         if "provenance" not in file:
             raise ResultFileError(
                 f"'{os.fspath(path)}' is a SONATA file but not a neurosim result (it has no /provenance); "
-                "its spikes can be read with neurosim.recording.read_spikes"
+                "its spikes can be read with neurosim.recording.read_spikes",
+                where,
             )
         provenance, populations = _provenance(_child(file, "provenance"))
         spikes = {name: _spikes(group, populations.get(name)) for name, group in _named(file, "spikes")}
@@ -79,9 +81,10 @@ def read_spikes(path: str | os.PathLike[str]) -> dict[str, tuple[np.ndarray, np.
     ``timestamp_convention`` of files by neurosim). Files of before 2019, with ``/spikes/gids`` and no populations, are
     read as one population named "".
     """
-    with _opened(path) as file:
+    where = caller()
+    with _opened(path, where) as file:
         if "spikes" not in file:
-            raise ResultFileError(f"'{os.fspath(path)}' holds no spikes (it has no group /spikes)")
+            raise ResultFileError(f"'{os.fspath(path)}' holds no spikes (it has no group /spikes)", where)
         root = _child(file, "spikes")
         if _is_dataset(root, "timestamps"):
             return {"": _stamped(root)}
@@ -92,45 +95,48 @@ def read_spikes(path: str | os.PathLike[str]) -> dict[str, tuple[np.ndarray, np.
 
 
 @contextlib.contextmanager
-def _opened(path: str | os.PathLike[str]) -> Iterator[Any]:
+def _opened(path: str | os.PathLike[str], where: str | None) -> Iterator[Any]:
     import h5py
 
     shown = os.fspath(path)
     if not os.path.exists(shown):
-        raise ResultFileError(f"there is no file '{shown}'")
+        raise ResultFileError(f"there is no file '{shown}'", where)
     if os.path.isdir(shown):
-        raise ResultFileError(f"'{shown}' is a directory, not a results file")
+        raise ResultFileError(f"'{shown}' is a directory, not a results file", where)
     try:
         with open(shown, "rb") as head:
             empty = not head.read(1)
         wrong = broken(shown, FORMAT)  # "": of before seals, or of another program
     except OSError as error:
-        raise ResultFileError(f"cannot read '{shown}': {(error.strerror or str(error)).lower()}") from None
+        raise ResultFileError(f"cannot read '{shown}': {(error.strerror or str(error)).lower()}", where) from None
     if empty:
-        raise ResultFileError(f"'{shown}' is empty")
+        raise ResultFileError(f"'{shown}' is empty", where)
     if wrong:
-        raise ResultFileError(f"'{shown}' is {wrong}")
+        raise ResultFileError(f"'{shown}' is {wrong}", where)
     if not h5py.is_hdf5(shown):
-        raise ResultFileError(f"'{shown}' is not an HDF5 file, so not a result; or its beginning is damaged")
+        raise ResultFileError(f"'{shown}' is not an HDF5 file, so not a result; or its beginning is damaged", where)
     try:
         with h5py.File(shown, "r") as file:
             if "magic" not in file.attrs:
-                raise ResultFileError(f"'{shown}' is an HDF5 file but not a SONATA one (it has no magic number)")
+                raise ResultFileError(f"'{shown}' is an HDF5 file but not a SONATA one (it has no magic number)",
+                                      where)  # fmt: skip
             if int(np.asarray(file.attrs["magic"]).ravel()[0]) != MAGIC:
-                raise ResultFileError(f"'{shown}' is an HDF5 file but not a SONATA one (its magic number is another)")
+                raise ResultFileError(f"'{shown}' is an HDF5 file but not a SONATA one (its magic number is another)",
+                                      where)  # fmt: skip
             yield file
     except ResultFileError:
         raise
     except _DamagedError as error:
-        raise ResultFileError(f"'{shown}' is damaged: {error}") from None
+        raise ResultFileError(f"'{shown}' is damaged: {error}", where) from None
     except NeurosimError as error:  # the numbers contradict each other
-        raise ResultFileError(f"'{shown}' is damaged: {error.message}") from None
+        raise ResultFileError(f"'{shown}' is damaged: {error.message}", where) from None
     except MemoryError:
-        raise ResultFileError(f"'{shown}' holds more than fits into memory") from None
+        raise ResultFileError(f"'{shown}' holds more than fits into memory", where) from None
     except Exception as error:  # whatever HDF5 stumbles over: OSError, RuntimeError, KeyError, ValueError ...
         first = (str(error).split(" (")[0].splitlines() or [""])[0]
         word = "truncated" if "truncated" in str(error) else "damaged"
-        raise ResultFileError(f"'{shown}' is {word} and cannot be read ({first or type(error).__name__})") from None
+        raise ResultFileError(f"'{shown}' is {word} and cannot be read ({first or type(error).__name__})",
+                              where) from None  # fmt: skip
 
 
 def _child(parent: Any, name: str) -> Any:

@@ -59,10 +59,14 @@ class Store:
         What is swept and how, as JSON: a folder with another one belongs to another sweep.
     points : sequence of Point
         All points.
+    shown : str, optional
+        The file as the user wrote it, for what is said of it.
     """
 
-    def __init__(self, output: str | os.PathLike[str], spec: Mapping[str, Any], points: Sequence[Point]) -> None:
+    def __init__(self, output: str | os.PathLike[str], spec: Mapping[str, Any], points: Sequence[Point],
+                 shown: str | None = None) -> None:  # fmt: skip
         self.output, self.points = os.fspath(output), points
+        self.shown = shown or self.output
         self.folder = Path(self.output + ".points")
         self.spec = json.dumps(spec, indent=1)
 
@@ -83,8 +87,8 @@ class Store:
             if written.exists():
                 if written.read_text(encoding="utf-8") != self.spec:
                     raise ResultFileError(
-                        f"'{self.folder}' holds the points of another sweep: choose another output, or remove that "
-                        "folder if its points are not wanted any more"
+                        f"'{self.shown}.points' holds the points of another sweep: choose another output, or remove "
+                        "that folder if its points are not wanted any more"
                     )
             else:
                 write_bytes(written, self.spec.encode())
@@ -96,12 +100,10 @@ class Store:
             self.folder.mkdir(exist_ok=True)
             descriptor = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o666)
         except OSError as e:
-            raise refusal(str(self.folder), e) from None
+            raise refusal(f"{self.shown}.points", e) from None
         try:
             if not lock(descriptor):
-                raise ResultFileError(
-                    f"another sweep is writing '{self.output}': wait for it, or choose another output"
-                )
+                raise ResultFileError(f"another sweep is writing '{self.shown}': wait for it, or choose another output")
             yield
         finally:
             os.close(descriptor)

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from neurosim.analysis.glm import SpikeGLM as SpikeGLM
+from neurosim.analysis.glm import bits_per_spike as bits_per_spike
+from neurosim.analysis.glm import raised_cosines as raised_cosines
+from neurosim.analysis.similarity import coincidence_factor as coincidence_factor
+from neurosim.analysis.similarity import van_rossum_distance as van_rossum_distance
 from neurosim.analysis.spiketrains import Peak as Peak
 from neurosim.analysis.spiketrains import RateTrace as RateTrace
 from neurosim.analysis.spiketrains import Spectrum as Spectrum

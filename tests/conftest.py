@@ -40,6 +40,7 @@ ENGINES = {
     "transformers": (("transformers",), "oracles"),
     "nirtorch": (("nirtorch",), "oracles"),
     "dendrify": (("brian2", "dendrify"), "oracles"),
+    "sphinx": (("sphinx", "myst_parser", "furo"), "docs"),
 }
 
 # The sample is the same on every run; the full tier draws anew and keeps what it found in .hypothesis.

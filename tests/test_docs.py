@@ -22,7 +22,9 @@ pytestmark = pytest.mark.checkout
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 WITH_CODE = [p for p in PAGES if any(b.language == "python" for b in doc_blocks.blocks(p))]
-NEEDS = {"nest": [pytest.mark.engine("nest")], "models": [pytest.mark.engine("torch")],
+NEEDS = {"for_brian2_users": [pytest.mark.engine("brian2")],
+         "for_pynn_users": [pytest.mark.engine("brian2", "nest")],
+         "nest": [pytest.mark.engine("nest")], "models": [pytest.mark.engine("torch")],
          "training": [pytest.mark.engine("snntorch")],
          "connectomes": [pytest.mark.shared_data("fly_optic_lobe", "fly_mushroom_body")]}  # fmt: skip
 """Page -> marks of what its code needs."""

@@ -14,6 +14,7 @@ from neurosim.units import ms, second
 
 pytestmark = pytest.mark.checkout
 FOLDER = Path(__file__).resolve().parent.parent / "examples"
+LONGEST = {"19": 185}  # lines: two models of a recording, their scores and a picture of both; 80 for all others
 SCRIPTS = {p.stem[:2]: p for p in sorted(FOLDER.glob("*.py"))}
 
 
@@ -35,7 +36,7 @@ def test_numbers_run_from_one_and_each_is_tested() -> None:
     assert list(SCRIPTS) == [f"{k + 1:02}" for k in range(len(SCRIPTS))] and len(SCRIPTS) == 17
     for path in SCRIPTS.values():
         text = path.read_text(encoding="utf-8")
-        assert "def main(" in text and len(text.splitlines()) <= 80, path.name
+        assert "def main(" in text and len(text.splitlines()) <= LONGEST.get(path.stem[:2], 80), path.name
         assert f'main("{path.stem[:2]}"' in Path(__file__).read_text(encoding="utf-8")
 
 
@@ -224,3 +225,17 @@ def test_hidden_pattern() -> None:
     assert first.hit_rate > 0.9 and first.false_alarms > 300  # it fires at anything
     assert last.hit_rate > 0.95 and last.false_alarms == 0 and last.latency < 0.010
     assert found["strong"][0] > 100 and found["strong"][1] == 0
+
+
+@pytest.mark.shared_data("neural_recordings/grasshopper_1.npz", "neural_recordings/grasshopper_2.npz")
+def test_a_receptor_is_fitted_and_predicted() -> None:
+    """A sixth of the generations, on the faster sound: enough to be better than both GLMs where nothing was fitted."""
+    found = main("19", generations=25, trials=8, fitted_to=("grasshopper_2",))
+    same, other = found["grasshopper_2", "grasshopper_2"], found["grasshopper_2", "grasshopper_1"]
+    assert same["GLM"]["bits"] == pytest.approx(1.799, abs=0.01)  # the same every time: its likelihood is concave
+    assert same["GLM of dB"]["bits"] == pytest.approx(1.525, abs=0.01)
+    for scores in (same, other):
+        for model in ("GLM", "GLM of dB"):
+            assert scores["cell"]["gamma"] > scores[model]["gamma"] and scores["cell"]["psth"] > scores[model]["psth"]
+    assert same["cell"]["bits"] > 2 and other["cell"]["bits"] > 1.4
+    assert 5.5 < found["grasshopper_2"]["latency"] < 7

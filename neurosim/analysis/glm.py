@@ -111,7 +111,8 @@ class SpikeGLM:
         stimulus_basis, history_basis : numpy.ndarray
             [lags, n], such as :func:`raised_cosines`: each filter is a weighted sum of the columns.
         ridge : float
-            Penalty ridge/2 times the sum of squared weights; columns are scaled to a sum of squares of 1 over the lags.
+            Penalty ridge/2 times the sum of squared weights of the columns, as they are: larger columns cost less.
+            A basis with a column for lags that no interval has needs one above 0.
         iterations : int
             At most so many.
 
@@ -170,10 +171,9 @@ def _pair(stimulus: Any, spikes: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _basis(basis: np.ndarray, name: str) -> np.ndarray:
-    size = np.sqrt(np.sum(np.square(basis), axis=0)) if np.ndim(basis) == 2 else np.zeros(1)
-    if not np.all(size > 0):
+    if np.ndim(basis) != 2 or not np.all(np.any(basis, axis=0)):
         raise ParameterError(f"{name} is [lags, n] and no column of it is empty, got {np.shape(basis)}")
-    return basis / size
+    return np.asarray(basis, dtype=np.float64)
 
 
 def _filtered(x: np.ndarray, basis: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The site: it builds without a warning, its pages are there, and nothing on them leads nowhere or comes from elsewhere."""
+"""The site: it builds without a warning, and nothing on its pages leads nowhere or comes from elsewhere."""
 
 from __future__ import annotations
 
@@ -104,7 +104,9 @@ def test_nothing_leads_nowhere(pages: dict[str, Page], site: Path) -> None:
 
 
 def test_a_page_loads_nothing_from_elsewhere(pages: dict[str, Page], site: Path) -> None:
-    assert [f"{n}: {u}" for n, page in pages.items() for u in page.loads if urlsplit(u).scheme not in ("", "data")] == []
+    assert [
+        f"{n}: {u}" for n, page in pages.items() for u in page.loads if urlsplit(u).scheme not in ("", "data")
+    ] == []
     styles = [path.read_text(encoding="utf-8") for path in site.rglob("*.css")]
     assert styles and not [u for text in styles for u in re.findall(r"url\(['\"]?((?:https?:)?//[^)'\"]+)", text)]
     assert not [u for text in styles for u in re.findall(r"@import\s+[^;]*//[^;]*", text)]
@@ -187,7 +189,8 @@ def test_the_search_knows_the_pages(site: Path) -> None:
 
 
 def test_a_link_that_leads_nowhere_is_found(tmp_path: Path) -> None:
-    text = '<p id="a"><a href="#a">1</a><a href="#b">2</a><a href="gone.html">3</a><a href="two.html#x">4</a><img src="p.png">'
+    links = "".join(f'<a href="{target}">x</a>' for target in ("#a", "#b", "gone.html", "two.html#x"))
+    text = f'<p id="a">{links}<img src="p.png">'
     (tmp_path / "one.html").write_text(text, encoding="utf-8")
     (tmp_path / "two.html").write_text("<p>", encoding="utf-8")
     found = broken({name: read(tmp_path / name) for name in ("one.html", "two.html")}, tmp_path)
@@ -226,6 +229,31 @@ def test_links_are_led_to_their_places(link: str, there: str, stage) -> None:
     assert stage[1].rewritten(f"a [b]({link}) c", "docs/compare.md", "compare.md") == f"a [b]({there}) c"
     fenced = f"```python\n[b]({link})\n```\n"
     assert stage[1].rewritten(fenced, "docs/compare.md", "compare.md") == fenced
+
+
+def test_the_name_of_a_page_becomes_its_title(stage) -> None:
+    for text, there in {
+        "see [loops.md](loops.md#many-trials)": "see [](loops.md#many-trials)",
+        "[CONTRIBUTING.md](../CONTRIBUTING.md)": "[](contributing.md)",
+        "[the loops](loops.md)": "[the loops](loops.md)",
+    }.items():
+        assert stage[1].rewritten(text, "docs/compare.md", "compare.md") == there
+
+
+def test_docstrings_are_taken_as_they_are_meant(stage) -> None:
+    import conf
+
+    for line, there in {
+        "|x| in [B, *] and (B, *size)": r"\|x\| in [B, \*] and (B, \*size)",
+        "``a | b`` and *this* and **that**": "``a | b`` and *this* and **that**",
+        ">>> 0.1 * ms | 1": ">>> 0.1 * ms | 1",
+        r":math:`\eta S_{t-1} - \theta\nabla\ell`": "``ηS_{t-1} - θ∇ℓ``",
+    }.items():
+        lines = [line]
+        conf.escape(None, "function", "f", None, None, lines)
+        assert lines == [there]
+    with pytest.raises(ValueError, match="f: the site has no letter for zeta"):
+        conf.escape(None, "function", "f", None, None, [r":math:`\zeta`"])
 
 
 @pytest.mark.parametrize(

@@ -89,9 +89,8 @@ def module_page(name: str) -> str:
 
 def _import(name: str) -> ModuleType:
     """Import a module, where it needs PyTorch with a stand-in for that, as autodoc does."""
-    from sphinx.ext.autodoc.mock import mock
-
     from conf import autodoc_mock_imports
+    from sphinx.ext.autodoc.mock import mock
 
     with mock(autodoc_mock_imports):
         return importlib.import_module(name)

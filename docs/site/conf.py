@@ -27,6 +27,7 @@ html_theme_options = {"navigation_with_keys": True, "source_edit_link": "", "top
 myst_enable_extensions = ["colon_fence", "attrs_inline"]
 myst_heading_anchors = 4
 default_role = "code"
+smartquotes = False
 # An annotation says Population, and neurosim has one and neurosim.pynn another: it is shown without a link.
 suppress_warnings = ["ref.python"]
 
@@ -45,18 +46,43 @@ napoleon_use_ivar = True
 add_module_names = False
 
 
+_MATH = re.compile(r":math:`([^`]*)`")
+_LETTERS = {"alpha": "α", "eta": "η", "theta": "θ", "lambda": "λ", "nabla": "∇", "ell": "ℓ"}
+
+
+def plain(formula: str, where: str) -> str:
+    """Return a formula in plain text: what typesets formulas in a browser would have to be loaded from elsewhere."""
+    unknown = set(re.findall(r"\\([a-z]+)", formula)) - set(_LETTERS)
+    if unknown:
+        raise ValueError(f"{where}: the site has no letter for {', '.join(sorted(unknown))}: add it to conf.py")
+    return re.sub(r"\\([a-z]+) ?", lambda found: _LETTERS[found[1]], formula)
+
+
 _LITERAL = re.compile(r"(``.*?``|`[^`]*`)")
 
 
 def escape(app: Any, what: str, name: str, made: Any, options: Any, lines: list[str]) -> None:
-    """Take |x| and [B, *] in docstrings as they are meant: neither substitutions nor emphasis."""
+    """Take formulas, |x| and [B, *] in docstrings as they are meant: neither substitutions nor emphasis."""
+    lines[:] = _MATH.sub(lambda found: f"``{plain(found[1], name)}``", "\n".join(lines)).split("\n")
     for k, line in enumerate(lines):
+        if line.lstrip().startswith((">>>", "...")):
+            continue
         parts = _LITERAL.split(line)
-        parts[::2] = [re.sub(r"(?<![*\w])\*(?=[\w\s,\])])(?![^*\n]*\w\*)", r"\\*", part.replace("|", r"\|")) for part in parts[::2]]
+        parts[::2] = [
+            re.sub(r"(?<![*\w])\*(?=[\w\s,\])])(?![^*\n]*\w\*)", r"\\*", part.replace("|", r"\|"))
+            for part in parts[::2]
+        ]
         lines[k] = "".join(parts)
+
+
+def without_returns(app: Any, page: str, template: str, context: dict[str, Any], tree: Any) -> None:
+    """Leave out the links from code back to the reference, which are wrong where a name has several homes."""
+    if page.startswith("_modules/") and "body" in context:
+        context["body"] = re.sub(r'<a class="viewcode-back".*?</a>', "", context["body"])
 
 
 def setup(app: Any) -> None:
     """Add the language of the messages that blocks of code end with (tests/doc_blocks.py)."""
     app.add_lexer("error", TextLexer)
     app.connect("autodoc-process-docstring", escape, priority=400)  # before napoleon, at 500
+    app.connect("html-page-context", without_returns)

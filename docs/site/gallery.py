@@ -19,6 +19,9 @@ Scripts of one page each, in reading order: `python examples/01_one_neuron.py` i
 docstring promises, and the tests see whether it does. The pictures show what they find.
 """
 
+TITLES = {"02": "CUBA", "03": "COBA", "04": "Brunel's regimes", "06": "A cell of one's own", "08": "Distance"}
+"""Where the name of the file is no good title."""
+
 
 def page(stage: Stage, drawn: Path) -> str:
     """Return the page; its pictures are those kept in docs/images, and those drawn for this build."""
@@ -26,7 +29,7 @@ def page(stage: Stage, drawn: Path) -> str:
     for number in pictures.numbers():
         script = pictures.example(number)
         path = f"examples/{script.name}"
-        title = script.stem[3:].replace("_", " ").capitalize()
+        title = TITLES.get(number) or script.stem[3:].replace("_", " ").capitalize()
         out += [
             ":::{container} entry",
             "",

@@ -232,7 +232,14 @@ def surprising_text(module: Any, runs: list[Any]) -> Any:
         raise RuntimeError("the picture of example 12 is of a page: Chromium is needed to draw it")
     module.main(path="surprise.html")
     picture = f"--screenshot={IMAGES / KEPT['12']}"
-    command = [browser, "--headless", "--no-sandbox", "--window-size=760,420", picture, Path("surprise.html").resolve().as_uri()]
+    command = [
+        browser,
+        "--headless",
+        "--no-sandbox",
+        "--window-size=760,420",
+        picture,
+        Path("surprise.html").resolve().as_uri(),
+    ]
     subprocess.run(command, check=True, capture_output=True)
 
 

@@ -25,6 +25,7 @@ PAGES = {"docs/index.md": "documentation.md", "README.md": "engines.md", "CONTRI
 CASES = "neurosim/conformance/cases/"
 _FENCE = re.compile(r"^(```+|~~~+).*?^\1[ \t]*$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"(\]\()([^)\s]+)(\))")
+_NAMED = re.compile(r"\[[\w./-]+\.md\](?=\([\w./-]+\.md[#)])")
 _CASE = re.compile(r"\[`(\w+)`\](?!\()")
 _LANGUAGES = {".py": "python", ".json": "json", ".toml": "toml", ".cfg": "ini"}
 
@@ -59,7 +60,10 @@ class Stage:
         return f"source/{path}.md" + anchor
 
     def rewritten(self, text: str, origin: str, page: str) -> str:
-        """Return a page with its links led to their places; ``origin`` and ``page`` are where it was and where it is."""
+        """Return a page with its links led to their places; ``origin`` and ``page`` are where it was and where it is.
+
+        A link whose text is the name of a page gets the title of what it leads to.
+        """
 
         def link(found: re.Match[str]) -> str:
             target, mark, anchor = found[2].partition("#")
@@ -74,7 +78,7 @@ class Stage:
                 raise SiteError(f"{origin}: {e}") from None
             return found[1] + _relative(there, page) + found[3]
 
-        return outside_code(text, lambda part: _LINK.sub(link, part))
+        return outside_code(text, lambda part: _NAMED.sub("[]", _LINK.sub(link, part)))
 
     def copy(self, origin: str, change: Callable[[str], str] = lambda text: text) -> None:
         """Bring a page of the repository to the site."""
@@ -96,7 +100,7 @@ def outside_code(text: str, change: Callable[[str], str]) -> str:
     return "".join([*out, change(text[at:])])
 
 
-# -- semantics.md: every name in brackets leads to its case -------------------------------------------------------------
+# -- semantics.md: every name in brackets leads to its case ------------------------------------------------------------------
 
 
 def with_cases(text: str, stage: Stage) -> str:
@@ -133,7 +137,7 @@ def _file_of(function: Callable[..., object]) -> str:
     return CASES + Path(inspect.getfile(function)).name
 
 
-# -- files of the repository, as pages ----------------------------------------------------------------------------------
+# -- files of the repository, as pages ------------------------------------------------------------------
 
 
 def source_page(path: str, stage: Stage) -> str:
@@ -181,7 +185,7 @@ def _case_ends(text: str) -> dict[int, str]:
     return {node.end_lineno or 0: node.name for node in functions if node.name in BY_NAME}
 
 
-# -- all of it ----------------------------------------------------------------------------------------------------------
+# -- all of it ------------------------------------------------------------------
 
 
 def section(text: str, title: str) -> str:
@@ -204,7 +208,10 @@ def stage_all(folder: Path, pictures: Path) -> None:
 
     start = (SITE / "start.md").read_text(encoding="utf-8")
     stage.write("index.md", stage.rewritten(start, "docs/site/start.md", "index.md"))
-    changes: dict[str, Callable[[str], str]] = {"semantics.md": lambda text: with_cases(text, stage), "cells.md": with_targets}
+    changes: dict[str, Callable[[str], str]] = {
+        "semantics.md": lambda text: with_cases(text, stage),
+        "cells.md": with_targets,
+    }
     for path in sorted((ROOT / "docs").glob("*.md")):
         stage.copy(f"docs/{path.name}", changes.get(path.name, lambda text: text))
     stage.copy("CONTRIBUTING.md")

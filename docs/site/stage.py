@@ -100,7 +100,7 @@ def outside_code(text: str, change: Callable[[str], str]) -> str:
     return "".join([*out, change(text[at:])])
 
 
-# -- semantics.md: every name in brackets leads to its case ------------------------------------------------------------------
+# -- semantics.md: every name in brackets leads to its case ----------------------------------------------
 
 
 def with_cases(text: str, stage: Stage) -> str:

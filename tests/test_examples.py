@@ -197,9 +197,12 @@ def test_the_wiring_of_t4_and_t5_tells_directions(tmp_path: Path, shared: Path, 
     for name, of in found["types"].items():
         seen, other = (of["on"], of["off"]) if name.startswith("T4") else (of["off"], of["on"])
         assert seen.max() > 5 and other.max() < 0.1 * seen.max(), name
-        assert abs(of["error"]) < (15 if full else 30), name
-        low, high = (0.12, 0.35) if name.startswith("T4") else (0.5, 0.9)
+        assert abs(of["error"]) < 20, name
+        low, high = (0.14, 0.65) if name.startswith("T4") else (0.42, 0.75)
         assert low < of["index"] < high, name
+    if full:  # what makes them selective
+        cut = main("16", connectome=lobe, silence="Mi4,C3,CT1(M10),CT1(Lo1)")
+        assert max(of["index"] for of in cut["types"].values()) < 0.1
 
 
 @pytest.mark.shared_data("fly_mushroom_body/mb_fafb783.npz")

@@ -185,9 +185,9 @@ def optic_lobe(
     angle: float | None = None,
     polarity: str = "both",
     speed: float = 12.0,
-    gain: float = 2.0,
+    gain: float = 1.5,
     rate: Quantity = 50 * Hz,
-    margin: Quantity = 3.5 * mV,
+    margin: Quantity = 2 * mV,
     tau_fast: Quantity = 10 * ms,
     tau_slow: Quantity = 100 * ms,
     adaptation: float = 1.0,
@@ -207,9 +207,10 @@ def optic_lobe(
     to T4d differ in nothing but in how they are connected, and so do T5a to T5d. The constant input of each cell is
     what makes it fire at `rate`, given that all others do; that of T4 and T5 leaves them `margin` below threshold.
 
-    The result (the whole lattice, 24 edges): T4 responds to bright edges only, T5 to dark ones only, and the
-    preferred directions of all eight types are within 15 degrees of the measured ones (``PREFERRED``). T4's
-    selectivity is weaker than measured.
+    The result (the whole lattice, 24 edges): T4 responds to bright edges only, T5 to dark ones only, and the preferred
+    directions of all eight types are within 20 degrees of the measured ones (``PREFERRED``). If all cells are alike in
+    time (``tau_slow=10*ms, adaptation=0.0``), or without the inhibition from Mi4, C3 and CT1 (``silence``), little
+    selectivity is left.
 
     Parameters
     ----------

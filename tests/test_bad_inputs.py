@@ -8,8 +8,8 @@ The rows lie in ``bad_inputs/*.txt``::
     the whole message
 
 Python stands in a file ``net.py`` of its own, after the names of ``HEAD``, and fails with the message: the error's
-type, its text, and in brackets the line of ``net.py`` that is to blame. Of a command the exit code and all of stderr are
-shown, and nothing may be on stdout. ``<…>`` stands for what a library or the machine puts there, on one line.
+type, its text, and in brackets the line of ``net.py`` that is to blame. Of a command the exit code and all of stderr
+are shown, and nothing may be on stdout. ``<…>`` stands for what a library or the machine puts there, on one line.
 
 ``python tests/test_bad_inputs.py`` prints every row with what is said now.
 """
@@ -63,6 +63,36 @@ def result(name="out.h5"):
     small = ns.Network("small", dt=0.1*ms)
     small.record(small.population("p", 2, plain), "spikes")
     return small.run(5*ms, backend="reference", output=name)
+
+def edit(path, name, values=None, seal=None):
+    "Put something else in the place of what an HDF5 file holds, and seal the file anew."
+    from fuzz.damage import sealed
+    with h5py.File(path, "r+") as file:
+        kept = dict(file[name].attrs) if name in file else {}
+        if name in file:
+            del file[name]
+        if values is not None:
+            file[name] = values
+            if not isinstance(values, (h5py.ExternalLink, h5py.SoftLink)):
+                file[name].attrs.update(kept)
+    if seal:
+        sealed(Path(path), seal)
+
+def change(path, old, new):
+    "Change a text in a file."
+    text = Path(path).read_text()
+    assert old in text
+    Path(path).write_text(text.replace(old, new))
+
+def circuit():
+    "Write a circuit in SONATA."
+    import sonata_kit
+    sonata_kit.small(Path("."))
+
+def graph():
+    "Write a graph in NIR."
+    import nir_kit
+    nir_kit.write(Path("."), *nir_kit.lif_graph())
 """
 
 
@@ -129,6 +159,12 @@ def test_the_whole_message(row: Row, tmp_path: Path, monkeypatch: pytest.MonkeyP
     said = said_by(row)
     assert same(said, row.said), f"{said}\n\ninstead of\n\n{row.said}"
     assert "Traceback" not in said and "not your fault" not in said
+
+
+def test_a_quoted_text_does_nothing_to_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(cli, ["run", "net\x1b[31m\u202e\udcff.py"])
+    assert done.stderr == "error: cannot read 'net\\x1b[31m\\u202e\\udcff.py': there is no such file\n"
 
 
 if __name__ == "__main__":

@@ -17,7 +17,6 @@ from nir_kit import lif_graph, size, write
 
 import neurosim as ns
 from neurosim.errors import NeurosimError
-from neurosim.interchange.nir import file as nir_file
 from neurosim.interchange.nir.build import read_network
 from neurosim.interchange.nir.write import export
 from neurosim.models import (
@@ -31,6 +30,7 @@ from neurosim.models import (
     PoissonInput,
     SpikeSource,
 )
+from neurosim.recording import endure
 from neurosim.units import Hz, ms, mV, second
 
 PAPER = SHARED / "nir"
@@ -174,10 +174,11 @@ def test_bad_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     refused("holds a single node of NIR, LIF, and no graph")
     for text, message in (("while True: pass", "reading it does not come to an end"),
                           ("import os; os.abort()", "reading it crashes the HDF5 library")):  # fmt: skip
-        monkeypatch.setattr(nir_file, "PATIENCE", 1.0)
-        monkeypatch.setattr(nir_file, "_PROBE", text)
-        bad.write_bytes(whole + b" " * len(text))
+        monkeypatch.setattr(endure, "PATIENCE", 1.0)
+        monkeypatch.setattr(endure, "HELPER", text)
+        endure._end()  # the next file is given to a helper that runs the new text
         refused(message)
+    endure._end()
 
 
 def unwritable() -> dict[str, tuple[Any, str]]:

@@ -270,10 +270,10 @@ def test_two_sweeps_into_one_file_are_refused(tmp_path):
 
 def test_files_that_are_no_sweeps(tmp_path):
     path = tmp_path / "x.h5"
-    for content in (None, b"", b"no file of this kind"):
+    for content, said in ((None, "there is no file"), (b"", "is empty"), (b"no file of this kind", "so not a sweep")):
         if content is not None:
             path.write_bytes(content)
-        with pytest.raises(ResultFileError, match="cannot read the sweep"):
+        with pytest.raises(ResultFileError, match=said):
             SweepResult.load(path)
     with h5py.File(path, "w") as file:
         file.attrs["format"] = "neurosim sweep"
@@ -283,7 +283,8 @@ def test_files_that_are_no_sweeps(tmp_path):
     with h5py.File(path, "r+") as file:
         file.attrs["version"] = 1
         file.attrs["spec"] = "{}"
-    with pytest.raises(ResultFileError, match="cannot read the sweep"):
+        file.create_group("table")
+    with pytest.raises(ResultFileError, match="is damaged: it does not say what was swept"):
         SweepResult.load(path)
 
 

@@ -367,8 +367,21 @@ class FromFileConnector(FromListConnector):
         for line in head:
             name, _, value = line.lstrip("#").partition("=")
             if name.strip() == "columns":
-                columns = [c for c in ast.literal_eval(value.strip()) if c not in ("i", "j")]
+                columns = [c for c in self._names(value.strip(), path) if c not in ("i", "j")]
         self._list(rows, columns)
+
+    def _names(self, text: str, path: str) -> list[str]:
+        """Read the names of the columns: a list of texts as Python writes it, which is not evaluated."""
+        try:
+            found = ast.literal_eval(text)
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            found = None
+        if not isinstance(found, (list, tuple)) or not all(isinstance(name, str) for name in found):
+            raise ConnectivityError(
+                f"the file of connections '{path}' has a line '# columns = {text[:60]}', which is no list of "
+                "names: write ['i', 'j', 'weight', 'delay']", self.where
+            )  # fmt: skip
+        return list(found)
 
 
 class ArrayConnector(Connector):

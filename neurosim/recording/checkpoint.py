@@ -18,7 +18,9 @@ import numpy as np
 
 from neurosim.errors import ParameterError, ResultFileError, caller
 from neurosim.recording.atomic import begin, commit, discard, refusal
+from neurosim.recording.endure import fault
 from neurosim.recording.seal import HEAD, broken, seal
+from neurosim.recording.sonata import COMPRESSION_LIMIT
 
 FORMAT = "neurosim checkpoint 2"
 
@@ -114,8 +116,14 @@ class Checkpoints:
 
     def recorded(self) -> Iterator[tuple[Recorded, int]]:
         """Yield what was recorded up to the state, and the steps done then."""
+        before = 0
         for k in range(1, self.chunks + 1):
             attrs, arrays = self._read(self._chunk_name(k), "recording")
+            wrong = _contradiction(attrs, arrays, before, self.steps)
+            if wrong:
+                shown = os.path.join(self.shown, self._chunk_name(k))
+                raise ResultFileError(f"'{shown}' is no recording of a checkpoint: {wrong}", caller())
+            before = int(attrs["steps"])
             try:
                 spikes = {name: (arrays[f"steps/{i}"], arrays[f"ids/{i}"]) for i, name in enumerate(attrs["spikes"])}
                 samples = [
@@ -124,7 +132,8 @@ class Checkpoints:
                 ]
             except KeyError as error:
                 shown = os.path.join(self.shown, self._chunk_name(k))
-                raise ResultFileError(f"'{shown}' is no recording of a checkpoint: it lacks {error}") from None
+                lacks = f"'{shown}' is no recording of a checkpoint: it lacks {error}"
+                raise ResultFileError(lacks, caller()) from None
             yield Recorded(spikes, samples, attrs["counts"]), int(attrs["steps"])
 
     def take(self, drained: Any) -> None:
@@ -212,23 +221,31 @@ class Checkpoints:
         if wrong is not None:
             what = wrong or "damaged, or no checkpoint of neurosim: it does not hold what was written"
             raise ResultFileError(f"'{shown}' is {what}{self._cure(name)}", where)
+        harm = fault(path)
+        if harm:
+            raise ResultFileError(f"'{shown}' is damaged: {harm}{self._cure(name)}", where)
         arrays: dict[str, np.ndarray] = {}
 
         def take(key: str, item: Any) -> None:
             if isinstance(item, h5py.Dataset):
-                if item.dtype.kind not in "fiub" or item.external is not None or item.is_virtual:
+                if item.dtype.kind not in "fiub" or item.external is not None or item.is_virtual or item.shape is None:
                     raise ValueError(f"{key} is no array of numbers of this file")
-                arrays[key] = item[()]
+                if item.nbytes > COMPRESSION_LIMIT * item.id.get_storage_size():
+                    raise ValueError(f"{key} claims more bytes than the file can hold")
+                arrays[key] = np.asarray(item[()])
 
         try:
             with h5py.File(path, "r") as file:
                 attrs = json.loads(str(file.attrs["about"]))
                 file.visititems(take)
             missing = _NEEDED[kind] - attrs.keys()
+            if kind == "state" and not isinstance(attrs.get("identity"), dict):
+                raise ValueError("it does not say what it is a state of")
         except MemoryError:
             raise ResultFileError(f"'{shown}' holds more than fits into memory", where) from None
-        except (OSError, RuntimeError, KeyError, ValueError, AttributeError) as error:  # a whole file, and not ours
-            raise ResultFileError(f"'{shown}' is no checkpoint of neurosim ({type(error).__name__})", where) from None
+        except (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:  # whole, and not ours
+            what = str(error) if type(error) is ValueError else type(error).__name__
+            raise ResultFileError(f"'{shown}' is no checkpoint of neurosim ({what})", where) from None
         if attrs.get("kind") != kind or missing:
             raise ResultFileError(f"'{shown}' is no {kind} of a checkpoint{self._cure(name)}", where)
         return attrs, arrays
@@ -239,6 +256,34 @@ class Checkpoints:
         if not _STATE.fullmatch(name) or not older:
             return f"; remove '{self.shown}' to start at 0"
         return f"; remove it to go on from '{self._state_name(older[-1])}', the state before"
+
+
+def _contradiction(attrs: Mapping[str, Any], arrays: Mapping[str, np.ndarray], before: int, most: int) -> str:
+    """Say what in a recording cannot be: it was between two numbers of steps; empty if all can."""
+    spikes, samples, counts, end = (attrs[key] for key in ("spikes", "samples", "counts", "steps"))
+    if not (isinstance(end, int) and before < end <= most):
+        return f"it ends at step {end!r}, and has to end in {before + 1} to {most}"
+    if not (isinstance(spikes, list) and all(isinstance(name, str) for name in spikes)
+            and isinstance(samples, list) and isinstance(counts, dict)
+            and all(isinstance(n, int) for n in counts.values())):  # fmt: skip
+        return "it does not say what was recorded"
+    for i in range(len(spikes)):
+        row, ids = arrays.get(f"steps/{i}"), arrays.get(f"ids/{i}")
+        if row is None or ids is None:
+            continue  # said by name where they are taken
+        if not (row.ndim == 1 and row.shape == ids.shape and row.dtype.kind in "iu" and ids.dtype.kind in "iu"):
+            return f"the spikes of '{spikes[i]}' are not a step and a neuron each"
+        if len(row) and not (before <= row.min() and row.max() < end):
+            return f"the spikes of '{spikes[i]}' lie outside the steps {before} to {end - 1}"
+        if len(ids) and ids.min() < 0:
+            return f"the spikes of '{spikes[i]}' are of a neuron {ids.min()}"
+    for i, there in enumerate(samples):
+        at, values = arrays.get(f"at/{i}"), arrays.get(f"values/{i}")
+        if there and at is not None and values is not None and not (
+            at.ndim == 1 and at.dtype.kind in "iu" and values.ndim == 2 and len(at) == len(values)
+        ):  # fmt: skip
+            return f"the samples {i} are not a row of values for each step"
+    return ""
 
 
 def lock(descriptor: int) -> bool:

@@ -334,7 +334,11 @@ class RunResult:
         """
         from neurosim.recording.sonata_read import read_result
 
-        read = read_result(path)
+        return cls.of(read_result(path), path)
+
+    @classmethod
+    def of(cls, read: Any, path: str | os.PathLike[str]) -> RunResult:
+        """Return what a file held (`neurosim.recording.sonata_read.Contents`) as a result."""
         try:
             return cls(
                 read.populations,

@@ -10,6 +10,8 @@ import hashlib
 import os
 from typing import Any
 
+_written: set[bytes] = set()
+
 HEAD = 512
 """Bytes of the head: the format, the length and the digest, as text, then zeros."""
 
@@ -20,6 +22,13 @@ def seal(file: Any, form: str) -> None:
     head = _head(form, length, _digest(file))
     file.seek(0)
     file.write(head)
+    _written.add(head)
+
+
+def written_here(path: str | os.PathLike[str]) -> bool:
+    """Whether this process has sealed a file with this head; that the rest is as it was is for `broken` to say."""
+    with open(path, "rb") as file:
+        return file.read(HEAD) in _written
 
 
 def broken(path: str | os.PathLike[str], form: str) -> str | None:

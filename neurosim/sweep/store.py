@@ -18,20 +18,23 @@ import contextlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from neurosim.errors import ParameterError, ResultFileError
+from neurosim.errors import ParameterError, ResultFileError, caller
+from neurosim.recording import checked
 from neurosim.recording.atomic import begin, commit, discard, refusal, write_bytes
 from neurosim.recording.checkpoint import lock
 from neurosim.recording.result import RunResult
+from neurosim.recording.seal import HEAD, seal
+from neurosim.recording.sonata_read import contents
 from neurosim.sweep.points import Point
 
 FORMAT, VERSION = "neurosim sweep", 1
+SEAL = f"{FORMAT} {VERSION}"
 FINISHED = "finished"
 
 
@@ -139,7 +142,7 @@ class Store:
         descriptor, part, target = begin(self.output)
         os.close(descriptor)
         try:
-            with h5py.File(part, "w") as file:
+            with h5py.File(part, "w", userblock_size=HEAD) as file:
                 file.attrs["format"], file.attrs["version"], file.attrs["spec"] = FORMAT, VERSION, self.spec
                 table, runs = file.create_group("table"), file.create_group("points")
                 columns = _Columns(len(self.points))
@@ -150,6 +153,8 @@ class Store:
                         columns.result(point.index, RunResult.load(path))
                         _copy(path, runs.create_group(part_name(point.index)))
                 columns.write(table)
+            with open(part, "r+b") as raw:
+                seal(raw, SEAL)
         except OSError as e:
             discard(part)
             raise e if isinstance(e, ResultFileError) else refusal(self.output, e) from None
@@ -228,32 +233,22 @@ class SweepResult:
         ResultFileError
             The file is missing, damaged or not of a sweep.
         """
-        import h5py
-
-        shown = os.fspath(path)
-        try:
-            with h5py.File(shown, "r") as file:
-                if file.attrs.get("format") != FORMAT:
-                    raise ResultFileError(f"'{shown}' is no sweep: RunResult.load reads the result of one run")
-                if int(str(file.attrs["version"])) != VERSION:
-                    raise ResultFileError(
-                        f"'{shown}' is a sweep of version {file.attrs['version']}; this neurosim reads {VERSION}"
-                    )
-                spec = json.loads(str(file.attrs["spec"]))
-                table: Any = file["table"]
-                keys = list(spec["set"])
-                texts = {key: [str(x) for x in table[f"set/{key}"].asstr()[()]] for key in keys}
-                status = [str(x) for x in table["status"].asstr()[()]]
-                trials, seeds = table["trial"][()], table["seed"][()]
-                groups = [name for name in ("rate", "cv_isi", "spikes") if name in table]
-                columns = {f"{g}/{pop}": table[g][pop][()] for g in groups for pop in table[g]}
-        except ResultFileError:
-            raise
-        except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError) as e:
-            raise ResultFileError(f"cannot read the sweep '{shown}': {str(e).splitlines()[0]}") from None
-        points = [
-            Point(k, {key: texts[key][k] for key in keys}, int(trials[k]), int(seeds[k])) for k in range(len(trials))
-        ]
+        shown, where = os.fspath(path), caller()
+        with checked.opened(shown, SEAL, "sweep", where) as file:
+            if file.attrs.get("format") != FORMAT:
+                raise ResultFileError(f"'{shown}' is no sweep: RunResult.load reads the result of one run", where)
+            version = str(file.attrs.get("version"))
+            if version != str(VERSION):
+                raise ResultFileError(
+                    f"'{shown}' is a sweep of version {version}; this neurosim reads {VERSION}", where
+                )
+            spec, points, status = _points(file)
+            table = checked.group(file, "table")
+            columns = {
+                f"{kind}/{pop}": checked.values(column, checked.FLOAT, 1, (len(points),))
+                for kind in ("rate", "cv_isi", "spikes")
+                for pop, column in checked.children(table, kind)
+            }
         return cls(shown, spec, points, status, columns)
 
     def __len__(self) -> int:
@@ -272,19 +267,27 @@ class SweepResult:
 
     def result(self, index: int) -> RunResult:
         """Return what one point's run recorded."""
-        import h5py
-
+        where = caller()
         if not 0 <= index < len(self.points):
-            raise ParameterError(f"the sweep has the points 0 to {len(self.points) - 1}, not {index}")
+            raise ParameterError(f"the sweep has the points 0 to {len(self.points) - 1}, not {index}", where)
         if self.status[index] != FINISHED:
-            raise ParameterError(f"point {index} has no result: {self.status[index]}")
-        with tempfile.TemporaryDirectory(prefix="neurosim-") as scratch:
-            path = os.path.join(scratch, "point.h5")
-            with h5py.File(self.path, "r") as file, h5py.File(path, "w") as out:
-                runs: Any = file["points"]
-                group = runs[part_name(index)]
-                for key, value in group.attrs.items():
-                    out.attrs[key] = value
-                for key in group:
-                    group.copy(group[key], out, name=key)
-            return RunResult.load(path)
+            raise ParameterError(f"point {index} has no result: {self.status[index]}", where)
+        with checked.opened(self.path, SEAL, "sweep", where) as file:
+            held = contents(checked.group(checked.group(file, "points"), part_name(index)), self.path, where)
+        return RunResult.of(held, self.path)
+
+
+def _points(file: Any) -> tuple[dict[str, Any], list[Point], list[str]]:
+    """Read what was swept, and the settings, seeds and outcomes of all points."""
+    table = checked.group(file, "table")
+    spec = json.loads(checked.text(file.attrs["spec"]))
+    if not (isinstance(spec, dict) and isinstance(spec.get("set"), dict) and isinstance(spec.get("trials"), int)):
+        raise checked.DamagedError("it does not say what was swept")
+    trials = checked.array(table, "trial", checked.INTEGER, None)
+    seeds = checked.array(table, "seed", checked.INTEGER, len(trials))
+    status = checked.texts(checked.child(table, "status"), len(trials))
+    texts = {key: checked.texts(checked.child(checked.group(table, "set"), key), len(trials)) for key in spec["set"]}
+    points = [
+        Point(k, {key: texts[key][k] for key in texts}, int(trials[k]), int(seeds[k])) for k in range(len(trials))
+    ]
+    return spec, points, status

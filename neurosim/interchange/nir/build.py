@@ -9,7 +9,9 @@ n + lag. In a loop, every edge takes one step, which for a layer with recurrent 
 from __future__ import annotations
 
 import importlib
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -433,7 +435,7 @@ def read_inputs(path: str, dt: Quantity | None = None) -> Any:
     try:
         if path.endswith((".npy", ".npz")):
             with open(path, "rb") as file:
-                found = np.load(file, allow_pickle=False)
+                found = np.load(file, allow_pickle=False)  # (never a pickle: that would be code)
                 return found if isinstance(found, np.ndarray) else {key: found[key] for key in found.files}
         with checked(path, "the inputs"):
             pass
@@ -442,8 +444,11 @@ def read_inputs(path: str, dt: Quantity | None = None) -> Any:
         return {name: _gridded(_observable(name, node), seconds, name) for name, node in data.nodes.items()}
     except NeurosimError:
         raise
-    except (*STUMBLES, zipfile.BadZipFile) as error:
-        raise ParameterError(f"the inputs '{shown}' cannot be read: {str(error) or type(error).__name__}") from None
+    except (*STUMBLES, EOFError, SyntaxError, tokenize.TokenError, zipfile.BadZipFile, zlib.error) as error:
+        what = str(error) or type(error).__name__
+        if "pickle" in what:
+            what = "they are objects of Python, whose reading would run code; save an array of numbers with numpy.save"
+        raise ParameterError(f"the inputs '{shown}' cannot be read: {what}") from None
 
 
 def _observable(name: str, node: Any) -> Any:

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import importlib
 import importlib.util
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,19 +14,10 @@ import numpy as np
 from neurosim.errors import BackendMissingError, ResultFileError, UnsupportedError, suggest
 from neurosim.interchange.nir.cells import GRADED, SPIKING
 from neurosim.interchange.nir.maps import LINEAR
-from neurosim.interchange.sonata.files import display, opened, present
+from neurosim.interchange.sonata.files import display, opened
 from neurosim.recording.sonata import COMPRESSION_LIMIT
 
 KNOWN = (*SPIKING, *GRADED, *LINEAR)
-
-PATIENCE = 20.0
-"""Seconds that reading a small file may take."""
-
-_PROBE = """
-import sys, h5py
-with h5py.File(sys.argv[1], "r") as file:
-    file.visititems(lambda _, found: found[()] if isinstance(found, h5py.Dataset) and found.nbytes < 4096 else None)
-"""
 
 STUMBLES = (ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, OSError, RecursionError,
             RuntimeError, TypeError, ValueError)  # fmt: skip
@@ -132,25 +119,10 @@ def read_graph(path: str) -> Flat:
 
 @contextlib.contextmanager
 def checked(path: str, what: str) -> Iterator[Any]:
-    """Open an HDF5 file of NIR's after a look at whether it can be read at all, and at everything in it."""
-    present(path, what)
-    info = os.stat(path)
-    _endured(os.path.realpath(path), info.st_size, info.st_mtime_ns, f"{what}: '{display(path)}'")
+    """Open an HDF5 file of NIR's after a look at everything in it."""
     with opened(path, what) as file:
         _survey(file, display(path), [0])
         yield file
-
-
-@functools.lru_cache(maxsize=64)
-def _endured(path: str, size: int, changed: int, shown: str) -> None:
-    """Read a file's texts in a process of its own: where they are damaged, the HDF5 library may never come back."""
-    try:
-        done = subprocess.run([sys.executable, "-c", _PROBE, path], capture_output=True, check=False,
-                              timeout=PATIENCE + size / 10e6)  # fmt: skip
-    except subprocess.TimeoutExpired:
-        raise ResultFileError(f"{shown} is damaged: reading it does not come to an end") from None
-    if done.returncode < 0:
-        raise ResultFileError(f"{shown} is damaged: reading it crashes the HDF5 library")
 
 
 def _survey(node: Any, shown: str, seen: list[int], depth: int = 0) -> None:

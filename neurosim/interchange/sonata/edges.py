@@ -166,8 +166,9 @@ def _gather(own: Any, key: str, at: np.ndarray) -> np.ndarray:
     """Return the entries of a column that are asked for; the slab that holds them is read, never more."""
     dataset = column(own, key, "iuf")
     lo, hi = int(at.min()), int(at.max()) + 1
-    if hi > dataset.shape[0]:
-        raise damaged(own, f"{dataset.name} has {dataset.shape[0]} entries, and entry {hi - 1} is asked for")
+    if lo < 0 or hi > dataset.shape[0]:
+        raise damaged(own, f"{dataset.name} has {dataset.shape[0]} entries, and entry {lo if lo < 0 else hi - 1} is "
+                           "asked for")  # fmt: skip
     if hi - lo <= 4 * CHUNK:
         return dataset[lo:hi].astype(np.float64)[at - lo]
     out = np.empty(len(at))

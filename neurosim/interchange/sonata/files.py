@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from neurosim.errors import NeurosimError, ResultFileError
+from neurosim.recording.endure import fault
 from neurosim.recording.sonata import COMPRESSION_LIMIT, MAGIC
 
 CHUNK = 1 << 20
@@ -47,6 +48,9 @@ def opened(path: str, what: str) -> Iterator[Any]:
     present(path, what)
     if not h5py.is_hdf5(path):
         raise ResultFileError(f"{what}: '{shown}' is not an HDF5 file, or its beginning is damaged")
+    harm = fault(path)
+    if harm:
+        raise ResultFileError(f"{what}: '{shown}' is damaged: {harm}")
     try:
         with h5py.File(path, "r") as file:
             magic = file.attrs.get("magic")

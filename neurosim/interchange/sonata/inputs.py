@@ -41,10 +41,10 @@ def check(config: Config) -> None:
     """Refuse the kinds of inputs that neurosim does not have, by name, before anything is read."""
     for name, entry in config.inputs.items():
         kind, module = entry.get("input_type"), entry.get("module")
-        if kind not in _KNOWN:
+        if not isinstance(kind, str) or kind not in _KNOWN:
             raise UnsupportedError(f"the input '{name}' is of the type '{kind}', which neurosim cannot play; it plays "
                                    f"{', '.join(_KNOWN)}")  # fmt: skip
-        if module not in _KNOWN[kind]:
+        if not isinstance(module, str) or module not in _KNOWN[kind]:
             raise UnsupportedError(f"the input '{name}' ({kind}) has the module '{module}', which neurosim cannot "
                                    "play; "
                                    f"known: {', '.join(_KNOWN[kind])}")  # fmt: skip

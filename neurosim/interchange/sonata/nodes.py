@@ -192,8 +192,9 @@ def _scatter(into: dict[str, np.ndarray], group: Any, key: str, rows: np.ndarray
 
 
 def _reach(group: Any, key: str, length: int, at: np.ndarray) -> None:
-    if len(at) and int(at.max()) >= length:
-        raise damaged(group, f"{group.name}/{key} has {length} entries, and entry {int(at.max())} is asked for")
+    if len(at) and not 0 <= int(at.min()) <= int(at.max()) < length:
+        entry = int(at.min()) if at.min() < 0 else int(at.max())
+        raise damaged(group, f"{group.name}/{key} has {length} entries, and entry {entry} is asked for")
 
 
 def groups(group: Any, n: int, kind: str) -> list[tuple[np.ndarray, np.ndarray, Any]]:

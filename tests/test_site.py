@@ -198,6 +198,28 @@ def test_a_link_that_leads_nowhere_is_found(tmp_path: Path) -> None:
                      "one.html: two.html#x: no such anchor", "one.html: p.png: no such file"]  # fmt: skip
 
 
+BROKEN = {"[one](gone.md)": "gone.md", "[one](two.md#nowhere)": "nowhere", "[one](#case-nix)": "case-nix",
+          "![one](gone.png)": "gone.png", "```{nix}\n```": "nix"}  # fmt: skip
+"""What a page might hold -> what is said of it."""
+
+
+@pytest.mark.parametrize("texts", [("[one](two.md) and [two](two.md#there)",), tuple(BROKEN)], ids=["whole", "broken"])
+def test_a_page_that_does_not_hold_fails_the_build(texts: tuple[str, ...], tmp_path: Path) -> None:
+    pages, script = tmp_path / "pages", ROOT / "scripts" / "site"
+    (pages / "static").mkdir(parents=True)
+    (pages / "conf.py").write_bytes((ROOT / "docs" / "site" / "conf.py").read_bytes())
+    text = "\n\n".join(["# One", *texts, "```{toctree}\ntwo\n```\n"])
+    (pages / "index.md").write_text(text, encoding="utf-8")
+    (pages / "two.md").write_text("# Two\n\n## There\n\ntext\n", encoding="utf-8")
+    render = (
+        "import pathlib, runpy, sys; sys.exit(runpy.run_path(sys.argv[1])['render'](*map(pathlib.Path, sys.argv[2:])))"
+    )
+    done = subprocess.run([sys.executable, "-c", render, str(script), str(pages), str(tmp_path / "out")],
+                          capture_output=True, text=True)  # fmt: skip
+    assert (done.returncode == 0) == ("" == done.stderr) == (texts != tuple(BROKEN)), done.stderr
+    assert [said for text, said in BROKEN.items() if text in texts and said not in done.stderr] == []
+
+
 @pytest.fixture
 def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.syspath_prepend(str(ROOT / "docs" / "site"))

@@ -186,8 +186,9 @@ def _weights(result: Any) -> list[dict[str, Any]]:
         if not values.size:
             continue
         rows = np.unique(np.linspace(0, len(values) - 1, min(MOST_WEIGHTS, len(values))).astype(np.int64))
-        factor, unit = _readable(float(np.nanmax(np.abs(values[rows]), initial=0.0)), trace.unit)
-        low, high = float(values[rows].min()) * factor, float(values[rows].max()) * factor
+        finite = values[rows][np.isfinite(values[rows])]
+        factor, unit = _readable(float(np.max(np.abs(finite), initial=0.0)), trace.unit)
+        low, high = (float(np.min(finite)) * factor, float(np.max(finite)) * factor) if finite.size else (0.0, 0.0)
         high = high if high > low else low + 1.0
         shown = WeightTrace(unit, trace.edges, np.asarray(trace.times)[rows], values[rows] * factor)
         counts = analysis.weight_histogram(shown, 50, low, high).fractions

@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from neurosim.units import ms, second
 
 pytestmark = pytest.mark.checkout
 FOLDER = Path(__file__).resolve().parent.parent / "examples"
-LONGEST = {"19": 185}  # lines: two models of a recording, their scores and a picture of both; 80 for all others
+LONGEST = {"19": 185, "20": 130}  # lines: models of a recording and their scores; a controller, its world and a film
 SCRIPTS = {p.stem[:2]: p for p in sorted(FOLDER.glob("*.py"))}
 
 
@@ -242,3 +243,12 @@ def test_a_receptor_is_fitted_and_predicted() -> None:
             assert scores["cell"]["gamma"] > scores[model]["gamma"] and scores["cell"]["psth"] > scores[model]["psth"]
     assert same["cell"]["bits"] > 2 and other["cell"]["bits"] > 1.4
     assert 5.5 < found["grasshopper_2"]["latency"] < 7
+
+
+def test_poles_are_balanced(tmp_path: Path) -> None:
+    found = main("20", poles=20, path=str(tmp_path / "pole.gif"), frames=3)
+    assert found["stand"] >= 19 and found["stand_without_a_tenth"] > 10
+    assert 0.2 < found["angle_deg"] < 5  # hits and noise move it, and it is brought back
+    assert found["stand_without_pushes"] == 0
+    with Image.open(tmp_path / "pole.gif") as film:
+        assert getattr(film, "n_frames", 1) == 3

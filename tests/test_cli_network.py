@@ -109,16 +109,14 @@ def test_set_keywords_of_a_builder() -> None:
     assert mistake("run", "net.py", "--set", "tau=3mz").startswith(
         "--set tau: cannot read '3mz' as a quantity: unknown unit 'mz'"
     )
-    assert mistake("run", write("o.py", BUILDER.replace("scale: float = 1.0", "**more")), "--set", "kind=x.").startswith(
-        "o.py:7: NameError: name 'scale'"
-    )
+    assert mistake(
+        "run", write("o.py", BUILDER.replace("scale: float = 1.0", "**more")), "--set", "kind=x."
+    ).startswith("o.py:7: NameError: name 'scale'")
     assert mistake("run", write("one.py", ONE), "--set", "n=3") == (
         "'one.py' defines a network, not a function that builds one, so it has no keyword 'n': "
         "--set takes POPULATION.PARAMETER=VALUE there"
     )
-    assert mistake("run", "cuba", "--set", "n=many") == (
-        "--set n: it takes a number (by default 4000), got 'many'"
-    )
+    assert mistake("run", "cuba", "--set", "n=many") == ("--set n: it takes a number (by default 4000), got 'many'")
 
 
 def test_set_parameters_of_a_population() -> None:

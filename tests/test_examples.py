@@ -15,7 +15,7 @@ from neurosim.units import ms, second
 
 pytestmark = pytest.mark.checkout
 FOLDER = Path(__file__).resolve().parent.parent / "examples"
-LONGEST = {"19": 185, "20": 130}  # lines: models of a recording and their scores; a controller, its world and a film
+LONGEST = {"18": 185, "19": 130}  # lines: models of a recording and their scores; a controller, its world and a film
 SCRIPTS = {p.stem[:2]: p for p in sorted(FOLDER.glob("*.py"))}
 
 
@@ -34,7 +34,7 @@ def main(number: str, **arguments: Any) -> Any:
 
 
 def test_numbers_run_from_one_and_each_is_tested() -> None:
-    assert list(SCRIPTS) == [f"{k + 1:02}" for k in range(len(SCRIPTS))] and len(SCRIPTS) == 17
+    assert list(SCRIPTS) == [f"{k + 1:02}" for k in range(len(SCRIPTS))] and len(SCRIPTS) == 20
     for path in SCRIPTS.values():
         text = path.read_text(encoding="utf-8")
         assert "def main(" in text and len(text.splitlines()) <= LONGEST.get(path.stem[:2], 80), path.name
@@ -224,7 +224,7 @@ def test_the_apl_keeps_kenyon_cells_sparse(tmp_path: Path, shared: Path, full: b
 
 
 def test_hidden_pattern() -> None:
-    found = main("21", duration=50 * second)
+    found = main("20", duration=50 * second)
     first, last = found["first"], found["last"]
     assert first.hit_rate > 0.9 and first.false_alarms > 300  # it fires at anything
     assert last.hit_rate > 0.95 and last.false_alarms == 0 and last.latency < 0.010
@@ -234,7 +234,7 @@ def test_hidden_pattern() -> None:
 @pytest.mark.shared_data("neural_recordings/grasshopper_1.npz", "neural_recordings/grasshopper_2.npz")
 def test_a_receptor_is_fitted_and_predicted() -> None:
     """A sixth of the generations, on the faster sound: enough to be better than both GLMs where nothing was fitted."""
-    found = main("19", generations=25, trials=8, fitted_to=("grasshopper_2",))
+    found = main("18", generations=25, trials=8, fitted_to=("grasshopper_2",))
     same, other = found["grasshopper_2", "grasshopper_2"], found["grasshopper_2", "grasshopper_1"]
     assert same["GLM"]["bits"] == pytest.approx(1.799, abs=0.01)  # the same every time: its likelihood is concave
     assert same["GLM of dB"]["bits"] == pytest.approx(1.525, abs=0.01)
@@ -246,7 +246,7 @@ def test_a_receptor_is_fitted_and_predicted() -> None:
 
 
 def test_poles_are_balanced(tmp_path: Path) -> None:
-    found = main("20", poles=20, path=str(tmp_path / "pole.gif"), frames=3)
+    found = main("19", poles=20, path=str(tmp_path / "pole.gif"), frames=3)
     assert found["stand"] >= 19 and found["stand_without_a_tenth"] > 10
     assert 0.2 < found["angle_deg"] < 5  # hits and noise move it, and it is brought back
     assert found["stand_without_pushes"] == 0

@@ -162,7 +162,9 @@ def test_traces_have_a_column_a_neuron() -> None:
 
 def test_unknown_names_say_what_was_recorded() -> None:
     run = result()
-    with pytest.raises(UnknownNameError, match=r"^this result holds no spikes of 'exx' .*; did you mean 'exc'\? \(.*test_recording"):
+    with pytest.raises(
+        UnknownNameError, match=r"^this result holds no spikes of 'exx' .*; did you mean 'exc'\? \(.*test_recording"
+    ):
         run.spikes["exx"]
     with pytest.raises(UnknownNameError, match=r'recorded: exc, .*\); add net.record\(unrecorded, "spikes"\) before'):
         run.rates("unrecorded")

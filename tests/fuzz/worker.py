@@ -108,7 +108,7 @@ def outcome(target: str, number: int, work: Path, whole: Path, watch: Watch) -> 
         shutil.rmtree(folder, ignore_errors=True)
         given = files.made(target, rng, whole, folder, watch.outside)
         group, attempt = "files", lambda: files.KINDS[target].read(folder)
-    watch.seen, before = [], resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    watch.seen, before = [], peak()
     watch.opened()
     says = {"number": number, "input": given, "came": "accepted"}
     try:
@@ -125,7 +125,7 @@ def outcome(target: str, number: int, work: Path, whole: Path, watch: Watch) -> 
         says |= {"came": "finding", "what": f"{type(error).__name__}: {error}"[:500], "at": place(error)}
     finally:
         watch.active = ""
-    grew = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
+    grew = peak() - before
     if watch.seen:
         says |= {"came": "finding", "what": f"did what an input may not: {watch.seen[0]}", "at": ""}
     elif watch.opened():
@@ -133,6 +133,12 @@ def outcome(target: str, number: int, work: Path, whole: Path, watch: Watch) -> 
     elif grew > GREW:
         says |= {"came": "finding", "what": f"took {grew / 2**30:.1f} GiB of memory", "at": ""}
     return says
+
+
+def peak() -> int:
+    """Return the most bytes of memory that this process has used; getrusage counts in those of its parent."""
+    with open("/proc/self/status", encoding="ascii") as file:
+        return next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmHWM:"))
 
 
 def place(error: BaseException) -> str:

@@ -201,9 +201,9 @@ def test_the_wiring_of_t4_and_t5_tells_directions(tmp_path: Path, shared: Path, 
         assert abs(of["error"]) < 20, name
         low, high = (0.14, 0.65) if name.startswith("T4") else (0.42, 0.75)
         assert low < of["index"] < high, name
-    if full:  # what makes them selective
-        cut = main("16", connectome=lobe, silence="Mi4,C3,CT1(M10),CT1(Lo1)")
-        assert max(of["index"] for of in cut["types"].values()) < 0.1
+    cut = main("16", connectome=lobe, extent=5, silence="Mi4,C3,CT1(M10),CT1(Lo1)")  # what makes them selective
+    for name, of in cut["types"].items():
+        assert of["index"] < 0.1 and (of["on"] if name.startswith("T4") else of["off"]).max() > 5, name
 
 
 @pytest.mark.shared_data("fly_mushroom_body/mb_fafb783.npz")

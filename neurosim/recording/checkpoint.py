@@ -239,7 +239,9 @@ class Checkpoints:
                 attrs = json.loads(str(file.attrs["about"]))
                 file.visititems(take)
             missing = _NEEDED[kind] - attrs.keys()
-            if kind == "state" and not isinstance(attrs.get("identity"), dict):
+            if kind == "state" and not (isinstance(attrs.get("identity"), dict) and all(
+                isinstance(attrs.get(key), int) and 0 <= attrs[key] < 2**53 for key in ("steps", "threads", "chunks")
+            )):  # fmt: skip
                 raise ValueError("it does not say what it is a state of")
         except MemoryError:
             raise ResultFileError(f"'{shown}' holds more than fits into memory", where) from None

@@ -28,10 +28,12 @@ PREFERRED = {"a": 180.0, "b": 0.0, "c": 90.0, "d": 270.0}
 """Measured preferred directions of T4 and T5 in degrees, in the coordinates of the lattice (Maisak et al. 2013)."""
 
 SLOW = ("Mi4", "Mi9", "C3", "CT1(M10)", "CT1(Lo1)", "Tm9")
-"""Inputs of T4 and T5 whose responses were measured to be low-pass (Serbe 2016, Arenz 2017, Meier and Borst 2019)."""
+"""Inputs of T4 and T5 that were measured to be low-pass (Serbe 2016, Arenz 2017, Meier and Borst 2019); C3 is counted
+among them by its place, on the side of Mi4 and CT1, and not by a measurement."""
 
 TRANSIENT = ("L1", "L2", "Mi1", "Tm1", "Tm2", "Tm3", "Tm4")
-"""Cells of the two pathways whose responses to a step decay (band-pass; the same sources)."""
+"""Cells of the two pathways whose responses to a step decay: Mi1 and the Tm cells (band-pass, the same sources), L1 and
+L2 (of the lamina's cells only L3 is sustained, Matsliah 2024)."""
 
 SWING = 10 * mV
 """From reset to threshold."""
@@ -200,7 +202,8 @@ def optic_lobe(
 ) -> Network:
     """Return the optic lobe's motion pathways, from photoreceptors to T4 and T5, and edges that move over the eye.
 
-    Published are the cells, connections, synapse counts and signs, and which cells are slow and which transient.
+    Published are the cells, connections, synapse counts and signs, and which cells are slow and which transient
+    (but for C3, see ``SLOW``).
     These neurons are graded; here they are spiking ones that fire at `rate` in grey, from which their rates go up and
     down. Light changes the input of photoreceptors, by as much as doubles their rate and darkness by as much as ends it
     (the feedback that they have comes on top). Every number below is chosen, and the same for all cells of a kind: T4a
@@ -252,7 +255,7 @@ def optic_lobe(
     ----------
     J. K. Lappalainen et al., Nature 634 (2024), the connectome; M. S. Maisak et al., Nature 500 (2013), T4 and T5;
     E. Serbe et al., Neuron 89 (2016), A. Arenz et al., Curr. Biol. 27 (2017), M. Meier, A. Borst, Curr. Biol. 29
-    (2019), dynamics of their inputs.
+    (2019), dynamics of their inputs; A. Matsliah et al., Nature 634 (2024), of the lamina's cells.
     """
     edges = moving_edges(angle, polarity, speed, extent)
     _check(gain, adaptation, rate, dt, margin, record)

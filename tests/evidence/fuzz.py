@@ -28,15 +28,16 @@ def run(log: Any) -> dict[str, Any]:
 
     def step(target: str, k: int, minutes: int) -> dict[str, Any]:
         out = tried(target, k * 10**8, seconds=60.0 * minutes)
-        return {"inputs": out.count, "accepted": out.accepted, "refused": out.refused, "findings": out.findings}
+        return {"inputs": out.count, "accepted": out.accepted, "refused": out.refused, "unmade": out.unmade,
+                "findings": out.findings}  # fmt: skip
 
     results: dict[str, Any] = {}
     for target, minutes in MINUTES.items():
-        total = {"minutes": minutes, "inputs": 0, "accepted": 0, "refused": 0, "findings": {}}
+        total = {"minutes": minutes, "inputs": 0, "accepted": 0, "refused": 0, "unmade": 0, "findings": {}}
         for k in range(-(-minutes // STEP)):
             some = min(STEP, minutes - k * STEP)
             found = log.step(f"{target} {k}", lambda t=target, k=k, m=some: step(t, k, m))
-            for key in ("inputs", "accepted", "refused"):
+            for key in ("inputs", "accepted", "refused", "unmade"):
                 total[key] += found[key]
             total["findings"] |= found["findings"]
         log(f"{target}: {total['inputs']:,} inputs, {total['accepted']:,} accepted, {total['refused']:,} refused, "

@@ -166,7 +166,7 @@ def delete(file: Any, name: str, rng: random.Random, outside: Path) -> None:
 def values(file: Any, name: str, rng: random.Random, outside: Path) -> str:
     """Other numbers in the same dataset."""
     found = file[name]
-    if not isinstance(found, h5py.Dataset) or found.shape is None:
+    if not isinstance(found, h5py.Dataset) or found.shape is None or found.nbytes > 1 << 24:
         return attribute(file, name, rng, outside)
     array = found[()]
     if isinstance(array, np.ndarray) and array.size and array.dtype.kind in "iufb":

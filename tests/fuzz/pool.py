@@ -23,12 +23,13 @@ PATIENCE = {"planted-hang": 2.0}
 
 @dataclass
 class Tried:
-    """What came of inputs: how many were accepted and refused, and what was found, by where and what it was."""
+    """What came of inputs: how many were accepted, refused, not even made; what was found, by where and what it was."""
 
     target: str
     accepted: int = 0
     refused: int = 0
     findings: dict[str, dict[str, Any]] = field(default_factory=dict)
+    unmade: int = 0
     next: int = 0
 
     @property
@@ -77,7 +78,7 @@ def _one(out: Tried, count: int, seconds: float, folder: Path) -> None:
         with selectors.DefaultSelector() as ready:
             ready.register(process.stdout, selectors.EVENT_READ)
             held, current, said = b"", None, time.monotonic()
-            done = started = False
+            done = started = made = False
             while not done:
                 if ready.select(timeout=1.0):
                     piece = process.stdout.read()
@@ -93,11 +94,13 @@ def _one(out: Tried, count: int, seconds: float, folder: Path) -> None:
                             started = True
                         elif line == b"done":
                             done = True
+                        elif line == b"made":
+                            made = True
                         elif line.startswith(b"{"):
                             out.note(json.loads(line))
                             out.next, current = int(current or out.next) + 1, None
                         else:
-                            current = int(line)
+                            current, made = int(line), False
                 elif time.monotonic() - said > (patience if started else 120.0):
                     break
         process.kill()
@@ -106,7 +109,10 @@ def _one(out: Tried, count: int, seconds: float, folder: Path) -> None:
         return
     if not started:
         raise RuntimeError(f"the worker of '{out.target}' did not start:\n{(folder / 'stderr').read_text()[-3000:]}")
-    if current is not None:
+    if current is not None and not made:
+        out.unmade += 1  # the library that was to damage a file was itself at its end
+        out.next = current + 1
+    elif current is not None:
         code = process.returncode
         silent = time.monotonic() - said > patience
         died = signal.Signals(-code).name if code < 0 else f"exit code {code}"

@@ -96,8 +96,8 @@ class Watch:
             return False
 
 
-def outcome(target: str, number: int, work: Path, whole: Path, watch: Watch) -> dict[str, Any]:
-    """Make an input, try it, and say what came of it."""
+def outcome(target: str, number: int, work: Path, whole: Path, watch: Watch, pipe: Any) -> dict[str, Any]:
+    """Make an input, say so, try it, and return what came of it."""
     from neurosim.errors import NeurosimError, VerifyError
 
     rng = random.Random(f"{target} {number}")
@@ -111,6 +111,7 @@ def outcome(target: str, number: int, work: Path, whole: Path, watch: Watch) -> 
         group, attempt = "files", lambda: files.KINDS[target].read(folder)
     watch.seen, before = [], peak()
     watch.opened()
+    print("made", file=pipe)
     says = {"number": number, "input": given, "came": "accepted"}
     try:
         watch.active = group
@@ -185,7 +186,7 @@ def main(target: str, first: int, count: int, seconds: float, folder: Path) -> N
             break
         print(number, file=pipe)
         faulthandler.dump_traceback_later(LOOK, exit=False)
-        print(json.dumps(outcome(target, number, work, whole, watch)), file=pipe)
+        print(json.dumps(outcome(target, number, work, whole, watch, pipe)), file=pipe)
     faulthandler.cancel_dump_traceback_later()
     print("done", file=pipe)
 

@@ -207,6 +207,8 @@ def _put(graph: Any, prefix: str, nodes: dict[str, Any], edges: list[tuple[str, 
 
 def _finite(name: str, node: Any, shown: str) -> None:
     for key, value in vars(node).items():
+        if isinstance(value, dict) and key not in ("input_type", "output_type", "metadata"):
+            raise ResultFileError(f"'{shown}': {key} of the node '{name}' is a group, and not an array")
         if not isinstance(value, (np.ndarray, np.generic)) or key in ("metadata", "padding"):
             continue
         if value.dtype.kind not in "biuf":

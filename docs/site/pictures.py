@@ -22,7 +22,8 @@ from neurosim.lang.network import Network
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES = ROOT / "docs" / "images"
 KEPT = {"04": "brunel_regimes.png", "05": "microcircuit.png", "11": "surprise.png", "12": "surprising_text.png",
-        "13": "train_it.png", "14": "dendrites.png", "15": "short_term.png"}  # fmt: skip
+        "13": "train_it.png", "14": "dendrites.png", "15": "short_term.png", "16": "optic_lobe.png",
+        "17": "mushroom_body.png", "18": "grasshopper.png", "19": "pole.png", "20": "hidden_pattern.png"}  # fmt: skip
 """Number of an example -> its picture in docs/images. All others are drawn when the site is built."""
 
 Draw = Callable[[Any, list[Any]], Any]
@@ -265,6 +266,31 @@ def dendrites(module: Any, runs: list[Any]) -> Any:
 @draws("15")
 def short_term(module: Any, runs: list[Any]) -> Any:
     module.main(path=str(IMAGES / KEPT["15"]))
+
+
+@draws("16")
+def optic_lobe(module: Any, runs: list[Any]) -> Any:
+    module.main(plot=str(IMAGES / KEPT["16"]))
+
+
+@draws("17")
+def mushroom_body(module: Any, runs: list[Any]) -> Any:
+    module.main(plot=str(IMAGES / KEPT["17"]))
+
+
+@draws("18")
+def grasshopper(module: Any, runs: list[Any]) -> Any:
+    module.main(path=str(IMAGES / KEPT["18"]))
+
+
+@draws("19")
+def pole(module: Any, runs: list[Any]) -> Any:
+    module.main(path=str(IMAGES / KEPT["19"]))
+
+
+@draws("20")
+def hidden_pattern(module: Any, runs: list[Any]) -> Any:
+    module.main(path=str(IMAGES / KEPT["20"]))
 
 
 def _as_script(number: str, picture: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import optimize
 
 from neurosim.analysis import coincidence_factor, van_rossum_distance
 from neurosim.errors import DimensionError, ParameterError
@@ -40,7 +41,7 @@ def test_a_spike_takes_part_in_one_coincidence_and_the_edge_counts() -> None:
 
 
 def test_pairs_are_as_many_as_can_be() -> None:
-    optimize, g = pytest.importorskip("scipy.optimize"), np.random.default_rng(2)
+    g = np.random.default_rng(2)
     for _ in range(20):
         a, b = np.sort(g.uniform(0, 1, 40)), np.sort(g.uniform(0, 1, 30))
         near = np.abs(a[:, None] - b) <= 0.01

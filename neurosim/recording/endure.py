@@ -26,6 +26,7 @@ PATIENCE = 20.0
 RATE = 10e6
 """Bytes a second that a large one may take in addition."""
 
+# Whatever a damaged file makes HDF5 raise is of no interest to the helper: only whether it dies, or never comes back.
 HELPER = """
 import json, sys
 import h5py

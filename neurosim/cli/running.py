@@ -217,13 +217,11 @@ def _checkpoint(every: str | None, folder: str | None, resume: bool, output: str
 
 def engine_options(pairs: Iterable[str], backend: str) -> dict[str, str]:
     """Return the engine's own options, as text; the engine knows their values."""
-    pairs = tuple(pairs)
-    for pair in pairs:
-        if pair.find("=") < 1:
-            raise ParameterError(f"--backend-option {pair}: an option is written KEY=VALUE, such as mode=standalone")
     out, known = {}, load_backend(backend).options
     for pair in pairs:
-        key, _, value = pair.partition("=")
+        key, sign, value = pair.partition("=")
+        if not sign or not key:
+            raise ParameterError(f"--backend-option {pair}: an option is written KEY=VALUE, such as mode=standalone")
         if key.strip() not in known:
             what = f"its options are {', '.join(known)}" if known else "it has none"
             raise ParameterError(f"--backend-option {pair}: backend '{backend}' has no option '{key.strip()}'; {what}")

@@ -72,6 +72,7 @@ AT_IMPORT = {
     "neurosim.backends.snntorch_backend.module": {"torch"},
     "neurosim.backends.snntorch_backend.state": {"torch"},
     "neurosim.backends.snntorch_backend.stretch": {"torch"},
+    "neurosim.backends.snntorch_backend.trained": {"torch"},
     "neurosim.models.jepa": {"torch"},
     "neurosim.models.kernels": {"torch"},
     "neurosim.models.kernels.scan_numba": {"numba", "llvmlite"},

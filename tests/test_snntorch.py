@@ -331,7 +331,7 @@ def test_a_state_dict_makes_the_same_module() -> None:
     other.load_state_dict(one.state_dict())
     train = trains(2, 50)
     assert torch.equal(one({"source": train}).spikes["out"], other({"source": train}).spikes["out"])
-    assert list(one.state_dict()) == ["weights.in", "weights.back", "weights.forth"]
+    assert list(one.state_dict()) == ["weights.in", "weights.back", "weights.forth", "weights.:units"]
 
 
 def test_projections_may_have_any_name() -> None:
@@ -405,73 +405,3 @@ def test_weights_of_another_network_are_refused() -> None:
 def test_the_device_is_checked_before_anything_is_built() -> None:
     with pytest.raises(NeurosimError, match="device of backend 'snntorch' cannot be 'gpu'"):
         layered().run(1 * ms, backend="snntorch", device="gpu")
-
-
-# -- parameters of cells ----------------------------------------------------------------------------------------------
-
-
-def with_thresholds() -> ns.Network:
-    net = ns.Network("thresholds", dt=1 * ms, seed=1)
-    source = net.population("source", 9, SpikeSource([[1.0, 4, 5, 9, 12] * ms] * 9))
-    cell = LIF(v_rest=0 * mV, v_reset=0 * mV, v_th=np.linspace(8, 12, 20) * mV, receptors={"in": ExpCurrent})
-    hidden = net.population("hidden", 20, cell)
-    out = net.population("out", 3, cell(v_th=10 * mV))
-    net.connect(source, hidden, weight=ns.normal(9 * mV, 9 * mV), delay=1 * ms)
-    net.connect(hidden, out, weight=ns.normal(5 * mV, 9 * mV), delay=1 * ms)
-    for pop in (hidden, out):
-        net.record(pop, "spikes")
-    return net
-
-
-LABELS = ["hidden.v_th", "out.v_th", "hidden.v_reset"]
-
-
-def test_gradients_of_parameters_are_the_same_fused_or_not() -> None:
-    grads = []
-    for fuse in (True, False):
-        module = with_thresholds().to_torch(precision="double", train=LABELS, fuse=fuse)
-        assert [name for name, _ in module.named_parameters()][-3:] == [
-            "trained." + label.replace(".", ":") for label in LABELS
-        ]
-        out = module(steps=40, traces=["out.v"])
-        loss = out.spikes["out"].sum() + 100 * out.traces["out.v"].sum()
-        grads.append(torch.autograd.grad(loss, [module.trained[label] for label in LABELS]))
-    for a, b, shape in zip(*grads, ((20,), (), ()), strict=True):
-        assert a.shape == shape and b.abs().max() > 0
-        torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-12)
-
-
-def test_trained_parameters_come_back() -> None:
-    net = with_thresholds()
-    module, start = net.to_torch(precision="double", train=LABELS), net.run(40 * ms).spikes["hidden"].count
-    with torch.no_grad():
-        module.trained["hidden.v_th"].mul_(torch.linspace(0.5, 1.1, 20))
-        module.trained["out.v_th"].mul_(0.8)
-    net.load_torch(module)
-    result, spikes = net.run(40 * ms), module(steps=40).spikes
-    for name, size in (("hidden", 20), ("out", 3)):
-        np.testing.assert_array_equal(as_dense(result, name, 40, size), spikes[name][0].detach().numpy())
-    assert result.spikes["hidden"].count != start
-    copied = with_thresholds().to_torch(precision="double", train=LABELS)
-    copied.load_state_dict(module.state_dict())
-    assert torch.equal(copied(steps=40).spikes["out"], spikes["out"])
-
-
-@pytest.mark.parametrize(
-    ("label", "message"),
-    [
-        (
-            "hidden.tau_m",
-            "is not read in a step as it is, but in what is made of it; of 'hidden' can be trained: hidden.",
-        ),
-        ("hidden.vth", "'hidden.vth' is no parameter; of 'hidden' can be trained: hidden.v_th, hidden.v_reset"),
-        ("source.v_th", "of 'source' can be trained: nothing"),
-        ("own.a", "'own.a' is also part of "),
-    ],
-)
-def test_what_cannot_be_trained_is_said(label: str, message: str) -> None:
-    net = with_thresholds()
-    net.population("own", 1, ns.Cell("dv/dt = (a - v)/tau", threshold="v > a", reset="v = a/10", a=1.0, tau=5 * ms))
-    with pytest.raises(ParameterError) as caught:
-        net.to_torch(train=[label], scale={"own": 1.0})
-    assert message in caught.value.message

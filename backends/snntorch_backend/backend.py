@@ -75,16 +75,22 @@ class SnnTorchBackend(Backend):
 
     def module(
         self, graph: Graph, surrogate: Any, scale: Mapping[str, float], detach_reset: bool, fuse: bool = True,
-        train: Sequence[str] = (),
+        cells: Sequence[tuple[Any, ...]] = (), makers: Mapping[str, Any] | None = None,
+        delays: Mapping[str, int | None] | None = None,
     ) -> Any:  # fmt: skip
-        """Return the network as a module with gradients; a surrogate is a callable, or snnTorch's name for one."""
+        """Return the network as a module with gradients; a surrogate is a callable, or snnTorch's name for one.
+
+        ``cells``, ``makers`` and ``delays`` are what :func:`neurosim.learning.trainable.trainable` found.
+        """
         from neurosim.backends.snntorch_backend.module import NetworkModule
+        from neurosim.backends.snntorch_backend.trained import Trained
 
         if isinstance(surrogate, str):
             if surrogate not in SURROGATES:
                 raise UnknownNameError(f"snnTorch has no surrogate '{surrogate}'{suggest(surrogate, SURROGATES)}")
             surrogate = SnnTorchSurrogate(surrogate)
-        return NetworkModule(graph, surrogate, scale, detach_reset, fuse=fuse, train=train)
+        train = [Trained(*cell) for cell in cells]
+        return NetworkModule(graph, surrogate, scale, detach_reset, None, fuse, train, makers, delays)
 
     def version(self) -> str:
         """Return torch's version."""

@@ -163,7 +163,7 @@ class Blocks:
         What comes from outside, spikes and arrivals, is known for the whole stretch and cut into blocks once: a slice
         per block would cost the way back a tensor of the whole length for each.
         """
-        length = min([self.length, *(min(s.delays) for s in inner if s.delays)])
+        length = min([self.length, *(s.soonest for s in inner if s.delays)])
         cuts = list(range(0, self.length, length)) or [0]
         pops = [self.module.graph.population(name) for name in members]
         whole = {(p.name, r): self._split(self.future[p.name, r].between(0, self.length), length)

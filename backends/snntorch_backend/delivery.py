@@ -91,7 +91,7 @@ class Synapses:
 
     ``pre`` and ``post`` are positions in the groups, ``delays`` the different delays in steps, ``group`` the edge's
     place among them. ``sources`` and ``targets`` are (population, neurons or None for all) of the groups' parts.
-    ``release`` is the variable of the sources that spikes carry, or None.
+    ``release`` is the variable of the sources that spikes carry, or None. ``moving``: the delays are trained.
     """
 
     def __init__(self, graph: Graph, node: ProjectionNode) -> None:
@@ -100,10 +100,15 @@ class Synapses:
         edges = edge_table(graph, node)
         self.pre, self.post = edges.pre.astype(np.int64), edges.post.astype(np.int64)
         self.initial, self.delay_steps = edges.weight, edges.delay
-        delays, group = np.unique(edges.delay, return_inverse=True)
-        self.delays = [int(d) for d in delays]
         self.sources, self.targets = self._parts(node.pre), self._parts(node.post)
         self.n_pre, self.n_post = sum(s.size for s in node.pre), sum(s.size for s in node.post)
+        self.moving = False
+        self._sort()
+
+    def _sort(self) -> None:
+        """Find by what edges are reached: source, or slot (a delay and a target)."""
+        delays, group = np.unique(self.delay_steps, return_inverse=True)
+        self.delays = [int(d) for d in delays]
         self.full = len(self.delays) * self.n_pre * self.n_post <= _FULL * len(self.pre)
         order = np.argsort(self.pre, kind="stable")
         slot = group.reshape(-1) * self.n_post + self.post
@@ -119,6 +124,19 @@ class Synapses:
             "order": torch.from_numpy(order),
             "row": torch.from_numpy(np.searchsorted(self.pre[order], np.arange(self.n_pre + 1))),
         }
+
+    def retime(self, delays: np.ndarray, device: torch.device) -> None:
+        """Give the edges other delays, in steps."""
+        if not np.array_equal(delays, self.delay_steps):
+            self.delay_steps = delays
+            self._sort()
+            self.to(device)
+
+    @property
+    def soonest(self) -> int:
+        """Steps after which a spike makes a difference: that of trained delays reaches one step further."""
+        least = min(self.delays)
+        return max(1, least - 1) if self.moving else least
 
     @staticmethod
     def _parts(segments: Any) -> list[tuple[str, Tensor | None, int]]:

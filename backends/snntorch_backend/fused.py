@@ -49,13 +49,17 @@ class Fused:
     dtype : torch.dtype
         float32 or float64.
     params : callable
-        Returns parameter -> its value, one or [neurons]; asked again only for those that are trained.
+        Returns parameter -> its value, one or [neurons].
+    fixed : bool
+        Whether they stay as they are, so that they are asked for once.
     """
 
     def __init__(
-        self, loop: Loop, neurons: int, dt: float, dtype: torch.dtype, params: Callable[[], Mapping[str, Tensor]]
-    ) -> None:
+        self, loop: Loop, neurons: int, dt: float, dtype: torch.dtype, params: Callable[[], Mapping[str, Tensor]],
+        fixed: bool = True,
+    ) -> None:  # fmt: skip
         self.loop, self.neurons, self.dt, self.dtype, self.params = loop, neurons, dt, dtype, params
+        self.fixed = fixed
         self.kernels: dict[tuple[Any, ...], OnCpu | OnGpu] = {}
         self._packed: dict[torch.device, tuple[Tensor, Tensor]] = {}
 
@@ -96,7 +100,7 @@ class Fused:
 
     def packed(self, device: torch.device) -> tuple[Tensor, Tensor]:
         """Return the parameters as kernels take them: scalars [k], and those per neuron [k, neurons]."""
-        if device not in self._packed or self.loop.trained:
+        if device not in self._packed or not self.fixed:
             params = {k: v.detach() for k, v in self.params().items()}
             like = {"dtype": self.dtype, "device": device}
             loop = self.loop

@@ -17,6 +17,7 @@ from neurosim.backends.snntorch_backend.fused import Fused
 from neurosim.backends.snntorch_backend.loop import loop_of, refusal
 from neurosim.backends.snntorch_backend.state import State
 from neurosim.backends.snntorch_backend.stretch import Stretch
+from neurosim.backends.snntorch_backend.trained import Delays, Made, Maker, Trained, in_si
 from neurosim.errors import ParameterError, UnknownNameError, UnsupportedError, suggest
 from neurosim.ir.adjoint import PER_UNIT
 from neurosim.ir.graph import Graph
@@ -42,21 +43,39 @@ class Output:
     state: State
 
 
-def _near(size: float) -> float:
-    """Return the power of two that is nearest to a number; 1 for 0."""
-    return float(2.0 ** np.rint(np.log2(size))) if size else 1.0
+_UNITS = ":units"
+"""Key of the units in the state of :class:`Weights`."""
 
 
 class Weights(nn.Module):
-    """Name -> parameter. Unlike in a ``ParameterDict`` names may be any, and keep their order.
+    """Name -> parameter, and what it counts in. Unlike in a ``ParameterDict`` names may be any, and keep their order.
 
     torch takes a dot in a name for a module in a module, so in ``state_dict`` and ``named_parameters`` it is a colon.
+    The units are part of the state, as ``:units``: those of a network that was trained before may differ. So is where
+    parameters started, for those that are logarithms of a ratio to that.
     """
 
-    def __init__(self, given: Mapping[str, nn.Parameter], what: str) -> None:
+    def __init__(
+        self, given: Mapping[str, nn.Parameter], units: Mapping[str, float], what: str,
+        starts: Mapping[str, np.ndarray] | None = None,
+    ) -> None:  # fmt: skip
         super().__init__()
-        self.names, self.what = list(given), what
+        self.names, self.what, self.units = list(given), what, {name: units[name] for name in given}
         self._parameters.update({name.replace(".", ":"): value for name, value in given.items()})
+        if self.units:
+            self.register_buffer(_UNITS, torch.tensor(list(self.units.values()), dtype=torch.float64))
+        self._starts = {name: f":start of {name.replace('.', ':')}" for name in starts or {}}
+        for name, start in (starts or {}).items():
+            self.register_buffer(self._starts[name], torch.from_numpy(np.array(start, dtype=np.float64)))
+
+    def start(self, name: str) -> np.ndarray:
+        """Return where a parameter that is a logarithm started, in SI."""
+        return cast(Tensor, self._buffers[self._starts[name]]).double().cpu().numpy()
+
+    def _load_from_state_dict(self, *args: Any) -> None:
+        super()._load_from_state_dict(*args)
+        if self.units:
+            self.units = dict(zip(self.names, cast(Tensor, self._buffers[_UNITS]).tolist(), strict=True))
 
     def __getitem__(self, name: str) -> nn.Parameter:
         if name not in self.names:
@@ -96,18 +115,22 @@ class NetworkModule(nn.Module):
         which are finer than single precision can say.
     fuse : bool
         Whether populations may be run by fused loops.
-    train : sequence of str
-        Parameters of cells that are parameters of the module, as ``population.parameter`` of its program.
+    train : sequence of Trained
+        Parameters of cells and stimuli that are parameters of the module.
+    makers : mapping
+        Population -> what makes the constants of its program that are made of those.
+    delays : mapping
+        Projection whose delays are parameters of the module -> how many steps they can become (None: twice as many as
+        the longest has now).
 
     Attributes
     ----------
     weights : Weights
         Projection -> weights of its edges, in the order that ``result.weights()`` has, in ``units``.
     trained : Weights
-        ``population.parameter`` -> its value, one or one per neuron, in ``units``.
-    units : dict
-        Projection -> its weights' unit in SI: a power of two with which they begin as large as those of a
-        ``torch.nn.Linear``, around 1/sqrt(inputs per neuron), so that the usual learning rates fit.
+        ``population.parameter`` -> its value, one or one per neuron, in ``units``; of what must be above 0 (times,
+        capacitances, conductances, resistances) the logarithm of its ratio to where it started.
+        ``projection.delay`` -> one delay per edge, in ``units``.
     """
 
     def __init__(
@@ -118,7 +141,9 @@ class NetworkModule(nn.Module):
         detach_reset: bool = True,
         weights_in: torch.dtype | None = None,
         fuse: bool = True,
-        train: Sequence[str] = (),
+        train: Sequence[Trained] = (),
+        makers: Mapping[str, Maker] | None = None,
+        delays: Mapping[str, int | None] | None = None,
     ) -> None:
         super().__init__()
         self.graph, self.surrogate, self.detach_reset = graph, surrogate, detach_reset
@@ -128,25 +153,42 @@ class NetworkModule(nn.Module):
         fmt = FORMATS[self.dtype]
         self.steps = {p.name: Step(p.program, fmt) for p in graph.populations if p.program is not None}
         self.synapses = [Synapses(graph, p) for p in graph.projections]
-        self.units = {s.name: s.unit() for s in self.synapses}
+        units = {s.name: s.unit() for s in self.synapses}
         kept = weights_in or self.dtype
         self.weights = Weights({
-            s.name: nn.Parameter(torch.from_numpy(s.initial / self.units[s.name]).to(kept)) for s in self.synapses
-        }, "projection")  # fmt: skip
+            s.name: nn.Parameter(torch.from_numpy(s.initial / units[s.name]).to(kept)) for s in self.synapses
+        }, units, "projection")  # fmt: skip
         for k, pop in enumerate(graph.populations):
             for i, value in enumerate(pop.params.values()):
                 self.register_buffer(f"_param{k}_{i}", torch.from_numpy(np.array(value)).to(self.dtype), False)
         self._at = {p.name: {key: f"_param{k}_{i}" for i, key in enumerate(p.params)} for k, p in enumerate(
             graph.populations)}  # fmt: skip
-        values = {label: self._buffer(label).double() for label in train}
-        self.units |= {label: _near(float(value.abs().mean())) for label, value in values.items()}
-        self.trained = Weights({
-            label: nn.Parameter((value / self.units[label]).to(self.dtype)) for label, value in values.items()
-        }, "trained parameter")  # fmt: skip
+        self._cells = {t.label: t for t in train}
+        moving = [s for s in self.synapses if s.name in (delays or {})]
+        self._delays = {s.name: Delays.of(s.name, s.delay_steps, delays[s.name], s.where) for s in moving if delays}
+        for s in moving:
+            s.moving = True
+        started = {s.name: torch.from_numpy(s.delay_steps / self._delays[s.name].unit).to(self.dtype) for s in moving}
+        steps = {f"{name}.delay": d.unit * graph.dt for name, d in self._delays.items()}
+        self.trained = Weights(
+            {t.label: t.parameter(self.dtype) for t in train}
+            | {f"{name}.delay": nn.Parameter(delay) for name, delay in started.items()},
+            {t.label: t.unit for t in train} | steps,
+            "trained parameter",
+            {t.label: t.start for t in train if t.positive},
+        )
+        self._makers = {}
+        for pop in graph.populations:
+            own = [t for t in train if t.population == pop.name and t.made]
+            if own:
+                self._makers[pop.name] = Made((makers or {})[pop.name], own, pop.size, pop.where)
+        self._moving = {t.population for t in train}
+        self._now: dict[str, dict[str, Tensor]] = {}
         self.reach = {(p.name, r): 1 for p in graph.populations for r in p.receptors}
         for s in self.synapses:
+            longest = self._delays[s.name].longest + 1 if s.name in self._delays else max(s.delays, default=0)
             for name, _, _ in s.targets:
-                self.reach[name, s.receptor] = max(self.reach[name, s.receptor], max(s.delays, default=0) + 1)
+                self.reach[name, s.receptor] = max(self.reach[name, s.receptor], longest + 1)
         self.groups = groups_of(graph)
         self._begin: tuple[torch.device, dict[str, dict[str, Tensor]]] | None = None
         self.fuse = fuse
@@ -156,9 +198,18 @@ class NetworkModule(nn.Module):
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a copy is made of: it makes kernels of its own."""
-        return {**self.__dict__, "_fused": {}, "_begin": None}
+        return {**self.__dict__, "_fused": {}, "_begin": None, "_now": {}}
 
     # -- state --------------------------------------------------------------------------------------------------
+
+    @property
+    def units(self) -> dict[str, float]:
+        """What parameters count in, in SI: powers of two.
+
+        Weights of a projection begin as large in theirs as those of a ``torch.nn.Linear``, around 1/sqrt(inputs per
+        neuron), so that the usual learning rates fit; other parameters around 1.
+        """
+        return {**self.weights.units, **self.trained.units}
 
     @property
     def device(self) -> torch.device:
@@ -202,7 +253,7 @@ class NetworkModule(nn.Module):
         out = {(p.name, r): g for p in self.graph.populations for r, g in p.grids.items()}
         for s in self.synapses:
             weight = self.weights[s.name].detach()
-            largest = float(weight.abs().max()) * self.units[s.name] if len(weight) else 0.0
+            largest = float(weight.abs().max()) * self.weights.units[s.name] if len(weight) else 0.0
             if not np.isfinite(largest):
                 raise ParameterError(
                     f"the weights of projection '{s.name}' are not all finite any more: train with a smaller rate",
@@ -241,6 +292,8 @@ class NetworkModule(nn.Module):
         traces : sequence of str
             Variables to return, as ``"population.variable"``.
         """
+        self._now = {}  # what was made of trained parameters belongs to one run, and to its way back
+        self.settle()
         given = self._inputs(inputs or {})
         lengths = {len(x[0]) for x in given.values()} | ({steps} if steps is not None else set())
         if len(lengths) != 1:
@@ -303,16 +356,61 @@ class NetworkModule(nn.Module):
             for local, full in p.streams.items()
         }
 
-    def _buffer(self, label: str) -> Tensor:
-        population, _, key = label.partition(".")
-        return getattr(self, self._at[population][key])
+    def settle(self) -> None:
+        """Let edges have the delays that the parameters say; those beyond the limits are brought back to them."""
+        for s in self.synapses:
+            if s.name in self._delays:
+                delays, parameter = self._delays[s.name], self.trained[f"{s.name}.delay"]
+                if not bool(torch.isfinite(parameter).all()):
+                    raise ParameterError(
+                        f"the delays of projection '{s.name}' are not all finite any more: train with a smaller rate",
+                        s.where,
+                    )
+                low, high = 1 / delays.unit, delays.longest / delays.unit
+                if bool(((parameter < low) | (parameter > high)).any()):
+                    with torch.no_grad():
+                        parameter.clamp_(low, high)
+                s.retime(delays.steps(parameter).cpu().numpy(), self._device)
+
+    def delay(self, projection: str) -> Tensor:
+        """Return the trained delays of a projection in steps, with derivatives."""
+        return self.trained[f"{projection}.delay"] * self._delays[projection].unit
+
+    def _made(self, population: str) -> dict[str, Tensor]:
+        """Return what trained parameters of a population are, or are made into, in a step."""
+        if population not in self._now:
+            found = {t.key: self._in_si(t) for t in self._cells.values() if t.population == population and not t.made}
+            made = self._makers.get(population)
+            if made is not None:
+                parameters = [self.trained[t.label] for t in made.trained]
+                found |= made(parameters, [self._start(t) for t in made.trained], self.dtype)
+            self._now[population] = found
+        return self._now[population]
+
+    def _start(self, trained: Trained) -> np.ndarray:
+        return self.trained.start(trained.label) if trained.positive else trained.start
+
+    def _in_si(self, trained: Trained) -> Tensor:
+        """Return a parameter that a step reads as it is."""
+        parameter = self.trained[trained.label]
+        if not trained.positive:
+            return parameter * self.trained.units[trained.label]
+        start = torch.from_numpy(np.array(self._start(trained))).to(parameter)
+        return start * torch.exp(parameter)
 
     def param(self, population: str, key: str) -> Tensor:
         """Return a parameter of a population's program."""
-        label = f"{population}.{key}"
-        if label in self.trained:
-            return self.trained[label] * self.units[label]
-        return getattr(self, self._at[population][key])
+        made = self._made(population) if population in self._moving else {}
+        return made[key] if key in made else getattr(self, self._at[population][key])
+
+    def rows(self, population: str) -> dict[str, bool]:
+        """Return parameter of a population's program -> whether it has one value per neuron."""
+        found = {k: getattr(self, at).ndim > 0 for k, at in self._at[population].items()}
+        for t in self._cells.values():
+            if t.population == population and not t.made:
+                found[t.key] = t.start.ndim > 0
+        made = self._makers.get(population)
+        return found | (made.rows if made is not None else {})
 
     def params_of(self, population: str) -> dict[str, Tensor]:
         """Return all parameters that a population's steps and their derivatives read."""
@@ -335,10 +433,11 @@ class NetworkModule(nn.Module):
             reason = "the surrogate is no program"
         if reason is not None:
             return reason
-        rows = tuple(k for k in self._at[population] if self.param(population, k).ndim)
-        trained = tuple(k for k in self._at[population] if f"{population}.{k}" in self.trained)
-        loop = loop_of(pop, rows, slope if graded else None, self.detach_reset, trained)
-        return Fused(loop, pop.size, self.graph.dt, self.dtype, lambda: self.params_of(population))
+        rows = tuple(k for k, many in self.rows(population).items() if many)
+        trained = tuple(k for t in self._cells.values() if t.population == population for k in t.made or (t.key,))
+        loop = loop_of(pop, rows, slope if graded else None, self.detach_reset, tuple(dict.fromkeys(trained)))
+        fixed = population not in self._moving
+        return Fused(loop, pop.size, self.graph.dt, self.dtype, lambda: self.params_of(population), fixed)
 
     def loops(self) -> dict[str, str]:
         """Return population -> ``fused``, or why its steps are taken operation by operation."""
@@ -351,12 +450,21 @@ class NetworkModule(nn.Module):
         """Return the weights of a projection as a run uses them: on their grid, in SI."""
         values = self.weights[projection].detach().double()
         grid = self.edge_grid(next(s for s in self.synapses if s.name == projection), self.grids())
-        values = values * self.units[projection]
+        values = values * self.weights.units[projection]
         return (torch.round(values / grid) * grid).cpu().numpy()
 
+    @property
+    def cells(self) -> list[str]:
+        """The trained parameters of cells and stimuli."""
+        return list(self._cells)
+
     def value(self, label: str) -> np.ndarray:
-        """Return a trained parameter, ``population.parameter``, in SI."""
-        return (self.trained[label].detach().double() * self.units[label]).cpu().numpy()
+        """Return a trained parameter in SI; the delays of a projection, ``projection.delay``, in whole steps."""
+        parameter = self.trained[label]
+        if label not in self._cells:
+            return self._delays[label.removesuffix(".delay")].steps(parameter).cpu().numpy() * self.graph.dt
+        t, point = self._cells[label], parameter.detach().double().cpu().numpy()
+        return in_si(point, self._start(t), self.trained.units[label], t.positive)
 
     def edge_grid(self, synapses: Synapses, grids: Mapping[tuple[str, str], float]) -> Any:
         """Return the grid of a projection's weights: one, or one for each edge."""

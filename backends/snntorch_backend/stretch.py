@@ -34,13 +34,13 @@ class Stretch:
         grids = module.grids()
         self.limit = {key: 2.0**53 * g for key, g in grids.items()}
         self.weights: list[Tensor] = []
-        self.rounded: dict[str, tuple[Tensor, Any]] = {}  # of projections whose spikes carry something: and the grid
+        self.rounded: dict[str, tuple[Tensor, Any]] = {}  # where a projection needs them besides: and the grid
         for s in module.synapses:
-            weight, grid = module.weights[s.name] * module.units[s.name], module.edge_grid(s, grids)
+            weight, grid = module.weights[s.name] * module.weights.units[s.name], module.edge_grid(s, grids)
             values = weight.detach().double()
             rounded = torch.round(values / grid) * grid
             self.weights.append(s.prepared(weight, grid) if self.graded else rounded)
-            if s.release is not None:
+            if s.release is not None or s.moving:
                 self.rounded[s.name] = rounded, grid
         self.matrices: dict[str, Tensor] = {}
 
@@ -130,7 +130,7 @@ class Stretch:
 
         ``carried`` is what they carry, by population, where the projection has a release.
         """
-        flat = self._joined(s, fired, steps)
+        flat = carries = self._joined(s, fired, steps)
         if s.release is None:
             adds = self._plain(s, flat, weight)
         else:
@@ -138,10 +138,30 @@ class Stretch:
             rounded, grid = self.rounded[s.name]
             adds = s.counted(flat.detach(), rounded, lambda: rounded, (factor.detach(), grid))
             if self.graded:
-                adds = valued(s.graded(flat * factor, weight), adds)
+                carries = flat * factor
+                adds = valued(s.graded(carries, weight), adds)
         if adds is None:
             return
-        for delay, add in zip(s.delays, adds, strict=True):
+        yield from self._pieces(s, adds, s.delays, steps)
+        if s.moving and self.graded:
+            moved = self._moved(s, carries.detach())
+            later, earlier = [d + 1 for d in s.delays], [max(1, d - 1) for d in s.delays]
+            whole = torch.tensor([0.5 if d > 1 else 1.0 for d in s.delays], dtype=moved.dtype, device=self.device)
+            moved = moved * whole[:, None, None]
+            yield from self._pieces(s, moved, later, steps)
+            yield from self._pieces(s, -moved, earlier, steps)
+
+    def _moved(self, s: Synapses, carries: Tensor) -> Tensor:
+        """Return 0 for each delay, [delays, rows, n_post], with the derivative after delays of what spikes add."""
+        delay = self.module.delay(s.name)
+        size = self.rounded[s.name][0].to(delay.dtype) * (delay - delay.detach())
+        return s.graded(carries, s.matrices(size) if s.full else size)
+
+    def _pieces(
+        self, s: Synapses, adds: Tensor, delays: Sequence[int], steps: int
+    ) -> Iterator[tuple[int, int, Tensor]]:
+        """Yield rows [delays, rows, n_post] by delay and part of the target."""
+        for delay, add in zip(delays, adds, strict=True):
             block, at = add.view(self.batch, steps, add.shape[1]), 0
             for part, (name, ids, size) in enumerate(s.targets):
                 piece, at = block[:, :, at : at + size], at + size

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -11,11 +10,10 @@ import numpy as np
 
 from neurosim.compile import compile_network
 from neurosim.errors import ParameterError, UnknownNameError, suggest
-from neurosim.ir.graph import Graph
-from neurosim.ir.program import Program
 from neurosim.ir.rules import EdgeList
 from neurosim.lang.groups import Population
 from neurosim.lang.network import Network
+from neurosim.learning.trainable import trainable
 from neurosim.registry import load_backend
 from neurosim.units import Quantity
 
@@ -31,14 +29,28 @@ def to_torch(
     detach_reset: bool = True,
     precision: str = "single",
     fuse: bool = True,
-    train: Iterable[str] = (),
+    train: Iterable[str] | Mapping[str, Any] = (),
+    max_delay: Any = None,
 ) -> Any:
-    """Return a network as a PyTorch module; see :meth:`neurosim.Network.to_torch`."""
+    """Return a network as a PyTorch module; see :meth:`neurosim.Network.to_torch`.
+
+    Parameters
+    ----------
+    train : sequence of str, or mapping
+        What is trained besides the weights: ``population.parameter`` of a cell, a receptor or a stimulus, and
+        ``projection.delay``. A mapping gives what each counts in, as a quantity, or None for the default: the power of
+        two near its mean size.
+    max_delay : quantity, optional
+        The longest that a trained delay can become; by default twice the longest that there is.
+
+    Other parameters are described at the method.
+    """
     backend = load_backend("snntorch")
     graph = compile_network(network, precision=precision)
     backend.check(graph)
     scales = _scales(network, scale or {}) if surrogate is not None else {}
-    return backend.module(graph, surrogate, scales, detach_reset, fuse, _trainable(network, graph, list(train)))
+    graph, cells, makers, delays = trainable(network, graph, train, scales, max_delay)
+    return backend.module(graph, surrogate, scales, detach_reset, fuse, cells, makers, delays)
 
 
 def load_torch(network: Network, module: Any) -> None:
@@ -47,6 +59,7 @@ def load_torch(network: Network, module: Any) -> None:
     if set(found) != set(network.projections) or module.graph.dt != network.dt:
         raise ParameterError("this module was not made of this network: its projections or dt differ", network.where)
     changed = {}
+    module.settle()
     for name, connection in network.projections.items():
         edges = found[name]
         sizes = len(connection.pre), len(connection.post)
@@ -62,34 +75,9 @@ def load_torch(network: Network, module: Any) -> None:
             delay=edges.delay_steps * network.dt,
         )
     network.projections.update(changed)
-    for label in module.trained:
+    for label in module.cells:
         pop, _, key = label.partition(".")
         network.set_parameter(label, Quantity(module.value(label), network[pop].scope.solver.known[key]))
-
-
-def _trainable(network: Network, graph: Graph, labels: list[str]) -> list[str]:
-    """Check what parameters are to be trained: those that a step reads as they are, and nothing else is made of."""
-    for label in labels:
-        name, _, key = label.partition(".")
-        pop, node = network[name], graph.population(name)
-        own = {f"{p}.{k}" if p else k for p, part in pop.scope.parts.items() for k in part.params}
-        legal = [f"{name}.{k}" for k in node.params if k in own and k in (node.program or Program(())).uses("param")]
-        if label not in legal:
-            reason = (
-                "is no parameter" if key not in own else "is not read in a step as it is, but in what is made of it"
-            )
-            raise ParameterError(
-                f"train: '{label}' {reason}; of '{name}' can be trained: {', '.join(legal) or 'nothing'}", network.where
-            )
-        value = np.asarray(node.params[key], dtype=np.float64)
-        other = copy.deepcopy(network)
-        other.set_parameter(label, Quantity(value + 1e-3 * (np.abs(value).max() or 1e-3), pop.scope.solver.known[key]))
-        moved = compile_network(other, precision=graph.precision).population(name).params
-        touched = [k for k in node.params if k != key and not np.array_equal(node.params[k], moved[k])]
-        if touched:
-            raise ParameterError(f"train: '{label}' is also part of {', '.join(touched)}, which is computed before the "
-                                 "first step", network.where)  # fmt: skip
-    return labels
 
 
 def _scales(network: Network, given: Mapping[str, Any]) -> dict[str, float]:

@@ -42,17 +42,17 @@ def matrix(node: Any, what: str) -> Any:
         return sparse.csr_matrix(weight)
     if kind == "Conv1d":
         shape = (1, int(np.asarray(node.input_shape).ravel()[0]))
-        made = _convolution(np.asarray(node.weight, np.float64)[:, :, None, :], shape, _padding(node, (1, 0)),
+        made = convolution(np.asarray(node.weight, np.float64)[:, :, None, :], shape, _padding(node, (1, 0)),
                             (1, _one(node.stride)), (1, _one(node.dilation)), int(node.groups), what)  # fmt: skip
     elif kind == "Conv2d":
-        made = _convolution(np.asarray(node.weight, np.float64), _pair(node.input_shape), _padding(node, (0, 0)),
+        made = convolution(np.asarray(node.weight, np.float64), _pair(node.input_shape), _padding(node, (0, 0)),
                             _pair(node.stride), _pair(node.dilation), int(node.groups), what)  # fmt: skip
     else:
         channels, *shape = (int(k) for k in node.input_type["input"])
         size = _pair(node.kernel_size)
         value = 1.0 if kind == "SumPool2d" else 1.0 / (size[0] * size[1])
         pad = _pair(node.padding)
-        made = _convolution(np.full((channels, 1, *size), value), _pair(shape), ((pad[0],) * 2, (pad[1],) * 2),
+        made = convolution(np.full((channels, 1, *size), value), _pair(shape), ((pad[0],) * 2, (pad[1],) * 2),
                             _pair(node.stride), (1, 1), channels, what)  # fmt: skip
     expected = tuple(int(np.prod(t)) for t in (node.output_type["output"], node.input_type["input"]))
     if made.shape != expected:
@@ -76,7 +76,7 @@ def bias(node: Any, what: str) -> np.ndarray | None:
     return values if np.any(values) else None
 
 
-def _convolution(weight: np.ndarray, shape: tuple[int, int], padding: Any, stride: tuple[int, int],
+def convolution(weight: np.ndarray, shape: tuple[int, int], padding: Any, stride: tuple[int, int],
                  dilation: tuple[int, int], groups: int, what: str) -> Any:  # fmt: skip
     """Return a convolution (a correlation, as torch has it) over [channels, rows, columns], flattened.
 

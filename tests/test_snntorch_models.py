@@ -1,0 +1,255 @@
+"""snnTorch's models as networks, and back: its own spikes and derivatives, and what cannot be."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Any
+
+import numpy as np
+import pytest
+
+import neurosim as ns
+from neurosim.errors import NeurosimError, UnsupportedError
+from neurosim.hardware.loihi2 import quantise
+from neurosim.interchange.snntorch import leaky, read_model, synaptic, write_model
+from neurosim.models import LIF, DeltaCurrent, SpikeSource
+from neurosim.units import ms, mV
+
+if importlib.util.find_spec("torch") and importlib.util.find_spec("snntorch"):
+    import snntorch as snn
+    import torch
+    from snntorch import utils
+    from torch import nn
+
+pytestmark = pytest.mark.engine("snntorch")
+
+VARIANTS = [(kind, reset, delayed) for kind in ("Leaky", "Synaptic") for reset in ("subtract", "zero", "none")
+            for delayed in (True, False)]  # fmt: skip
+
+
+def layer(kind: str, reset: str, delayed: bool, n: int, seed: int = 0, **more: Any) -> Any:
+    g = torch.Generator().manual_seed(seed)
+    how = {"beta": torch.rand(n, generator=g), "threshold": 0.5 + torch.rand(n, generator=g), **more}
+    how |= {"reset_mechanism": reset, "reset_delay": delayed}
+    return snn.Leaky(**how) if kind == "Leaky" else snn.Synaptic(alpha=torch.rand(n, generator=g), **how)
+
+
+def looped(module: Any, kind: str, x: Any) -> Any:
+    """snnTorch's own loop over [batch, time, neurons]."""
+    state = (torch.zeros_like(x[:, 0]),) * (1 if kind == "Leaky" else 2)
+    spikes = []
+    for now in x.unbind(1):
+        spk, *state = module(now, *state)
+        spikes.append(spk)
+    return torch.stack(spikes, 1)
+
+
+def sequence(model: Any, x: Any) -> Any:
+    """A model whose neurons keep their states to themselves, over [batch, time, ...]."""
+    utils.reset(model)
+    return torch.stack([model(now) for now in x.unbind(1)], 1)
+
+
+# -- cells ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("precision", ["single", "double"])
+@pytest.mark.parametrize(("kind", "reset", "delayed"), VARIANTS)
+def test_a_layer_has_the_spikes_and_the_derivatives_of_snntorch(
+    kind: str, reset: str, delayed: bool, precision: str
+) -> None:
+    """Over all cases 2.2 million spikes; thresholds so low that neurons stay above them after a reset too."""
+    n, dtype = 200, {"single": torch.float32, "double": torch.float64}[precision]
+    own = layer(kind, reset, delayed, n)
+    module = read_model(own, input_shape=n).to_torch(precision=precision)
+    g = torch.Generator().manual_seed(1)
+    x = (2 * torch.rand(4, 200, n, generator=g, dtype=dtype) - 0.4).requires_grad_()
+    weight = torch.randn(4, 200, n, generator=g, dtype=dtype)
+    want = looped(own.to(dtype), kind, x)
+    got = module({"layer1.input": x}).spikes["layer1"]
+    assert want.sum() > 50_000
+    assert int((want != got).sum()) == 0
+    wanted, found = (torch.autograd.grad((out * weight).sum(), x)[0] for out in (want, got))
+    # its surrogates round to float32, and its Synaptic takes apart what is one product here
+    torch.testing.assert_close(found, wanted, rtol=0, atol=2e-7 * float(wanted.abs().max()))
+
+
+@pytest.mark.parametrize(("kind", "reset", "delayed"), VARIANTS)
+def test_every_backend_has_them(kind: str, reset: str, delayed: bool) -> None:
+    own = layer(kind, reset, delayed, 30, beta=0.8)
+    read = read_model(nn.Sequential(nn.Linear(12, 30), own), seed=1)
+    spikes = (torch.rand(1, 60, 12, generator=torch.Generator().manual_seed(2)) < 0.5).double()
+    there = read.spikes(read.to_torch(precision="double")({"input": spikes}))[0]
+    steps, ids = np.nonzero(spikes[0].numpy())
+    read.network.populations["input"].cell = SpikeSource(steps * ms, ids)
+    read.network.record(read.network["layer1"], "mem")
+    for backend in ("reference", "native"):
+        result = read.network.run(60 * ms, backend=backend)
+        np.testing.assert_array_equal(read.spikes(result), there)
+    assert there.sum() > 50
+
+
+def test_the_cells_check_their_settings() -> None:
+    assert leaky(np.array([0.5, 0.9])).value("beta").tolist() == [0.5, 0.9]
+    assert "reset: zero, reset a step late" in str(synaptic(reset_mechanism="zero").describe())
+    for call, message in (
+        (lambda: leaky(reset_mechanism="substract"), "reset_mechanism must be one of 'subtract', 'zero', 'none', got "),
+        (lambda: leaky(1.2), "beta"),
+        (lambda: synaptic(alpha=-0.1), "alpha"),
+    ):
+        with pytest.raises(NeurosimError, match=message):
+            call()
+
+
+# -- models ---------------------------------------------------------------------------------------------------------
+
+
+def convolutional(**how: Any) -> Any:
+    how = {"beta": 0.7, "init_hidden": True, **how}
+    return nn.Sequential(
+        nn.Sequential(nn.Conv2d(2, 4, 3, stride=2, padding=1), snn.Leaky(**how)),
+        nn.AvgPool2d(2), nn.Conv2d(4, 6, 3, padding="same", groups=2, bias=False), nn.Dropout2d(0.3),
+        snn.Leaky(**{**how, "threshold": 0.3}),
+        nn.Flatten(), nn.Identity(), nn.Linear(6 * 2 * 3, 10), snn.Leaky(**{**how, "threshold": 0.2}),
+    )  # fmt: skip
+
+
+def test_a_model_of_layers_has_its_spikes() -> None:
+    torch.manual_seed(5)
+    model = convolutional().eval()
+    read = read_model(model, input_shape=(2, 8, 12))
+    assert read.names == ["input", "layer1", "layer2", "layer3"]
+    assert read.shapes == {"input": (2, 8, 12), "layer1": (4, 4, 6), "layer2": (6, 2, 3), "layer3": (10,)}
+    assert read.notes == ["'3' (Dropout2d) is left out, as when a model is evaluated"]
+    x = (torch.rand(3, 50, 2, 8, 12, generator=torch.Generator().manual_seed(3)) < 0.4).float()
+    padded = nn.functional.pad(x.reshape(3, 50, -1), (0, 0, 0, 3))  # three steps more, on the way through three layers
+    with torch.no_grad():
+        want = sequence(model, x).numpy()
+        got = read.spikes(read.to_torch(precision="double")({"input": padded}))
+    assert want.sum() > 100
+    np.testing.assert_array_equal(got, want)
+
+
+def test_there_and_back() -> None:
+    torch.manual_seed(5)
+    model = nn.Sequential(nn.Linear(9, 20), snn.Leaky(beta=0.8, threshold=0.4, init_hidden=True),
+                          nn.Linear(20, 5, bias=False),
+                          snn.Synaptic(alpha=0.6, beta=torch.linspace(0.1, 0.9, 5), threshold=0.3, init_hidden=True,
+                                       reset_mechanism="zero", reset_delay=False))  # fmt: skip
+    read = read_model(model)
+    again = write_model(read.network)
+    assert [type(m).__name__ for m in again] == ["Linear", "Leaky", "Linear", "Synaptic"]
+    assert list(dict(again.named_children())) == ["to_layer1", "layer1", "to_layer2", "layer2"]
+    assert again.layer2.reset_mechanism == "zero" and not again.layer2.reset_delay and again.layer1.reset_delay
+    for a, b in zip(model.state_dict().values(), again.state_dict().values(), strict=True):
+        torch.testing.assert_close(a.double(), b.double(), rtol=0, atol=1e-9)
+    x = (torch.rand(2, 40, 9) < 0.5).float()
+    with torch.no_grad():
+        assert torch.equal(sequence(model, x), sequence(again, x)) and sequence(model, x).sum() > 20
+    # what is trained here goes back too
+    module = read.to_torch(precision="single")
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.mul_(1.3)
+    read.network.load_torch(module)
+    back = write_model(read.network)
+    torch.testing.assert_close(back.to_layer1.weight, 1.3 * model[0].weight, rtol=1e-6, atol=1e-7)
+
+
+def test_a_lif_runs_where_snntorch_does_not() -> None:
+    """Reset to zero at once: the library's LIF, which Loihi 2's integers have too."""
+    torch.manual_seed(3)
+    how = {"reset_mechanism": "zero", "reset_delay": False, "init_hidden": True, "threshold": 0.4}
+    model = nn.Sequential(nn.Linear(12, 40, bias=False), snn.Leaky(beta=0.9, **how),
+                          nn.Linear(40, 6, bias=False), snn.Leaky(beta=0.8, **how))  # fmt: skip
+    read = read_model(model, cells="lif")
+    assert read.network["layer1"].cell.prototype is LIF
+    x = (torch.rand(1, 100, 12, generator=torch.Generator().manual_seed(8)) < 0.3).float()
+    with torch.no_grad():
+        want = sequence(model, x)[0].numpy()
+    assert want.sum() > 20 and read.notes == []
+    steps, ids = np.nonzero(x[0].numpy())
+    read.network.populations["input"].cell = SpikeSource(steps * ms, ids)
+    got = read.spikes(read.network.run(102 * ms))
+    assert (got != want).sum() <= 2  # beta and the sums are rounded differently
+    integers = quantise(read.network).network
+    integers.record(integers["layer2"], "spikes")
+    counts = np.bincount(integers.run(102 * ms).spikes["layer2"].ids, minlength=6)
+    assert np.corrcoef(counts, want.sum(0))[0, 1] > 0.95
+    biased = read_model(nn.Sequential(nn.Linear(4, 3), snn.Leaky(0.5, **how)), cells="lif")
+    assert biased.notes == ["'layer1' has its bias from the beginning, a step before the first input comes"]
+    steady = biased.network["layer1"].scope.parts["bias"].value("amplitude")
+    assert biased.network["layer1"].n == 3 and np.shape(steady.value) == (3,)
+
+
+# -- what cannot be -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore:Inhibition is an unstable feature")
+@pytest.mark.parametrize(
+    ("modules", "options", "message"),
+    [
+        (lambda: [nn.Conv2d(1, 2, 3)], {}, "input_shape is needed: the model begins with '0' (Conv2d)"),
+        (lambda: [nn.Linear(4, 3), nn.ReLU()], {}, "the module '1' (ReLU) has no counterpart in a network; read are"),
+        (lambda: [nn.Linear(4, 3)], {}, "the model has no neurons of snnTorch's"),
+        (lambda: [snn.Leaky(0.9), nn.Linear(4, 3)], {"input_shape": 4}, "the model ends with a linear map"),
+        (lambda: [nn.Linear(4, 3), nn.Linear(4, 3)], {}, "the module '1' (Linear) takes 4 values, and gets [3]"),
+        (lambda: [nn.Linear(4, 3), snn.Leaky(0.9, inhibition=True)], {}, "lets only one neuron spike"),
+        (lambda: [nn.Linear(4, 3), snn.Leaky(0.9, graded_spikes_factor=2.0)], {}, "scales its spikes"),
+        (lambda: [nn.Linear(4, 3), snn.RLeaky(0.9, all_to_all=False)], {}, "'1' (RLeaky) has no counterpart"),
+        (lambda: [nn.Linear(4, 3), snn.Leaky(0.9)], {"cells": "lif"}, "has reset_mechanism='subtract', reset_"),
+        (lambda: [nn.Linear(4, 3), snn.Synaptic(0.5, 0.9)], {"cells": "lif"}, "is no LIF with exponential currents"),
+        (lambda: [nn.Linear(4, 3), snn.Leaky(0.9)], {"cells": "LIF"}, "cells must be 'exact' or 'lif', got 'LIF'"),
+        (lambda: [nn.Linear(4, 3), snn.Leaky(0.9)], {"input_shape": 0}, "input_shape must be whole numbers above 0"),
+        (lambda: [nn.Linear(4, 3), snn.Leaky(0.9)], {"cells": "lif", "unit": 1 * ms}, "unit must be a potential above"),
+        (lambda: [nn.Conv2d(1, 2, 3), snn.Leaky(0.9)], {"input_shape": (3, 8, 8)}, "takes 1 channels, and gets 3"),
+        (lambda: [nn.Conv2d(1, 2, 9), snn.Leaky(0.9)], {"input_shape": (1, 8, 8)}, "is larger than its input"),
+        (lambda: [nn.Conv2d(1, 1, 3, padding=1, padding_mode="circular"), snn.Leaky(0.9)], {"input_shape": (1, 8, 8)},
+         "pads with 'circular'; zeros are read"),
+        (lambda: [nn.Flatten(2), snn.Leaky(0.9)], {"input_shape": (1, 8, 8)}, "flattens some dimensions only"),
+        (lambda: [nn.AvgPool2d(2, ceil_mode=True), snn.Leaky(0.9)], {"input_shape": (1, 7, 7)}, "averages over fewer"),
+        (lambda: [], {}, "the model has no layers"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_read_is_said(modules: Any, options: Any, message: str) -> None:
+    with pytest.raises(NeurosimError) as caught:
+        read_model(nn.Sequential(*modules()), **options)
+    assert message in caught.value.message
+
+
+def test_only_models_are_read() -> None:
+    with pytest.raises(NeurosimError, match="a torch.nn.Module is read, got list"):
+        read_model([1])
+    with pytest.raises(NeurosimError, match="the model has no layer 'layer9'; it has input, layer1"):
+        read_model(nn.Sequential(nn.Linear(4, 3), snn.Leaky(0.9))).spikes(None, "layer9")
+
+
+def test_what_cannot_be_written_is_said() -> None:
+    def chain(cell: Any = None, **how: Any) -> ns.Network:
+        net = ns.Network("chain", dt=1 * ms)
+        source = net.population("source", 3, SpikeSource([[1 * ms]] * 3))
+        pop = net.population("pop", 2, cell or leaky())
+        net.connect(source, pop, **{"weight": 0.5, "delay": 1 * ms, "name": "to", **how})
+        return net
+
+    two = chain()
+    two.connect(two["pop"], two["pop"], weight=0.1, delay=1 * ms)
+    apart = chain()
+    apart.population("other", 2, SpikeSource([[1 * ms]] * 2))
+    alone = ns.Network("alone", dt=1 * ms)
+    alone.population("source", 3, SpikeSource([[1 * ms]] * 3))
+    some = ns.Network("some", dt=1 * ms)
+    a, b = some.population("a", 3, SpikeSource([[1 * ms]] * 3)), some.population("b", 2, leaky())
+    some.connect(a[:2], b, weight=0.1, delay=1 * ms, name="to")
+    lif = LIF(receptors={"input": DeltaCurrent})
+    for net, message in (
+        (chain(lif, weight=1 * mV), "population 'pop' is not snnTorch's Leaky or Synaptic, by its equations"),
+        (chain(delay=2 * ms), "projection 'to' has delays of up to 2 steps"),
+        (two, "is connected to 'pop'"),
+        (apart, "a chain begins with one population that only gives spikes"),
+        (alone, "not all populations are part of the chain"),
+        (some, "projection 'to' is between parts of populations"),
+    ):
+        with pytest.raises(UnsupportedError) as caught:
+            write_model(net)
+        assert message in caught.value.message

@@ -106,9 +106,9 @@ def declared(kind: str, reset: str, delayed: bool, behind: bool) -> Cell:
     else:
         lines += [_RESET[reset], "spiked[n+1] = 0*spiked", "above[n+1] = where(u > v_th, 1, 0)", _AT_ONCE[kind, reset]]
         more["reset"] = "spiked = 1"
-    params = {"alpha": Param(0.8, 1, "what is left of the synaptic current after a step", lo=0, hi=1)}
-    if kind == "Leaky":
-        params.clear()
+    params: dict[str, Any] = {}
+    if kind == "Synaptic":
+        params["alpha"] = Param(0.8, 1, "what is left of the synaptic current after a step", lo=0, hi=1)
     params |= {
         "beta": Param(0.9, 1, "what is left of the potential after a step", lo=0, hi=1),
         "v_th": Param(1.0, 1, "threshold, to be exceeded"),

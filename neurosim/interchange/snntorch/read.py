@@ -156,6 +156,10 @@ class _Reader:
             raise ParameterError(f"unit must be a potential above 0, such as 10*mV, got {unit!r}", where)
         self.layers: list[_Layer] = []
         self.notes: list[str] = []
+        self.input_shape: tuple[int, ...] = ()
+        self.shape: tuple[int, ...] = ()
+        self.matrix: Any = None
+        self.bias = np.zeros(0)
 
     def begin(self, first: tuple[str, Any], shape: Any) -> None:
         """Begin with the shape of the input."""
@@ -211,7 +215,8 @@ class _Reader:
             weight = _numbers(module.weight)
             if self.shape != (weight.shape[1],):
                 raise self.refuse(label, module, f"takes {weight.shape[1]} values, and gets {list(self.shape)}")
-            matrix, bias, shape = sparse.csr_matrix(weight), module.bias, (weight.shape[0],)
+            matrix: Any = sparse.csr_matrix(weight)
+            bias, shape = module.bias, (weight.shape[0],)
         else:
             matrix, bias, shape = self._kernel(label, module, kind)
         more = np.zeros(matrix.shape[0])
@@ -245,7 +250,7 @@ class _Reader:
         stride = _two(module.stride, axes)
         if axes == 1:
             weight, size = weight[:, :, None, :], [1, *size]
-        pads = padding if isinstance(padding[0], tuple) else tuple((p, p) for p in padding)
+        pads: Any = padding if isinstance(padding[0], tuple) else tuple((p, p) for p in padding)
         matrix = convolution(weight, (size[0], size[1]), pads, stride, dilation, groups, f"the module '{label}'")
         shape = tuple((size[a] + sum(pads[a]) - dilation[a] * (weight.shape[2 + a] - 1) - 1) // stride[a] + 1
                       for a in (0, 1))  # fmt: skip

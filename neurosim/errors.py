@@ -13,6 +13,7 @@
     ├── BackendError          (RuntimeError)   a backend broke its contract
     ├── ResourceError         (MemoryError)   the run would not fit; carries the estimate
     ├── ResultFileError       (OSError)       a results file that cannot be read or written
+    ├── DataFileError         (OSError)       a file of a data set that is missing, foreign or damaged
     ├── DivergedError         (ArithmeticError)  a state variable left the finite numbers
     └── VerifyError           (AssertionError)   a pass produced an ill-formed graph: our bug, not the user's
 
@@ -98,6 +99,10 @@ class ResourceError(NeurosimError, MemoryError):
 
 class ResultFileError(NeurosimError, OSError):
     """A results file cannot be read or written."""
+
+
+class DataFileError(NeurosimError, OSError):
+    """A file of a data set is missing, of another format, truncated or damaged."""
 
 
 class DivergedError(NeurosimError, ArithmeticError):

@@ -254,7 +254,7 @@ def test_spikes_of_a_population() -> None:
 
 @given(UNIT, st.integers(3, 20))
 def test_a_value_is_found_again(value: float, m: int) -> None:
-    """The mean of the centres, each weighted by how early its spike is, is the value to within a distance of centres."""
+    """The mean of the centres, weighted by how early the spikes are, is the value to within a distance of centres."""
     spikes = encoding.population([value], 201, neurons=m, cutoff=0.02)
     n, i = np.nonzero(spikes)
     weights, centres = 1 - n / 200, (i - 0.5) / (m - 2)

@@ -202,9 +202,9 @@ def _read_4(path: Path, where: str | None) -> Raw:
         said = (str(error).splitlines() or [type(error).__name__])[0]
         raise DataFileError(f"'{path}' is damaged or truncated: {said}", where) from None
     size = int(streams[chosen]["width"]), int(streams[chosen]["height"])
-    columns = [np.concatenate([np.zeros(0, np.int64), *(packet[name].astype(np.int64) for packet in found)])
-               for name in ("t", "x", "y", "on")]  # fmt: skip
-    return Raw(*columns, size)
+    t, x, y, p = (np.concatenate([np.zeros(0, np.int64), *(packet[name].astype(np.int64) for packet in found)])
+                  for name in ("t", "x", "y", "on"))  # fmt: skip
+    return Raw(t, x, y, p, size)
 
 
 __all__ = ["CAMERAS", "Raw", "camera_size", "read_aedat", "read_atis"]

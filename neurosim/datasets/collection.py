@@ -146,7 +146,10 @@ class Dataset:
         out: np.ndarray | None = None
         for k in range(len(self)):
             sample = self[k][0]
-            array = np.asarray(sample)
+            try:
+                array = np.asarray(sample)
+            except (TypeError, ValueError):  # no array can be made of it
+                array = np.asarray(None)
             if array.dtype.kind not in "biuf":
                 raise ParameterError(f"sample {k} is no array of numbers but {type(sample).__name__}: give the data "
                                      "set a transform, as in dataset.map(lambda events: events.spikes(1*ms, 300))",

@@ -58,7 +58,7 @@ class Events:
         wrong = np.flatnonzero(~(np.isfinite(t) & (t >= 0)))
         if len(wrong):
             raise ParameterError(f"times are finite and from 0 on: of event {wrong[0]} it is {t[wrong[0]]:g} s", where)
-        found = {"t": t}
+        found: dict[str, np.ndarray] = {"t": t}
         for name, bound, kind in (("x", width, np.int32), ("y", height, np.int32), ("p", self.polarities, np.int8)):
             column = np.asarray(getattr(self, name))
             if column.dtype.kind not in "iub" or column.shape != t.shape:

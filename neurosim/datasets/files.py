@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from neurosim.errors import DataFileError, NeurosimError
+from neurosim.errors import BackendMissingError, DataFileError, NeurosimError, ResourceError
 from neurosim.recording.sonata import COMPRESSION_LIMIT
 
 
@@ -44,7 +44,7 @@ def reading(path: Path, what: str, where: str | None) -> Iterator[None]:
     """Make a sentence that names the file of whatever goes wrong with it."""
     try:
         yield
-    except DataFileError:
+    except (DataFileError, BackendMissingError, ResourceError):
         raise
     except NeurosimError as error:  # what is in it contradicts itself
         raise DataFileError(f"'{path}' is not {what} as it should be: {error.message}", where) from None

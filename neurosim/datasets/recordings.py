@@ -77,13 +77,13 @@ def from_tonic(dataset: Any, *, sensor: tuple[int, int] | None = None) -> Datase
     if not (hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__")) or (size is None and sensor is None):
         raise ParameterError("from_tonic() takes a data set of tonic's, with a length, samples and a sensor_size; got "
                              f"{type(dataset).__name__}", where)  # fmt: skip
-    sizes = tuple(int(v) for v in size) if size is not None else (*(sensor or (1, 1)), 2)
+    width, height, polarities = (*(int(v) for v in size), 1)[:3] if size is not None else (*(sensor or (1, 1)), 2)
     known = getattr(dataset, "targets", None)
     labels = known if known is not None and len(known) == len(dataset) else [dataset[k][1] for k in range(len(dataset))]
     classes = getattr(dataset, "classes", None)
     try:
-        return Dataset(_Tonic(dataset, sensor or sizes[:2], sizes[2] if len(sizes) > 2 else 1, where),
-                       np.asarray(labels), classes=classes if isinstance(classes, (list, tuple)) else None)  # fmt: skip
+        return Dataset(_Tonic(dataset, sensor or (width, height), polarities, where), np.asarray(labels),
+                       classes=classes if isinstance(classes, (list, tuple)) else None)  # fmt: skip
     except ParameterError as error:
         raise ParameterError(f"the labels of this data set of tonic's are not to be used: {error.message}",
                              where) from None  # fmt: skip
@@ -115,19 +115,25 @@ class _Slices:
     """Recordings that lie one after the other in long arrays."""
 
     def __init__(
-        self, columns: tuple[Any, Any, Any, Any], offsets: np.ndarray, sensor: tuple[int, int], polarities: int
+        self,
+        t: np.ndarray,
+        x: np.ndarray,
+        y: np.ndarray | None,
+        p: np.ndarray | None,
+        offsets: np.ndarray,
+        sensor: tuple[int, int],
     ) -> None:
-        self.columns, self.offsets, self.sensor, self.polarities = columns, offsets, sensor, polarities
+        self.t, self.x, self.y, self.p = t, x, y, p
+        self.offsets, self.sensor = offsets, sensor
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
     def __getitem__(self, k: int) -> Events:
         part = slice(int(self.offsets[k]), int(self.offsets[k + 1]))
-        t, x, y, p = (None if column is None else column[part] for column in self.columns)
-        none = np.zeros(len(t), dtype=np.int8)
-        return Events(in_seconds(t), x, none if y is None else y, none if p is None else p, self.sensor,
-                      self.polarities)  # fmt: skip
+        t, none = self.t[part], np.zeros(part.stop - part.start, dtype=np.int8)
+        return Events(in_seconds(t), self.x[part], none if self.y is None else self.y[part],
+                      none if self.p is None else self.p[part], self.sensor, 1 if self.p is None else 2)  # fmt: skip
 
 
 class _Files:
@@ -153,16 +159,22 @@ def _folder(path: Path, sensor: tuple[int, int] | None, camera: str | None, wher
     labels: list[str] = []
     test: list[bool] = []
     for half, folder in enumerate(halves):
-        for of_class in sorted(sub for sub in folder.iterdir() if sub.is_dir()):
+        for of_class in sorted((sub for sub in folder.iterdir() if sub.is_dir()), key=lambda sub: _order(sub.name)):
             found = sorted(f for f in of_class.iterdir() if f.suffix.lower() in SUFFIXES and f.is_file())
             paths += found
             labels += [of_class.name] * len(found)
             test += [half == 1] * len(found)
     if not paths:
         raise DataFileError(f"'{path}' has no folders of recordings ({', '.join(SUFFIXES)}), one for each class", where)
-    names = sorted(set(labels), key=lambda name: (not name.isdigit(), int(name) if name.isdigit() else 0, name))
+    names = sorted(set(labels), key=_order)
     numbers = [names.index(label) for label in labels]
     return Dataset(_Files(paths, sensor, camera), numbers, classes=names, test=test if len(halves) == 2 else None)
+
+
+def _order(name: str) -> tuple[bool, int, str]:
+    """Return what classes are sorted by: numbers by their value, then names."""
+    number = name.isdecimal() and len(name) < 19
+    return not number, int(name) if number else 0, name
 
 
 def _archive(path: Path, sensor: tuple[int, int] | None, where: str | None) -> Dataset:
@@ -179,7 +191,7 @@ def _archive(path: Path, sensor: tuple[int, int] | None, where: str | None) -> D
         _same(path, where, is_test=(test, len(labels)))
     _offsets(path, offsets, len(t), where)
     size = sensor or ((int(x.max()) + 1, int(y.max()) + 1) if len(t) else (1, 1))
-    return Dataset(_Slices((t, x, y, p), offsets.astype(np.int64), size, 2), labels, test=test)
+    return Dataset(_Slices(t, x, y, p, offsets.astype(np.int64), size), labels, test=test)
 
 
 def _same(path: Path, where: str | None, **arrays: tuple[np.ndarray, int]) -> None:
@@ -231,7 +243,7 @@ def _spike_trains(path: Path, sensor: tuple[int, int] | None, where: str | None)
     if len(units) and units.max() >= size[0]:
         raise DataFileError(f"'{path}' has spikes of unit {units.max()}, and of {size[0]} only: give sensor=(units, 1)",
                             where)  # fmt: skip
-    return Dataset(_Slices((times, units, None, None), begin, size, 1), labels, classes=classes)
+    return Dataset(_Slices(times, units, None, None, begin, size), labels, classes=classes)
 
 
 def _rows(dataset: Any, kind: np.dtype, limit: int) -> tuple[np.ndarray, np.ndarray]:

@@ -15,7 +15,8 @@ from neurosim.units import ms, second
 
 pytestmark = pytest.mark.checkout
 FOLDER = Path(__file__).resolve().parent.parent / "examples"
-LONGEST = {"18": 185, "19": 130}  # lines: models of a recording and their scores; a controller, its world and a film
+LONGEST = {"18": 185, "19": 130, "21": 152}
+"""Lines: models of a recording and their scores; a controller, its world and a film; training, a run, a picture."""
 SCRIPTS = {p.stem[:2]: p for p in sorted(FOLDER.glob("*.py"))}
 
 
@@ -34,7 +35,7 @@ def main(number: str, **arguments: Any) -> Any:
 
 
 def test_numbers_run_from_one_and_each_is_tested() -> None:
-    assert list(SCRIPTS) == [f"{k + 1:02}" for k in range(len(SCRIPTS))] and len(SCRIPTS) == 20
+    assert list(SCRIPTS) == [f"{k + 1:02}" for k in range(len(SCRIPTS))] and len(SCRIPTS) == 21
     for path in SCRIPTS.values():
         text = path.read_text(encoding="utf-8")
         assert "def main(" in text and len(text.splitlines()) <= LONGEST.get(path.stem[:2], 80), path.name
@@ -252,3 +253,13 @@ def test_poles_are_balanced(tmp_path: Path) -> None:
     assert found["stand_without_pushes"] == 0
     with Image.open(tmp_path / "pole.gif") as film:
         assert getattr(film, "n_frames", 1) == 3
+
+
+@pytest.mark.engine("snntorch")
+@pytest.mark.shared_data("nmnist_small/nmnist_small.npz")
+def test_recordings_of_digits_are_told_apart(tmp_path: Path, shared: Path, full: bool) -> None:
+    picture, data = tmp_path / "event_camera.png", shared / "nmnist_small" / "nmnist_small.npz"
+    found = main("21", data=data, epochs=40 if full else 8, path=picture)
+    assert picture.stat().st_size > 20_000
+    assert found["module"] > (0.93 if full else 0.8) and found["same"] >= 0.98
+    assert found["confusion"].sum() == 100 and np.trace(found["confusion"]) == round(100 * found["native"])

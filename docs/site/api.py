@@ -23,6 +23,8 @@ MODULES = {
     "neurosim.errors": "every error, and what it means",
     "neurosim.pynn": "PyNN's interface",
     "neurosim.learning": "networks as PyTorch modules",
+    "neurosim.encoding": "numbers become spikes",
+    "neurosim.datasets": "recordings of events, images and time series, from files",
     "neurosim.hardware.loihi2": "networks in Loihi 2's integers",
     "neurosim.models.layers": "spiking layers in PyTorch",
     "neurosim.models.titans": "Titans",

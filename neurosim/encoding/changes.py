@@ -64,8 +64,8 @@ def _levels(x: np.ndarray, level: np.ndarray, threshold: float) -> tuple[np.ndar
     up, down = np.zeros(x.shape, dtype=bool), np.zeros(x.shape, dtype=bool)
     origin, count = level.astype(np.float64), np.zeros(level.shape)  # whole thresholds: nothing adds up errors
     for k in range(x.shape[1]):
-        change = x[:, k] - (origin + count * threshold)
-        up[:, k], down[:, k] = change >= threshold, change <= -threshold
+        change = x[:, k] - origin
+        up[:, k], down[:, k] = change >= (count + 1) * threshold, change <= (count - 1) * threshold
         count += up[:, k].astype(float) - down[:, k]
     return up, down
 

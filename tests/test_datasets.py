@@ -469,13 +469,13 @@ def test_archives_that_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert not (tmp_path / "trapped").exists()
     pickle.loads(pickle.dumps(trap))
     assert (tmp_path / "trapped").exists()  # it is a trap
-    bomb = npy(long % 10**8, bytes(8 * 10**8)[: 8 * 10**6])
-    archive(tmp_path / "b.npz", zipfile.ZIP_DEFLATED, **{**good, "t": bomb})
-    with pytest.raises(DataFileError, match="claims|packed"):
+    bomb = npy(long % 10**6, bytes(8 * 10**6))
+    archive(tmp_path / "b.npz", zipfile.ZIP_BZIP2, **{**good, "t": bomb})
+    with pytest.raises(DataFileError, match="claims 8,000,074 bytes, packed in"):
         datasets.read_events(tmp_path / "b.npz", sensor=(34, 34))
     data = bytearray(archive(tmp_path / "c.npz", **good).read_bytes())
     data[170] ^= 255  # in the values of the first array: 35 bytes of head in the archive, 128 of its own
-    with pytest.raises(DataFileError, match="is damaged: Bad CRC-32"):
+    with pytest.raises(DataFileError, match="is damaged: .*Bad CRC-32"):
         datasets.read_events(write(tmp_path / "c.npz", bytes(data)), sensor=(34, 34))
     with pytest.raises(DataFileError, match="has no array 't' .*it has: p, x, y"):
         datasets.read_events(archive(tmp_path / "d.npz", **{k: v for k, v in good.items() if k != "t"}))

@@ -325,7 +325,7 @@ X = [0.5, 0.2]
         (lambda: encoding.rate(X, 3, seed=-1), "seed must be a whole number from 0 on, got -1"),
         (lambda: encoding.rate(X, 3, seed=1 << 64), "a seed is below 2^64, got 18446744073709551616"),
         (lambda: encoding.rate([X, X], 3, samples=[1]), "samples are one whole number for each of the 2 samples"),
-        (lambda: encoding.rate([X, X], 3, samples=[1, -4]), "numbers of samples are 0 to 2^40 - 1, got -4 to 1"),
+        (lambda: encoding.rate([X, X], 3, samples=[1, -4]), "numbers of samples are 0 to 2^32 - 1, got -4 to 1"),
         (lambda: encoding.regular_rate(X, 3, phase=1), "phase must be below 1"),
         (lambda: encoding.latency([2.0], 3), "latency codes values in 0 … 1, got 2 to 2: scale them first"),
         (lambda: encoding.latency(X, 3, law="cubic"), "law must be 'log' or 'linear', got 'cubic'"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import zipfile
 import zlib
@@ -72,14 +73,14 @@ class Archive:
 
     def __init__(self, path: Path, where: str | None) -> None:
         self.path, self.where = path, where
-        with reading(path, "a NumPy archive", where):
+        with reading(path, "a NumPy archive", where), _unpacking(path, where):
             try:
                 with zipfile.ZipFile(path) as archive:
-                    self.members = {m.filename.removesuffix(".npy"): m for m in archive.infolist()
-                                    if m.filename.endswith(".npy")}  # fmt: skip
+                    found = archive.infolist()
             except zipfile.BadZipFile:
                 raise DataFileError(f"'{path}' is truncated or not a NumPy archive (.npz): the list of its arrays, at "
                                     "its end, is missing", where) from None  # fmt: skip
+        self.members = {m.filename.removesuffix(".npy"): m for m in found if m.filename.endswith(".npy")}
 
     def __contains__(self, name: str) -> bool:
         return name in self.members
@@ -100,27 +101,36 @@ class Archive:
         def refuse(why: str) -> DataFileError:
             return DataFileError(f"'{self.path}' is damaged: array '{name}' {why}", self.where)
 
-        with reading(self.path, "a NumPy archive", self.where), zipfile.ZipFile(self.path) as archive:
-            if member.file_size > COMPRESSION_LIMIT * max(member.compress_size, 1):
-                raise refuse(f"claims {member.file_size:,} bytes, packed in {member.compress_size:,}")
-            try:
-                with archive.open(member) as file:
-                    shape, fortran, kind = _npy_header(file)
-                    if kind.hasobject:
-                        raise refuse("holds Python objects, which would be code: they are not read")
-                    if kind.kind not in kinds:
-                        raise refuse(f"is of type {kind}, and numbers of another are expected ({kinds})")
-                    if ndim is not None and len(shape) != ndim:
-                        raise refuse(f"has shape {list(shape)}, and {ndim} axes are expected")
-                    size = int(np.prod([1, *shape], dtype=object)) * kind.itemsize
-                    if size != member.file_size - file.tell():
-                        raise refuse(f"claims {size:,} bytes and has {member.file_size - file.tell():,}")
-                    data = file.read(size)
-            except (RuntimeError, NotImplementedError) as error:  # encrypted, or packed in a way that is not known
-                raise refuse(f"cannot be unpacked ({str(error).splitlines()[0]})") from None
-            if len(data) != size:
-                raise refuse(f"ends after {len(data):,} of {size:,} bytes")
+        if member.file_size > COMPRESSION_LIMIT * max(member.compress_size, 1):
+            raise refuse(f"claims {member.file_size:,} bytes, packed in {member.compress_size:,}")
+        with reading(self.path, "a NumPy archive", self.where), _unpacking(self.path, self.where):
+            with zipfile.ZipFile(self.path) as archive, archive.open(member) as file:
+                shape, fortran, kind = _npy_header(file)
+                if kind.hasobject:
+                    raise refuse("holds Python objects, which would be code: they are not read")
+                if kind.kind not in kinds:
+                    raise refuse(f"is of type {kind}, and numbers of another are expected ({kinds})")
+                if ndim is not None and len(shape) != ndim:
+                    raise refuse(f"has shape {list(shape)}, and {ndim} axes are expected")
+                size = math.prod(shape) * kind.itemsize
+                if size != member.file_size - file.tell():
+                    raise refuse(f"claims {size:,} bytes and has {member.file_size - file.tell():,}")
+                data = file.read(size)
+                if len(data) != size:
+                    raise refuse(f"ends after {len(data):,} of {size:,} bytes")
         return np.frombuffer(data, kind).reshape(shape, order="F" if fortran else "C")
+
+
+@contextlib.contextmanager
+def _unpacking(path: Path, where: str | None) -> Iterator[None]:
+    """Make an error of ours of whatever the unpacker of archives stumbles over: it has no error of its own for all."""
+    try:
+        yield
+    except (NeurosimError, OSError, EOFError, MemoryError, zlib.error, zipfile.BadZipFile):
+        raise  # `reading` knows what to say
+    except Exception as error:  # NotImplementedError, RuntimeError, UnicodeError, struct.error, ValueError …
+        said = (str(error).splitlines() or [type(error).__name__])[0]
+        raise DataFileError(f"'{path}' is damaged: its arrays cannot be unpacked ({said})", where) from None
 
 
 def _npy_header(file: Any) -> tuple[tuple[int, ...], bool, np.dtype]:
@@ -131,7 +141,7 @@ def _npy_header(file: Any) -> tuple[tuple[int, ...], bool, np.dtype]:
             return np.lib.format.read_array_header_1_0(file)
         if version == (2, 0):
             return np.lib.format.read_array_header_2_0(file)
-    except (ValueError, SyntaxError, TypeError) as error:
+    except Exception as error:  # it is parsed as Python's literals are
         raise zipfile.BadZipFile(f"the head of an array cannot be read ({str(error).splitlines()[0]})") from None
     raise zipfile.BadZipFile(f"an array is of version {version} of NumPy's format, and 1.0 and 2.0 are known")
 

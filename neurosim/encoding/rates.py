@@ -138,8 +138,8 @@ def _numbers(samples: Any, batch: int, where: str | None) -> list[int]:
         raise ParameterError(f"samples are one whole number for each of the {batch} samples, got "
                              f"{given.dtype} of shape {list(given.shape)}", where)  # fmt: skip
     numbers = [int(k) for k in np.atleast_1d(given)]
-    if min(numbers, default=0) < 0 or max(numbers, default=0) >= 1 << 40:
-        raise ParameterError(f"numbers of samples are 0 to 2^40 - 1, got {min(numbers)} to {max(numbers)}", where)
+    if min(numbers, default=0) < 0 or max(numbers, default=0) >= 1 << 32:
+        raise ParameterError(f"numbers of samples are 0 to 2^32 - 1, got {min(numbers)} to {max(numbers)}", where)
     return numbers
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from neurosim.errors import ParameterError, ResourceError, caller
 from neurosim.ir.random import Draws
@@ -41,10 +40,10 @@ class Dataset:
     def __init__(
         self,
         samples: Any,
-        labels: ArrayLike,
+        labels: Any,
         *,
         classes: Sequence[str] | None = None,
-        test: ArrayLike | None = None,
+        test: Any = None,
         transform: Callable[[Any], Any] | None = None,
     ) -> None:
         where = caller()

@@ -99,7 +99,7 @@ class Events:
 
     @property
     def neurons(self) -> int:
-        """How many neurons :meth:`spikes` has: width * height * polarities."""
+        """Number of neurons of :meth:`spikes`, width * height * polarities."""
         return self.sensor[0] * self.sensor[1] * self.polarities
 
     # -- other events ----------------------------------------------------------------------------------------------

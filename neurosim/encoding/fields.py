@@ -5,16 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from neurosim.encoding.latencies import latency
 from neurosim.encoding.values import flattened, real, room, values, whole
 from neurosim.errors import ParameterError, caller
 
 
-def receptive_fields(
-    x: Any, *, neurons: int = 8, low: ArrayLike = 0.0, high: ArrayLike = 1.0, beta: float = 1.5
-) -> Any:
+def receptive_fields(x: Any, *, neurons: int = 8, low: Any = 0.0, high: Any = 1.0, beta: float = 1.5) -> Any:
     """Return how strongly the neurons of each feature respond: Gaussians over its range, 1 at their centres.
 
     Of m neurons the i-th, from 1 on, has its centre at ``low + (2i - 3)/2 (high - low)/(m - 2)`` and the width
@@ -65,8 +62,8 @@ def population(
     steps: int,
     *,
     neurons: int = 8,
-    low: ArrayLike = 0.0,
-    high: ArrayLike = 1.0,
+    low: Any = 0.0,
+    high: Any = 1.0,
     beta: float = 1.5,
     cutoff: float = 0.1,
     first: int = 0,

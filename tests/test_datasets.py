@@ -148,6 +148,8 @@ def test_parts_of_the_sensor(columns: Any, left: int, top: int, width: int, heig
     assert part.sensor == (width, height)
     if len(part) or not len(events):
         assert np.array_equal(part.frames(10 * ms, 100), whole[:, :, top : top + height, left : left + width])
+    assert np.array_equal(events.flip(horizontal=True).frames(10 * ms, 100), whole[..., ::-1])
+    assert np.array_equal(events.flip(vertical=True).frames(10 * ms, 100), whole[:, :, ::-1])
     small = events.downsample(2)
     assert small.sensor == (4, 3) and small.neurons == 24
     padded = np.zeros((100, 2, 6, 8))

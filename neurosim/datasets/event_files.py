@@ -36,9 +36,9 @@ def read_events(
     ``npz``    arrays of these names
     =========  =====================================================================================================
 
-    Times in the last two are seconds, or microseconds where they are whole numbers. Rows and columns are the file's:
-    some programs count rows from below (jAER). Times in AEDAT are from the first event on: its clocks start with the
-    camera, or in 1970.
+    Times in the last two are seconds, or microseconds where they are whole numbers. Times in AEDAT are from the first
+    event on: its clocks start with the camera, or in 1970. Rows and columns are the file's; where its rows are counted
+    from below, as in jAER, ``events.flip(vertical=True)`` turns them.
 
     Parameters
     ----------

@@ -131,6 +131,12 @@ class Events:
         kept = self[inside]
         return kept._with(x=kept.x - left, y=kept.y - top, sensor=(width, height))
 
+    def flip(self, *, horizontal: bool = False, vertical: bool = False) -> Events:
+        """Return the events mirrored: left and right, or top and bottom, as where rows are counted from below."""
+        width, height = self.sensor
+        return self._with(x=width - 1 - self.x if horizontal else self.x,
+                          y=height - 1 - self.y if vertical else self.y)  # fmt: skip
+
     def downsample(self, factor: int) -> Events:
         """Return all events with ``factor * factor`` pixels made one."""
         if not isinstance(factor, (int, np.integer)) or isinstance(factor, bool) or factor < 1:

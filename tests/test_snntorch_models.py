@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import neurosim as ns
+from neurosim.encoding import source
 from neurosim.errors import NeurosimError, UnsupportedError
 from neurosim.hardware.loihi2 import quantise
 from neurosim.interchange.snntorch import leaky, read_model, synaptic, write_model
@@ -77,11 +78,11 @@ def test_a_layer_has_the_spikes_and_the_derivatives_of_snntorch(
 @pytest.mark.parametrize(("kind", "reset", "delayed"), VARIANTS)
 def test_every_backend_has_them(kind: str, reset: str, delayed: bool) -> None:
     own = layer(kind, reset, delayed, 30, beta=0.8)
-    read = read_model(nn.Sequential(nn.Linear(12, 30), own), seed=1)
+    linear = nn.Linear(12, 30)
+    read = read_model(nn.Sequential(linear, own), seed=1)
     spikes = (torch.rand(1, 60, 12, generator=torch.Generator().manual_seed(2)) < 0.5).double()
     there = read.spikes(read.to_torch(precision="double")({"input": spikes}))[0]
-    steps, ids = np.nonzero(spikes[0].numpy())
-    read.network.populations["input"].cell = SpikeSource(steps * ms, ids)
+    read = read_model(nn.Sequential(linear, own), seed=1, spikes=source(spikes[0], 1 * ms))
     read.network.record(read.network["layer1"], "mem")
     for backend in ("reference", "native"):
         result = read.network.run(60 * ms, backend=backend)
@@ -162,14 +163,12 @@ def test_a_lif_runs_where_snntorch_does_not() -> None:
     how = {"reset_mechanism": "zero", "reset_delay": False, "init_hidden": True, "threshold": 0.4}
     model = nn.Sequential(nn.Linear(12, 40, bias=False), snn.Leaky(beta=0.9, **how),
                           nn.Linear(40, 6, bias=False), snn.Leaky(beta=0.8, **how))  # fmt: skip
-    read = read_model(model, cells="lif")
-    assert read.network["layer1"].cell.prototype is LIF
     x = (torch.rand(1, 100, 12, generator=torch.Generator().manual_seed(8)) < 0.3).float()
+    read = read_model(model, cells="lif", spikes=source(x[0], 1 * ms))
+    assert read.network["layer1"].cell.prototype is LIF
     with torch.no_grad():
         want = sequence(model, x)[0].numpy()
     assert want.sum() > 20 and read.notes == []
-    steps, ids = np.nonzero(x[0].numpy())
-    read.network.populations["input"].cell = SpikeSource(steps * ms, ids)
     got = read.spikes(read.network.run(102 * ms))
     assert (got != want).sum() <= 2  # beta and the sums are rounded differently
     integers = quantise(read.network).network
@@ -227,9 +226,9 @@ def test_only_models_are_read() -> None:
 def test_what_cannot_be_written_is_said() -> None:
     def chain(cell: Any = None, **how: Any) -> ns.Network:
         net = ns.Network("chain", dt=1 * ms)
-        source = net.population("source", 3, SpikeSource([[1 * ms]] * 3))
+        first = net.population("source", 3, SpikeSource([[1 * ms]] * 3))
         pop = net.population("pop", 2, cell or leaky())
-        net.connect(source, pop, **{"weight": 0.5, "delay": 1 * ms, "name": "to", **how})
+        net.connect(first, pop, **{"weight": 0.5, "delay": 1 * ms, "name": "to", **how})
         return net
 
     two = chain()

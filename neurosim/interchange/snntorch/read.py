@@ -75,7 +75,7 @@ class Layers:
 
 def read_model(
     model: Any, *, input_shape: Any = None, dt: Quantity = 1 * ms, cells: str = "exact", unit: Quantity = 10 * mV,
-    name: str = "snntorch", seed: int = 0,
+    spikes: Any = None, name: str = "snntorch", seed: int = 0,
 ) -> Layers:  # fmt: skip
     """Read a model: an ``nn.Sequential`` (nested ones too) of linear maps and snnTorch's neurons.
 
@@ -94,6 +94,9 @@ def read_model(
         rounding of beta.
     unit : Quantity
         With ``cells="lif"``, how many volts 1 of the model is.
+    spikes : pair, optional
+        Times and neurons of the input, as :func:`neurosim.encoding.source` makes them; without them the input is silent
+        until a module is given some.
     name, seed
         Of the network.
 
@@ -123,7 +126,7 @@ def read_model(
     reader.begin(modules[0], input_shape)
     for label, module in modules:
         reader.take(label, module)
-    return reader.build(name, dt, seed)
+    return reader.build(name, dt, seed, (np.zeros(0) * ms, []) if spikes is None else spikes)
 
 
 def _flat(model: Any, nn: Any, label: str = "") -> Any:
@@ -275,7 +278,7 @@ class _Reader:
         self.layers.append(_Layer(self.matrix, self.bias, self.shape, label, module))
         self._reset()
 
-    def build(self, name: str, dt: Quantity, seed: int) -> Layers:
+    def build(self, name: str, dt: Quantity, seed: int, spikes: Any) -> Layers:
         """Return the network."""
         if not self.layers:
             raise UnsupportedError("the model has no neurons of snnTorch's", self.where)
@@ -284,7 +287,7 @@ class _Reader:
                                    "Leaky(reset_mechanism='none')", self.where)  # fmt: skip
         models = importlib.import_module("neurosim.models")
         net = Network(name, dt=dt, seed=seed)
-        before = net.population("input", math.prod(self.input_shape), models.SpikeSource(np.zeros(0) * ms, []))
+        before = net.population("input", math.prod(self.input_shape), models.SpikeSource(*spikes))
         out = Layers(
             net, ["input"], {"input": self.input_shape}, self.notes, 1.0 if self.cells == "exact" else self.unit
         )

@@ -28,6 +28,7 @@ ARROWS["compile"] = ARROWS["passes"] | {"passes"}
 ARROWS["registry"] = {"errors", "units", "params"}
 ARROWS["recording"] = {"errors", "units", "analysis"}
 ARROWS["analysis"] = {"errors", "units"}
+ARROWS["encoding"] = {"errors", "units"}
 ARROWS["run"] = ARROWS["compile"] | {"compile", "registry", "recording", "analysis"}
 ARROWS["simulation"] = ARROWS["run"] | {"run"}
 ARROWS["trials"] = ARROWS["simulation"]

@@ -124,7 +124,7 @@ class IntegerTraining:
     def __call__(self, inputs: Mapping[str, Any] | None = None, **options: Any) -> Any:
         """Run the module with rounded weights; arguments and result are those of the module of ``net.to_torch()``."""
         functional_call = importlib.import_module("torch.func").functional_call
-        found = {f"weights.{e.name.replace('.', ':')}": self._rounded(e.name) for e in self._edges}
+        found = {f"weights.{e.name}": self._rounded(e.name) for e in self._edges}
         return functional_call(self.module, found, (inputs,), options)
 
     def mantissas(self, projection: str) -> np.ndarray:
@@ -150,7 +150,7 @@ class IntegerTraining:
             if name not in self._integers.populations:
                 raise UnknownNameError(f"no population '{name}'{suggest(name, self._integers.populations)}", caller())
             if "vth" in self._integers.populations[name].cell.params:
-                raise ParameterError(f"population '{name}' is none of sources: its cells are Loihi's", caller())
+                raise ParameterError(f"population '{name}' is no source: its cells are Loihi's", caller())
         return self._like(lambda pop: given.get(pop.name, pop.cell), lambda e: self.mantissas(e.name) * 1.0, True)
 
     def _rounded(self, projection: str) -> Any:

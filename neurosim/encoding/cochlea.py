@@ -5,10 +5,10 @@ A recording goes through the steps of an inner ear:
 1. **Basilar membrane.** Each channel is a gammatone filter, ``t^3 exp(-2 pi b t) cos(2 pi f t)`` with gain 1 at its
    centre f (R. Patterson et al., in Auditory Physiology and Perception, 1992). b = 1.0186 ERB(f) gives it the
    equivalent rectangular bandwidth of human hearing, and centres are equally far apart on that scale (B. Glasberg &
-   B. Moore, Hearing Research 47, 103, 1990). The filter's impulse response is the formula's samples, exactly: ``sum n^3 x^n =
-   x (1 + 4x + x^2)/(1 - x)^4`` with the complex pole ``x = exp(-2 pi (b - i f) T)/z`` is a recursive filter, whose real
-   part is wanted. (M. Slaney, Apple Technical Report 35, 1993, derives a similar one with real coefficients; it is
-   ``scipy.signal.gammatone``.)
+   B. Moore, Hearing Research 47, 103, 1990). The filter's impulse response is the formula's samples, exactly:
+   ``sum n^3 x^n = x (1 + 4x + x^2)/(1 - x)^4`` with the complex pole ``x = exp(-2 pi (b - i f) T)/z`` is a recursive
+   filter, whose real part is wanted. (M. Slaney, Apple Technical Report 35, 1993, derives a similar one with real
+   coefficients; it is ``scipy.signal.gammatone``.)
 2. **Inner hair cells** pass one half of each wave, and their membrane smooths it (two poles). What comes out is
    averaged in each time step of the network: the envelope, in units in which a sine of amplitude A has envelope A.
 3. **Compression.** Levels are logarithms, in dB of a sine that fills the range -1 … 1.

@@ -1,0 +1,141 @@
+"""Training with Loihi 2's integers: forward, the spikes of the integers; backward, gradients; and what comes of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import neurosim as ns
+from neurosim.errors import ParameterError, UnknownNameError, UnsupportedError
+from neurosim.hardware.loihi2 import quantise
+from neurosim.hardware.training import IntegerTraining
+from neurosim.models import LIF, CubaLIF, DeltaCurrent, ExpCurrent, SpikeSource
+from neurosim.units import ms, mV
+
+pytestmark = pytest.mark.engine("snntorch")
+
+TRAIN = np.random.default_rng(1).random((120, 20)) < 0.1
+
+
+def network(receptor: Any = DeltaCurrent, train: np.ndarray = TRAIN) -> ns.Network:
+    """A source and a recurrent layer of cells of different time constants."""
+    net = ns.Network("small", dt=1 * ms, seed=1)
+    cell = LIF(tau_m=np.linspace(8, 30, 30) * ms, v_rest=0 * mV, v_reset=0 * mV, v_th=10 * mV, receptors={"s": receptor})
+    steps, ids = np.nonzero(train)
+    source = net.population("source", 20, SpikeSource(steps * ms, ids))
+    cells = net.population("cells", 30, cell)
+    net.connect(source, cells, weight=ns.normal(1 * mV, 3 * mV), delay=1 * ms, name="in")
+    net.connect(cells, cells, rule=ns.FixedProbability(0.3), weight=ns.normal(0 * mV, 2 * mV),
+                delay=ns.uniform(1 * ms, 5 * ms), name="back")  # fmt: skip
+    return net
+
+
+def spikes_of(net: ns.Network, backend: str = "reference") -> np.ndarray:
+    net.record(net["cells"], "spikes")
+    found = net.run(120 * ms, backend=backend).spikes["cells"]
+    dense = np.zeros((120, 30))
+    dense[found.steps, found.ids] = 1
+    return dense
+
+
+def given() -> dict[str, Any]:
+    import torch
+
+    return {"source": torch.from_numpy(TRAIN).double()}
+
+
+@pytest.mark.parametrize("bits", [8, 3])
+@pytest.mark.parametrize("receptor", [DeltaCurrent, ExpCurrent(tau=8 * ms)], ids=["delta", "exp"])
+def test_spikes_are_those_of_the_integers(receptor: Any, bits: int) -> None:
+    training = IntegerTraining(network(receptor), bits=bits, precision="double")
+    found = training(given()).spikes["cells"][0].detach().numpy()
+    want = spikes_of(training.network())
+    assert want.sum() > 150
+    np.testing.assert_array_equal(found, want)
+
+
+def test_untrained_it_is_what_quantise_gives() -> None:
+    found, want = IntegerTraining(network()).network(), quantise(network()).network
+    assert list(found.projections) == list(want.projections) == ["in", "back"]
+    for name, projection in want.projections.items():
+        other = found.projections[name]
+        assert other.receptor == projection.receptor and np.array_equal(other.weight, projection.weight)
+    np.testing.assert_array_equal(spikes_of(found), spikes_of(want))
+    np.testing.assert_array_equal(spikes_of(found, "loihi2"), spikes_of(want))
+
+
+@pytest.mark.parametrize("bits", [1, 4, 8])
+def test_weights_are_multiples_within_the_range(bits: int) -> None:
+    import torch
+
+    training = IntegerTraining(network(), bits=bits)
+    with torch.no_grad():
+        for parameter in training.parameters():
+            parameter.mul_(3.7)  # some leave the range
+    step = 2 ** (8 - bits)
+    for name in ("in", "back"):
+        found = training.mantissas(name)
+        assert np.all(found % step == 0) and np.abs(found).max() == 256 - step
+        exact = training.module.weights[name].detach().double().numpy() * training.module.units[name]
+        assert np.abs(found - exact.clip(step - 256, 256 - step)).max() <= step / 2 + 1e-3
+
+
+def test_a_gradient_passes_rounding_and_stops_at_the_range() -> None:
+    import torch
+
+    training = IntegerTraining(network(), precision="double")
+    parameter = training.module.weights["in"]
+    with torch.no_grad():
+        parameter[0] = 300 / training.module.units["in"]
+    training(given(), traces=["cells.v"]).traces["cells.v"].sum().backward()
+    assert parameter.grad is not None and parameter.grad[0] == 0 and (parameter.grad[1:] != 0).double().mean() > 0.9
+    plain = training.module(given(), traces=["cells.v"]).traces["cells.v"].sum()
+    assert plain.requires_grad  # and the module itself still has its weights with fractions
+    assert not torch.equal(parameter * training.module.units["in"], (parameter * training.module.units["in"]).round())
+
+
+def test_training_closes_what_three_bits_lose() -> None:
+    """The loss is how far the counts of the cells are from those of the network before it was quantised."""
+    import torch
+
+    want = torch.from_numpy(spikes_of(network()).sum(0))
+    training = IntegerTraining(network(), bits=3, precision="double")
+    optimiser = torch.optim.Adam(training.parameters(), lr=0.02)
+    errors = []
+    for _ in range(60):
+        loss = (training(given()).spikes["cells"][0].sum(0) - want).square().mean()
+        errors.append(float(loss.detach()))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    after = np.mean((spikes_of(training.network()).sum(0) - want.numpy()) ** 2)
+    assert errors[0] > 1 and after < errors[0] / 2
+
+
+def test_sources_are_replaced() -> None:
+    training = IntegerTraining(network(train=np.zeros((1, 20))))
+    steps, ids = np.nonzero(TRAIN)
+    found = training.network({"source": SpikeSource(steps * ms, ids)})
+    np.testing.assert_array_equal(spikes_of(found), spikes_of(IntegerTraining(network()).network()))
+    with pytest.raises(UnknownNameError, match="no population 'sauce'; did you mean 'source'"):
+        training.network({"sauce": SpikeSource([] * ms, [])})
+    with pytest.raises(ParameterError, match="'cells' is no source"):
+        training.network({"cells": SpikeSource([] * ms, [])})
+
+
+def test_what_is_refused() -> None:
+    for bits in (0, 9, 2.0, True):
+        with pytest.raises(ParameterError, match="from 1 to 8"):
+            IntegerTraining(network(), bits=bits)  # type: ignore[arg-type]
+    net = network()
+    net.population("other", 3, CubaLIF)
+    with pytest.raises(UnsupportedError, match="counterpart of the cell of population 'other'"):
+        IntegerTraining(net)
+    net = network()
+    net.connect(net["source"] + net["cells"], net["cells"], weight=1 * mV, name="both")
+    with pytest.raises(UnsupportedError, match="'both' connects more than two populations"):
+        IntegerTraining(net)
+    with pytest.raises(UnknownNameError, match="back"):
+        IntegerTraining(network()).mantissas("bark")

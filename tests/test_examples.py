@@ -15,8 +15,8 @@ from neurosim.units import ms, second
 
 pytestmark = pytest.mark.checkout
 FOLDER = Path(__file__).resolve().parent.parent / "examples"
-LONGEST = {"18": 185, "19": 130, "21": 152}
-"""Lines: models of a recording and their scores; a controller, its world and a film; training, a run, a picture."""
+LONGEST = {"18": 185, "19": 130, "21": 152, "23": 160}
+"""Lines: models, controllers, training, and the pictures of what came of them."""
 SCRIPTS = {p.stem[:2]: p for p in sorted(FOLDER.glob("*.py"))}
 
 
@@ -263,3 +263,15 @@ def test_recordings_of_digits_are_told_apart(tmp_path: Path, shared: Path, full:
     assert picture.stat().st_size > 20_000
     assert found["module"] > (0.93 if full else 0.8) and found["same"] >= 0.98
     assert found["confusion"].sum() == 100 and np.trace(found["confusion"]) == round(100 * found["native"])
+
+
+@pytest.mark.shared_data("fsdd/fsdd_8khz.npz")
+def test_spoken_digits(tmp_path: Path, shared: Path) -> None:
+    """A quarter of the recordings and few epochs: far above chance, not yet good."""
+    found = main("23", epochs=4, fraction=0.25, folder=shared / "fsdd", path=str(tmp_path / "spoken_digits.png"))
+    assert found["before"] < 0.3 < 0.4 < found["after"]
+    assert found["integers"] > 0.3 and found["integers_trained"] > 0.4
+    assert found["same"] == found["total"] > 2000
+    assert (tmp_path / "spoken_digits.png").stat().st_size > 20_000
+    with pytest.raises(SystemExit, match="is missing: main"):
+        main("23", folder=tmp_path)

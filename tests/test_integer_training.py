@@ -22,7 +22,8 @@ TRAIN = np.random.default_rng(1).random((120, 20)) < 0.1
 def network(receptor: Any = DeltaCurrent, train: np.ndarray = TRAIN) -> ns.Network:
     """A source and a recurrent layer of cells of different time constants."""
     net = ns.Network("small", dt=1 * ms, seed=1)
-    cell = LIF(tau_m=np.linspace(8, 30, 30) * ms, v_rest=0 * mV, v_reset=0 * mV, v_th=10 * mV, receptors={"s": receptor})
+    tau = np.linspace(8, 30, 30) * ms
+    cell = LIF(tau_m=tau, v_rest=0 * mV, v_reset=0 * mV, v_th=10 * mV, receptors={"s": receptor})
     steps, ids = np.nonzero(train)
     source = net.population("source", 20, SpikeSource(steps * ms, ids))
     cells = net.population("cells", 30, cell)

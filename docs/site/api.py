@@ -26,6 +26,7 @@ MODULES = {
     "neurosim.encoding": "numbers become spikes",
     "neurosim.datasets": "recordings of events, images and time series, from files",
     "neurosim.hardware.loihi2": "networks in Loihi 2's integers",
+    "neurosim.hardware.training": "training with Loihi 2's integers",
     "neurosim.models.layers": "spiking layers in PyTorch",
     "neurosim.models.titans": "Titans",
     "neurosim.models.mamba": "Mamba",

@@ -85,7 +85,8 @@ class IntegerTraining:
         Best trained already. Its thresholds and largest weights fix units and exponents, as in
         :func:`neurosim.hardware.loihi2.quantise`, and what that refuses is refused.
     bits : int
-        Of a weight's magnitude, 1 to 8. With fewer, weights are multiples of ``2**(8 - bits)``, and take less memory.
+        Of a weight's magnitude, 1 to 8. With fewer than 8, weights are multiples of ``2**(8 - bits)``, as Lava's
+        ``num_weight_bits`` has them.
     below : float
         As in ``quantise``.
     surrogate, precision

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import wave
 from pathlib import Path
 from typing import Any
 
@@ -201,15 +202,25 @@ def test_levels_are_brought_to_each_other() -> None:
 
 @pytest.mark.parametrize("kind", ["uint8", "int16", "int32", "float32", "float64"])
 def test_wav_files_are_read(tmp_path: Path, kind: str) -> None:
-    wave = sine(500, 0.1)
+    tone = sine(500, 0.1)
     scale, zero = {"uint8": (127, 128), "int16": (32767, 0), "int32": (2**31 - 1, 0)}.get(kind, (1, 0))
-    wavfile.write(tmp_path / "a.wav", RATE, (wave * scale + zero).astype(kind))
+    wavfile.write(tmp_path / "a.wav", RATE, (tone * scale + zero).astype(kind))
     found = read_wav(tmp_path / "a.wav")
     assert found.sample_rate == RATE * Hz
-    assert found.sound == pytest.approx(wave, abs=1.5 / scale if 1 < scale < 2**20 else 1e-7)
-    wavfile.write(tmp_path / "two.wav", RATE, np.stack([wave, wave], 1).astype(np.float32))
+    assert found.sound == pytest.approx(tone, abs=1.5 / scale if 1 < scale < 2**20 else 1e-7)
+    wavfile.write(tmp_path / "two.wav", RATE, np.stack([tone, tone], 1).astype(np.float32))
     with pytest.raises(ParameterError, match=r"one channel, got shape \[1600, 2\]: of two, take one"):
         sound(read_wav(tmp_path / "two.wav").sound, COCHLEA, 4 * ms)
+
+
+def test_wav_files_of_24_bits_are_read(tmp_path: Path) -> None:
+    values = np.array([0, 1, -1, 2**22, 2**23 - 1, -(2**23)])
+    with wave.open(str(tmp_path / "a.wav"), "wb") as file:
+        file.setnchannels(1), file.setsampwidth(3), file.setframerate(44_100)
+        file.writeframes(b"".join(int(v).to_bytes(3, "little", signed=True) for v in values))
+    found = read_wav(str(tmp_path / "a.wav"))
+    np.testing.assert_array_equal(found.sound, values / 2**23)
+    assert found.sample_rate == 44.1 * kHz
 
 
 def test_files_that_are_none(tmp_path: Path) -> None:

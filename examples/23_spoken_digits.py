@@ -94,10 +94,11 @@ def main(epochs=8, fraction=1.0, folder=FOLDER, path=None):
     heard = answers(module, spikes[test])
     found["after"] = (heard == labels[test]).double().mean().item()
     (trained := network()).load_torch(module)
-    integers = IntegerTraining(trained)
-    found["integers"] = (answers(integers, spikes[test]) == labels[test]).double().mean().item()
-    train(integers, spikes[~test], labels[~test], max(1, epochs // 4), rate=4e-4)
-    found["integers_trained"] = (answers(integers, spikes[test]) == labels[test]).double().mean().item()
+    integers, two = IntegerTraining(trained), IntegerTraining(trained, bits=2)
+    for name, of in (("integers", integers), ("two_bits", two)):
+        found[name] = (answers(of, spikes[test]) == labels[test]).double().mean().item()
+    train(two, spikes[~test], labels[~test], max(1, epochs // 4), rate=4e-4)
+    found["two_bits_trained"] = (answers(two, spikes[test]) == labels[test]).double().mean().item()
 
     some = [int(np.flatnonzero(test & (labels.numpy() == digit))[-1]) for digit in range(DIGITS)]
     found |= {"same": 0, "total": 0}
@@ -111,8 +112,8 @@ def main(epochs=8, fraction=1.0, folder=FOLDER, path=None):
         if path is not None and k == some[7]:
             draw(recordings[k], result, torch.stack([labels[test], heard]).numpy(), path)
     print("{before:.0%} of the test recordings right before training, {after:.1%} after; {integers:.1%} in Loihi 2's "
-          "integers, {integers_trained:.1%} trained with them; {same} of {total} spikes the same on native"
-          .format(**found))  # fmt: skip
+          "integers; {two_bits:.1%} with weights of two bits, {two_bits_trained:.1%} trained with them; "
+          "{same} of {total} spikes the same on native".format(**found))  # fmt: skip
     return found
 
 

@@ -3,9 +3,9 @@
 The Free Spoken Digit Dataset: six speakers say each digit fifty times, and recordings 0 to 4 of each are for testing. A
 bank of gammatone filters and four nerve fibres in each make spikes of a recording; 128 cells with time constants from 8
 to 80 ms hear them and each other; six cells vote for each digit. Plain PyTorch trains all weights through time. The
-result: RESULT; native gives the
-spikes that PyTorch gave, and what whole weights and rounded decays lose is stated. `scripts/evidence spoken_digits`
-trains a larger network for longer.
+result: from a tenth to 97 % of 300 unseen recordings after eight epochs, and no less in Loihi 2's integers; native gives
+every spike that PyTorch gave. With weights of two bits it would be 89 %, and is 96 % if training goes on with them.
+Takes three to five minutes.
 """
 
 import os
@@ -130,7 +130,7 @@ def draw(recording, result, told, path):
     image = axes[1].pcolormesh(t, kilohertz, levels.T, vmin=-80, vmax=-20, cmap="magma", rasterized=True)
     axes[1].set_yscale("log")
     axes[1].set(yticks=(0.1, 0.3, 1, 3), yticklabels=("0.1", "0.3", "1", "3"))
-    left.colorbar(image, cax=axes[1].inset_axes((0.88, 0.15, 0.02, 0.7)), label="dB")
+    left.colorbar(image, cax=axes[1].inset_axes((0.82, 0.15, 0.02, 0.7)), label="dB")
     for k, color in enumerate(("C0", "C0", "C0", "C1")):
         shown = nerve.ids // COCHLEA.channels == k
         axes[2].plot(1e3 * nerve.t[shown], nerve.ids[shown], ".", ms=1.5, color=color)

@@ -3,9 +3,9 @@
 The Free Spoken Digit Dataset: six speakers say each digit fifty times, and recordings 0 to 4 of each are for testing. A
 bank of gammatone filters and four nerve fibres in each make spikes of a recording; 128 cells with time constants from 8
 to 80 ms hear them and each other; six cells vote for each digit. Plain PyTorch trains all weights through time. The
-result: from a tenth to 97 % of 300 unseen recordings after eight epochs, and no less in Loihi 2's integers; native gives
-every spike that PyTorch gave. With weights of two bits it would be 89 %, and is 96 % if training goes on with them.
-Takes three to five minutes.
+result: from a tenth to 97 % of 300 unseen recordings after eight epochs, and no less in Loihi 2's integers; native
+gives every spike that PyTorch gave. With weights of two bits it would be 89 %, and is 96 % if training goes on with
+them. Takes three to five minutes.
 """
 
 import os

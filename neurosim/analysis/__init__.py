@@ -1,7 +1,10 @@
-"""What the spikes say: rates, irregularity, synchrony, oscillations; and how weights spread."""
+"""What the spikes say: rates, irregularity, synchrony, oscillations; how weights spread; what a run takes."""
 
 from __future__ import annotations
 
+from neurosim.analysis.cost import TECHNOLOGIES as TECHNOLOGIES
+from neurosim.analysis.cost import Cost as Cost
+from neurosim.analysis.cost import cost as cost
 from neurosim.analysis.glm import SpikeGLM as SpikeGLM
 from neurosim.analysis.glm import bits_per_spike as bits_per_spike
 from neurosim.analysis.glm import raised_cosines as raised_cosines

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurosim.errors import ParameterError
+from neurosim.errors import BackendMissingError, ParameterError
 from neurosim.learning import convert
 from neurosim.units import ms
 
@@ -459,3 +460,13 @@ def test_digits_are_told_as_well_by_first_spikes(shared: Path, full: bool) -> No
     read, rounded = shown.read(result), converted.evaluate(test, 0.25 * ms)
     np.testing.assert_allclose(read, rounded.logits[few], atol=1e-9)
     assert np.mean(rounded.logits.argmax(1) == labels) == pytest.approx(right, abs=0.003)
+
+
+def test_without_scipy_perceptrons_are_converted_and_convolutions_say_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "scipy.sparse", None)
+    model, x = perceptron(4, 3, 2), inputs(5, 4)
+    assert np.abs(convert(model, x).evaluate(x).logits - outputs(model, x)).max() < 1e-9
+    with pytest.raises(BackendMissingError, match="needs SciPy: pip install scipy"):
+        convert(convolutional(), inputs(2, 2, 10, 10))

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from neurosim.errors import ParameterError
+from neurosim.errors import BackendMissingError, ParameterError, caller
 
 _LINEAR = ("Linear", "Conv1d", "Conv2d", "Conv3d", "AvgPool1d", "AvgPool2d", "AvgPool3d",
            "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveAvgPool3d")  # fmt: skip
@@ -164,10 +164,9 @@ def _matrix(module: Any, kind: str, shape: tuple[int, ...]) -> tuple[Any, Any, A
 
     Where the shape does not fit, this is an error of PyTorch's, or a ValueError.
     """
-    torch = importlib.import_module("torch")
-    sparse = importlib.import_module("scipy.sparse")
-    size = int(np.prod(shape))
+    torch, size = importlib.import_module("torch"), int(np.prod(shape))
     if kind in _NORMS:
+        sparse = _sparse()
         own = [_numpy(v) for v in (module.running_mean, module.running_var)]
         gain, shift = (_numpy(v) if v is not None else d for v, d in ((module.weight, 1.0), (module.bias, 0.0)))
         factor = gain / np.sqrt(own[1] + module.eps)
@@ -194,7 +193,7 @@ def _matrix(module: Any, kind: str, shape: tuple[int, ...]) -> tuple[Any, Any, A
         offset = getattr(plain, "bias", None)
         if offset is not None:
             plain.bias = None
-        blocks = []
+        sparse, blocks = _sparse(), []
         for first in range(0, size, 256):  # what each input alone becomes is a row of the matrix
             some = torch.zeros(min(256, size - first), size, dtype=torch.float64)
             some[torch.arange(len(some)), first + torch.arange(len(some))] = 1.0
@@ -203,6 +202,16 @@ def _matrix(module: Any, kind: str, shape: tuple[int, ...]) -> tuple[Any, Any, A
         after = tuple(found.shape[1:])
         each = int(np.prod(after)) // after[0]
         return sparse.vstack(blocks, format="csr"), 0.0 if offset is None else np.repeat(_numpy(offset), each), after
+
+
+def _sparse() -> Any:
+    """Return SciPy's sparse arrays."""
+    try:
+        return importlib.import_module("scipy.sparse")
+    except ImportError:
+        raise BackendMissingError(
+            "convolutions, pools and norms become sparse matrices, which needs SciPy: pip install scipy", caller()
+        ) from None
 
 
 def run_modules(modules: tuple[Any, ...], x: Any, shape: tuple[int, ...]) -> Any:

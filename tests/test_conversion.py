@@ -157,10 +157,12 @@ def test_dead_neurons_zero_weights_and_a_single_neuron() -> None:
             found = converted.evaluate(x)
             np.testing.assert_allclose(found.logits, outputs(model, x), atol=1e-9)
             shown = converted.present(x, dt=0.25 * ms)
-            read = shown.read(shown.run("reference", progress=False))
+            read = shown.read(shown.run(backend="reference", progress=False))
             np.testing.assert_allclose(read, converted.evaluate(x, 0.25 * ms).logits, atol=1e-9)
         rates = convert(model, x, method="rate", percentile=100).present(x, steps=400)
-        np.testing.assert_allclose(rates.read(rates.run("reference", progress=False)), outputs(model, x), atol=0.03)
+        np.testing.assert_allclose(
+            rates.read(rates.run(backend="reference", progress=False)), outputs(model, x), atol=0.03
+        )
     assert convert(dead, x := inputs(4, 4)).evaluate(x).times["hidden1"].min() == np.inf
 
 
@@ -172,7 +174,7 @@ def test_huge_weights() -> None:
     found, want = convert(model, x).evaluate(x), outputs(model, x)
     assert np.abs(found.logits - want).max() < 1e-12 * np.abs(want).max()
     shown = convert(model, x).present(x, dt=0.1 * ms)
-    relative = (shown.read(shown.run("reference", progress=False)) - want) / np.abs(want).max()
+    relative = (shown.read(shown.run(backend="reference", progress=False)) - want) / np.abs(want).max()
     assert np.abs(relative).max() < 0.05
 
 
@@ -201,11 +203,21 @@ def test_convolutions_pools_and_norms_are_folded() -> None:
     assert np.abs(converted.evaluate(x).logits - outputs(model, x)).max() < 1e-9
     assert np.abs(converted.forward(x)[0].detach().numpy() - outputs(model, x)).max() < 1e-9
     shown = converted.present(x, dt=1 * ms)
-    result = shown.run("reference", progress=False)
+    result = shown.run(backend="reference", progress=False)
     np.testing.assert_allclose(shown.read(result), converted.evaluate(x, 1 * ms).logits, atol=1e-9)
     assert ["hidden1", "400", "6,272"] in [
         row.split()[:3] for row in str(converted).splitlines()
     ]  # 3 x 3 x 2 a neuron, fewer at the border
+
+
+def test_a_percentile_gives_values_more_steps_and_cuts_the_largest() -> None:
+    model, x = perceptron(10, 30, 30, 3), inputs(300, 10)
+    whole, cut = convert(model, x), convert(model, x, percentile=90, headroom=0)
+    assert all(b.scale < 0.7 * a.scale for a, b in zip(whole.layers[:-1], cut.layers[:-1], strict=True))
+    found, want = cut.evaluate(x), outputs(model, x)
+    assert 0 < found.saturated["hidden1"] < 0.1 * 300 * 30
+    error = {name: np.median(np.abs(c.evaluate(x, 2 * ms).logits - want)) for name, c in (("w", whole), ("c", cut))}
+    assert error["c"] < error["w"]  # on a coarse grid
 
 
 def test_a_network_may_end_with_a_relu_or_have_one_at_its_input() -> None:
@@ -335,7 +347,7 @@ def test_spikes_on_a_grid_are_the_exact_ones_rounded(dt: float) -> None:
     x[:, 0] = 0.0
     converted = convert(model, x)
     want, shown = converted.evaluate(x, dt * ms), converted.present(x, dt=dt * ms)
-    result = shown.run("reference", progress=False)
+    result = shown.run(backend="reference", progress=False)
     for name, times in want.times.items():
         np.testing.assert_array_equal(spike_steps(result, shown, name), on_the_grid(times, dt * 1e-3))
     np.testing.assert_allclose(shown.read(result), want.logits, atol=1e-9)
@@ -358,7 +370,7 @@ def test_the_grid_s_error_falls_with_the_step() -> None:
 def test_engines_have_the_same_spikes(backend: str) -> None:
     model, x = perceptron(6, 8, 7, 3), inputs(4, 6)
     for shown in (convert(model, x).present(x, dt=1 * ms), convert(model, x, method="rate").present(x, steps=20)):
-        found, want = (shown.run(name, progress=False) for name in (backend, "reference"))
+        found, want = (shown.run(backend=name, progress=False) for name in (backend, "reference"))
         for name in ("input", "hidden1", "hidden2"):
             assert found.spikes[name].identical(want.spikes[name]) and want.spikes[name].count > 0
         np.testing.assert_array_equal(shown.read(found), shown.read(want))
@@ -373,7 +385,7 @@ def test_rates_converge_to_the_network() -> None:
     errors = []
     for steps in (16, 64, 256):
         shown = converted.present(x, steps=steps)
-        errors.append(np.abs(shown.read(shown.run("reference", progress=False)) - want).mean())
+        errors.append(np.abs(shown.read(shown.run(backend="reference", progress=False)) - want).mean())
     assert all(2.5 < a / b < 6 for a, b in zip(errors, errors[1:], strict=False))
     assert errors[-1] < 0.01
 
@@ -401,7 +413,7 @@ def test_rates_are_what_their_definition_says(reset: str) -> None:
     model, x = perceptron(10, 14, 9, 3, seed=4), inputs(15, 10)
     converted = convert(model, x, method="rate", reset=reset)
     shown = converted.present(x, steps=40)
-    found = shown.read(shown.run("reference", progress=False))
+    found = shown.read(shown.run(backend="reference", progress=False))
     np.testing.assert_allclose(found, counted(converted, x.numpy(), 40), atol=1e-9)
 
 
@@ -423,7 +435,7 @@ def test_reset_to_zero_loses_what_is_above_the_threshold() -> None:
     found = {}
     for reset in ("subtract", "zero"):
         shown = convert(model, x, method="rate", reset=reset, percentile=100).present(x, steps=300)
-        found[reset] = float(shown.read(shown.run("reference", progress=False))[0, 0])
+        found[reset] = float(shown.read(shown.run(backend="reference", progress=False))[0, 0])
     assert found["subtract"] == pytest.approx(0.7, abs=0.01)
     assert found["zero"] == pytest.approx(0.5, abs=0.01)  # 0.7, 1.4 and a spike: every second step
 
@@ -456,7 +468,7 @@ def test_digits_are_told_as_well_by_first_spikes(shared: Path, full: bool) -> No
     assert found.spikes_per_neuron < 0.5
     few = slice(None) if full else slice(100)
     shown = converted.present(test[few], dt=0.25 * ms)  # 64 steps a layer
-    result = shown.run("native", progress=False)
+    result = shown.run(backend="native", progress=False)
     read, rounded = shown.read(result), converted.evaluate(test, 0.25 * ms)
     np.testing.assert_allclose(read, rounded.logits[few], atol=1e-9)
     assert np.mean(rounded.logits.argmax(1) == labels) == pytest.approx(right, abs=0.003)
@@ -470,3 +482,14 @@ def test_without_scipy_perceptrons_are_converted_and_convolutions_say_what_is_mi
     assert np.abs(convert(model, x).evaluate(x).logits - outputs(model, x)).max() < 1e-9
     with pytest.raises(BackendMissingError, match="needs SciPy: pip install scipy"):
         convert(convolutional(), inputs(2, 2, 10, 10))
+
+
+def test_operations_of_the_model_are_counted() -> None:
+    for model, x in ((perceptron(6, 8, 7, 3), inputs(9, 6)), (convolutional().eval(), inputs(3, 2, 10, 10))):
+        converted = convert(model, x)
+        want, a = 0, x.numpy().reshape(len(x), -1)
+        for one in converted.maps:
+            weight = one.weight.toarray() if hasattr(one.weight, "toarray") else one.weight
+            want += int(((a != 0).astype(int) @ (weight != 0).astype(int)).sum())
+            a = one(a)
+        assert converted.macs(x) == want / len(x)

@@ -15,7 +15,7 @@ from neurosim.units import ms, second
 
 pytestmark = pytest.mark.checkout
 FOLDER = Path(__file__).resolve().parent.parent / "examples"
-LONGEST = {"18": 185, "19": 130, "21": 152, "23": 160}
+LONGEST = {"18": 185, "19": 130, "21": 152, "22": 120, "23": 160}
 """Lines: models, controllers, training, and the pictures of what came of them."""
 SCRIPTS = {p.stem[:2]: p for p in sorted(FOLDER.glob("*.py"))}
 
@@ -244,6 +244,23 @@ def test_a_receptor_is_fitted_and_predicted() -> None:
             assert scores["cell"]["gamma"] > scores[model]["gamma"] and scores["cell"]["psth"] > scores[model]["psth"]
     assert same["cell"]["bits"] > 2 and other["cell"]["bits"] > 1.4
     assert 5.5 < found["grasshopper_2"]["latency"] < 7
+
+
+@pytest.mark.engine("torch")
+@pytest.mark.shared_data("mnist/mnist.npz")
+def test_one_spike_is_enough(tmp_path: Path, full: bool) -> None:
+    picture = tmp_path / "first.png"
+    fewer: dict[str, Any] = {} if full else {"epochs": 1, "count": 200, "grids": (4, 16), "shown": (2, 16)}
+    found = main("22", path=picture, **fewer)
+    assert picture.stat().st_size > 20_000
+    assert found["exact"] == found["network"] > (98 if full else 96) and found["error"] < 1e-9
+    assert found["spikes"] < 0.35
+    for way in ("first spikes", "first spikes, cut", "rates"):
+        (first, *_), (last, spikes, operations) = list(found[way].values())[0], list(found[way].values())[-1]
+        assert last > found["network"] - 2 and last > first
+        assert spikes < 0.35 if way != "rates" else spikes > 4 * found["spikes"]
+        assert (operations < 1.1 * found["macs"]) == (way != "rates")
+    assert found["first spikes, cut"][13][0] > found["first spikes"][13][0] + 20
 
 
 def test_poles_are_balanced(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ IMAGES = ROOT / "docs" / "images"
 KEPT = {"04": "brunel_regimes.png", "05": "microcircuit.png", "11": "surprise.png", "12": "surprising_text.png",
         "13": "train_it.png", "14": "dendrites.png", "15": "short_term.png", "16": "optic_lobe.png",
         "17": "mushroom_body.png", "18": "grasshopper.png", "19": "pole.png", "20": "hidden_pattern.png",
-        "21": "event_camera.png", "23": "spoken_digits.png"}  # fmt: skip
+        "21": "event_camera.png", "22": "time_to_first_spike.png", "23": "spoken_digits.png"}  # fmt: skip
 """Number of an example -> its picture in docs/images. All others are drawn when the site is built."""
 
 Draw = Callable[[Any, list[Any]], Any]
@@ -302,6 +302,11 @@ def event_camera(module: Any, runs: list[Any]) -> Any:
 @draws("23")
 def spoken_digits(module: Any, runs: list[Any]) -> Any:
     module.main(path=str(IMAGES / KEPT["23"]))
+
+
+@draws("22")
+def time_to_first_spike(module: Any, runs: list[Any]) -> Any:
+    module.main(path=str(IMAGES / KEPT["22"]))
 
 
 def _as_script(number: str, picture: str) -> None:

@@ -8,19 +8,28 @@ from __future__ import annotations
 
 from typing import Any
 
-from neurosim.lang.components import Cell
+from neurosim.lang.components import Cell, Receptor
 from neurosim.params import Param
 from neurosim.units import ms
 
+ToSlope = Receptor(
+    event="slope += w",
+    when="before",
+    name="ToSlope",
+    doc="from its arrival on, a spike adds its weight to the slope of the potential",
+    source="A. Stanojevic et al., Nat. Commun. 15 (2024), 6837",
+)
+
 FirstSpike = Cell(
     """
-    slope[n+1] = where(first > 0.5, 0, slope) + i
-    v[n+1] = where(first > 0.5, start, v) + where(ramp > 0.5, 1, slope[n+1])*dt/window
+    slope[n+1] = where(first > 0.5, 0, slope)
+    v[n+1] = where(first > 0.5, start, v) + where(ramp > 0.5, 1, slope[n+1])*(dt/window)
     """,
     threshold="v >= theta and listen > 0.5",
     reset="v = 0",
     refractory="window",
     clamp=(),
+    receptors={"in": ToSlope},
     window=Param(16 * ms, ms, "time that stands for a value of 1; a layer spikes in it", lo=0 * ms, lo_open=True),
     theta=Param(1.0, 1, "threshold: 1 - b, less half a step of the ramp, which rounds to the nearest step"),
     start=Param(0.0, 1, "potential at the beginning of a sample"),
@@ -29,17 +38,18 @@ FirstSpike = Cell(
     listen=Param(1.0, 1, "1 where the threshold is tested: in the steps of the window, but for the one of the value 0"),
     name="FirstSpike",
     doc=(
-        "spikes once in a sample, the earlier the larger the value that it stands for. i is the sum of the weights "
-        "that arrive in a step; slopes are constant between steps, so the update is exact"
+        "spikes once in a sample, the earlier the larger the value that it stands for. Slopes are constant between "
+        "steps, so the update is exact"
     ),
     source="A. Stanojevic et al., Nat. Commun. 15 (2024), 6837: the B1 model",
 )  # fmt: skip
 
 FirstSpikeReadout = Cell(
     """
-    slope[n+1] = where(first > 0.5, 0, slope) + i
-    v[n+1] = where(first > 0.5, start, v) + slope[n+1]*dt/window
+    slope[n+1] = where(first > 0.5, 0, slope)
+    v[n+1] = where(first > 0.5, start, v) + slope[n+1]*(dt/window)
     """,
+    receptors={"in": ToSlope},
     window=Param(16 * ms, ms, "time that stands for a value of 1", lo=0 * ms, lo_open=True),
     start=Param(0.0, 1, "potential at the beginning of a sample: the bias"),
     first=Param(0.0, 1, "1 in the first step of a sample"),

@@ -111,9 +111,9 @@ class Presentation:
     output: str
     _decode: _Decode
 
-    def run(self, backend: str = "native", **options: Any) -> Any:
-        """Simulate all samples; options are those of :meth:`neurosim.Network.run`."""
-        return self.network.run(self.duration, backend=backend, **options)
+    def run(self, **options: Any) -> Any:
+        """Simulate all samples; ``backend`` and other options are those of :meth:`neurosim.Network.run`."""
+        return self.network.run(self.duration, **options)
 
     def read(self, result: Any) -> np.ndarray:
         """Return the outputs of a run of the network, in the model's units: [samples, outputs]."""
@@ -165,6 +165,18 @@ class Converted:
         for one in self.maps:
             a = one(a)
         return a
+
+    def macs(self, x: Any) -> float:
+        """Return the multiply-accumulations that the model itself takes for a sample, on average.
+
+        Those with a value and a weight that are not 0 count, as NeuroBench's effective ones do.
+        """
+        a, total = _samples(x, self.shape, "the samples", caller()), 0
+        for one in self.maps:
+            fanout = one.weight != 0
+            total += int(np.asarray(fanout.sum(axis=1)).ravel() @ np.count_nonzero(a, axis=0))
+            a = one(a)
+        return total / max(len(a), 1)
 
     def _outputs(self, values: np.ndarray) -> np.ndarray:
         return np.maximum(values, 0.0) if self.maps[-1].relu else values
@@ -304,8 +316,7 @@ class TimedConversion(Converted):
         phase = np.arange(period)
 
         def cell(k: int, layer: Layer) -> Cell:
-            common: dict[str, Any] = {"window": Quantity(self.window, TIME), "first": _gate(phase == 0, dt),
-                                      "receptors": {"in": _pulse()}}  # fmt: skip
+            common: dict[str, Any] = {"window": Quantity(self.window, TIME), "first": _gate(phase == 0, dt)}
             if not layer.spiking:
                 return FirstSpikeReadout(start=layer.bias, **common)
             listen = (phase >= k * steps) & (phase < (k + 1) * steps)
@@ -362,7 +373,7 @@ class RateConversion(Converted):
             base = (RateNeuron if self.reset == "subtract" else RateNeuronToZero) if layer.spiking else RateReadout
             return base(bias=layer.bias, start=0.5 if layer.spiking and self.reset == "subtract" else 0.0,
                         first=_gate(phase == 0, dt), on=_gate((phase >= k) & (phase < k + steps), dt),
-                        receptors={"in": _pulse()})  # fmt: skip
+                        receptors={"in": importlib.import_module("neurosim.models").PulseCurrent})  # fmt: skip
 
         spikes = np.concatenate(at), np.concatenate(who)
         return self._built("rates", dt, spikes, period, len(value), cell, lambda v: self._outputs(v / steps))
@@ -376,7 +387,7 @@ def convert(
     window: Quantity = 16 * ms,
     headroom: float = 0.5,
     bound: str = "data",
-    percentile: float = 99.9,
+    percentile: float | None = None,
     reset: str = "subtract",
     input_max: float | None = None,
 ) -> Any:
@@ -395,13 +406,13 @@ def convert(
     window : Quantity
         Of ``ttfs``: the time in which a layer spikes.
     headroom : float
-        Of ``ttfs``: by how much activations may exceed the largest of the data; what is larger yet saturates.
+        Of ``ttfs``: by what part activations may exceed the largest of the data; what is larger yet saturates.
     bound : {"data", "interval"}
         Of ``ttfs``: where largest activations come from: the data, or a bound by interval arithmetic that no input from
         0 to ``input_max`` can exceed. It is the looser the deeper the network, and leaves the values fewer steps.
-    percentile : float
-        Of ``rate``: of the activations above 0 of a layer, the one that becomes a spike in every step; larger ones are
-        cut.
+    percentile : float, optional
+        Of the activations of a layer that are above 0, the one that is taken for the largest; 100 by default with
+        ``ttfs``, 99.9 with ``rate``. Activations above it are cut, and all others get more steps.
     reset : {"subtract", "zero"}
         Of ``rate``: what a spike does to the potential.
     input_max : float, optional
@@ -418,6 +429,8 @@ def convert(
         take.
     """
     where = caller()
+    if percentile is None:
+        percentile = 100.0 if method == "ttfs" else 99.9
     _check(method, bound, reset, headroom, percentile, where)
     given = np.asarray(data.detach().cpu() if hasattr(data, "detach") else data)
     if given.ndim < 2:
@@ -444,7 +457,7 @@ def convert(
     if bound == "interval":
         scales = _bounds(maps, largest)
     else:
-        scales = [s * (1 + headroom) for s in _activations(maps, x, 100.0)]
+        scales = [s * (1 + headroom) for s in _activations(maps, x, percentile)]
     return TimedConversion(_layers(maps, scales, largest), largest, shape, tuple(maps), width)
 
 
@@ -516,10 +529,6 @@ def _bounds(maps: list[Affine], largest: float) -> list[float]:
 def _counts(value: np.ndarray, steps: int) -> np.ndarray:
     """Return values from 0 to 1 as whole numbers of steps, the nearest, halves up."""
     return np.floor(value * steps + 0.5).astype(np.int64)
-
-
-def _pulse() -> Any:
-    return importlib.import_module("neurosim.models").PulseCurrent
 
 
 def _gate(open_: np.ndarray, dt: Quantity) -> TimedArray:

@@ -105,8 +105,6 @@ def _inputs(data: Any, input_max: float | None, where: str | None) -> tuple[np.n
         )
     shape = given.shape[1:]
     x = samples_of(given, shape, "data", where)
-    if not x.size:
-        raise ParameterError("data hold no sample: activations cannot be measured", where)
     largest = float(x.max()) if input_max is None else float(input_max)
     if not (np.isfinite(largest) and largest > 0):
         raise ParameterError("inputs are all 0: give input_max=, the largest that there will be, above 0", where)

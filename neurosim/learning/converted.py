@@ -170,7 +170,7 @@ class Converted:
             fanout = one.weight != 0
             total += int(np.asarray(fanout.sum(axis=1)).ravel() @ np.count_nonzero(a, axis=0))
             a = one(a)
-        return total / max(len(a), 1)
+        return total / len(a)
 
     def _outputs(self, values: np.ndarray) -> np.ndarray:
         return np.maximum(values, 0.0) if self.maps[-1].relu else values
@@ -354,8 +354,7 @@ class RateConversion(Converted):
             Duration of one; it does not matter to the spikes.
         """
         where = caller()
-        if not isinstance(steps, int) or steps < 1:
-            raise ParameterError(f"steps is a whole number from 1 on, got {steps!r}", where)
+        steps = _whole(steps, where)
         value = self.values(x)
         period = steps + len(self.layers)
         phase = np.arange(period)
@@ -391,8 +390,7 @@ class RateConversion(Converted):
         where, models = caller(), importlib.import_module("neurosim.models")
         if self.reset != "zero":
             raise ParameterError("LIF is reset to a value: convert(..., reset='zero')", where)
-        if not isinstance(steps, int) or steps < 1:
-            raise ParameterError(f"steps is a whole number from 1 on, got {steps!r}", where)
+        steps = _whole(steps, where)
         value = self.values(x)
         if len(value) != 1:
             raise ParameterError(f"a network without a clock is shown one sample, got {len(value)}", where)
@@ -421,6 +419,8 @@ def samples_of(x: Any, shape: tuple[int, ...], what: str, where: str | None) -> 
     if given.dtype.kind not in "buif" or given.shape[1:] != shape:
         raise ParameterError(f"{what} are numbers, [samples, {', '.join(map(str, shape))}]; got {given.dtype} of shape "
                              f"{list(given.shape)}", where)  # fmt: skip
+    if not given.size:
+        raise ParameterError(f"{what} are none: their shape is {list(given.shape)}", where)
     flat = given.reshape(len(given), int(np.prod(shape))).astype(np.float64)
     if not np.all(np.isfinite(flat)):
         raise ParameterError(f"{what} hold values that are no finite numbers", where)
@@ -434,6 +434,7 @@ def samples_of(x: Any, shape: tuple[int, ...], what: str, where: str | None) -> 
 
 
 def outputs_of(maps: Iterable[Affine], x: np.ndarray) -> np.ndarray:
+    """Return what maps, one after the other, make of samples [samples, inputs]."""
     for one in maps:
         x = one(x)
     return x
@@ -448,6 +449,12 @@ def _trains(value: np.ndarray, steps: int, period: int) -> tuple[np.ndarray, np.
         at.append(sample * period + k)
         who.append(neuron)
     return np.concatenate(at), np.concatenate(who)
+
+
+def _whole(steps: Any, where: str | None) -> int:
+    if not isinstance(steps, (int, np.integer)) or isinstance(steps, bool) or steps < 1:
+        raise ParameterError(f"steps is a whole number from 1 on, got {steps!r}", where)
+    return int(steps)
 
 
 def _counts(value: np.ndarray, steps: int) -> np.ndarray:

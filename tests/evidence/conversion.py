@@ -17,7 +17,7 @@ SOURCES = [
 ]  # fmt: skip
 
 SHARED = Path(os.environ.get("NEUROSIM_SHARED_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data")
-EPOCHS, BATCH, CHUNK, CHIP, CHIP_STEPS = 8, 128, 1000, 100, 32
+EPOCHS, BATCH, CHUNK, CHIP, CHIP_STEPS = 6, 128, 1000, 100, 32
 GRIDS, STEPS = (4, 8, 16, 64), (2, 4, 8, 16, 32)
 
 

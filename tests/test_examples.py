@@ -35,7 +35,7 @@ def main(number: str, **arguments: Any) -> Any:
 
 
 def test_numbers_run_from_one_and_each_is_tested() -> None:
-    assert list(SCRIPTS) == [f"{k + 1:02}" for k in range(len(SCRIPTS))] and len(SCRIPTS) == 21
+    assert list(SCRIPTS) == [f"{k + 1:02}" for k in range(len(SCRIPTS))] and len(SCRIPTS) == 23
     for path in SCRIPTS.values():
         text = path.read_text(encoding="utf-8")
         assert "def main(" in text and len(text.splitlines()) <= LONGEST.get(path.stem[:2], 80), path.name

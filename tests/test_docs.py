@@ -26,9 +26,7 @@ NEEDS = {"for_brian2_users": [pytest.mark.engine("brian2")],
          "for_pynn_users": [pytest.mark.engine("brian2", "nest")],
          "nest": [pytest.mark.engine("nest")], "models": [pytest.mark.engine("torch")],
          "training": [pytest.mark.engine("snntorch")], "encoding": [pytest.mark.engine("snntorch")],
-
-
-         "training": [pytest.mark.engine("snntorch")], "conversion": [pytest.mark.engine("torch")],
+         "for_snntorch_users": [pytest.mark.engine("snntorch")], "conversion": [pytest.mark.engine("torch")],
          "connectomes": [pytest.mark.shared_data("fly_optic_lobe", "fly_mushroom_body")]}  # fmt: skip
 """Page -> marks of what its code needs."""
 

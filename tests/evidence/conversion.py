@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 SOURCES = [
-    "backends/native/*.py", "backends/compiled/*.py", "hardware/loihi2/*.py", "neurosim/learning/*.py",
+    "backends/native/*.py", "backends/compiled/*.py", "hardware/loihi2/*.py", "neurosim/learning/[ac]*.py",
     "neurosim/analysis/cost.py", "neurosim/ir/**/*.py", "neurosim/passes/**/*.py", "tests/evidence/conversion.py",
 ]  # fmt: skip
 

@@ -23,8 +23,9 @@ from typing import Any
 
 SOURCES = [
     "backends/snntorch_backend/*.py", "backends/native/*.py", "backends/compiled/*.py", "hardware/loihi2/*.py",
-    "hardware/training.py", "neurosim/encoding/*.py", "neurosim/learning/*.py", "neurosim/ir/**/*.py",
-    "neurosim/passes/**/*.py",
+    "hardware/training.py", "neurosim/encoding/cochlea.py", "neurosim/encoding/nerve.py",
+    "neurosim/encoding/recordings.py", "neurosim/learning/bridge.py", "neurosim/learning/trainable.py",
+    "neurosim/ir/**/*.py", "neurosim/passes/**/*.py", "tests/evidence/spoken_digits.py",
 ]  # fmt: skip
 
 SHARED = Path(os.environ.get("NEUROSIM_SHARED_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data")

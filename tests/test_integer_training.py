@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 import neurosim as ns
+from neurosim.backends.lava import environment
+from neurosim.backends.lava.export import export
+from neurosim.backends.lava.worker import run_script
 from neurosim.errors import ParameterError, UnknownNameError, UnsupportedError
 from neurosim.hardware.loihi2 import quantise
 from neurosim.hardware.training import IntegerTraining
@@ -140,3 +144,24 @@ def test_what_is_refused() -> None:
         IntegerTraining(net)
     with pytest.raises(UnknownNameError, match="back"):
         IntegerTraining(network()).mantissas("bark")
+
+
+@pytest.mark.engine("lava")
+def test_what_was_trained_runs_in_lava(tmp_path: Path) -> None:
+    """Its spikes in Lava are the module's, and its export is a script that checks itself there."""
+    import torch
+
+    training = IntegerTraining(network(), bits=4, precision="double")
+    optimiser = torch.optim.Adam(training.parameters(), lr=0.02)
+    for _ in range(5):
+        optimiser.zero_grad()
+        (training(given()).spikes["cells"].sum((0, 1)) - 9).square().mean().backward()
+        optimiser.step()
+    want = training(given()).spikes["cells"][0].detach().numpy()
+    net = training.network()
+    np.testing.assert_array_equal(spikes_of(net, "lava"), want)
+    export(net, str(tmp_path / "out"), duration=120 * ms)
+    python = environment.python()
+    assert python is not None
+    said = run_script(python, tmp_path / "out", "network.py", 60)
+    assert said.endswith(" spikes expected, 0 differ\n") and int(said.split()[0]) == want.sum() + TRAIN.sum() > 300

@@ -5,6 +5,7 @@ The declaration is data: it checks a user's value, prints itself in messages, an
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -62,6 +63,11 @@ class Param:
             # with neither unit nor dimension there is only a plain number, which checks as dimensionless
             default = quantity(self.default, self.dim or DIMENSIONLESS, "the default of a parameter", where)
             self.check(default, "the default of a parameter", where)
+
+    def limits(self) -> tuple[float, float]:
+        """Return both bounds in SI; minus and plus infinity where there is none."""
+        low, high = self._bound(self.lo, "lower"), self._bound(self.hi, "upper")
+        return -math.inf if low is None else low, math.inf if high is None else high
 
     def _bound(self, bound: Quantity | float | None, side: str, where: str | None = None) -> float | None:
         """Return a bound as an SI float."""

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurosim.errors import BackendMissingError, ParameterError
+from neurosim.errors import BackendMissingError, ParameterError, UnsupportedError
 from neurosim.learning import convert
 from neurosim.units import ms
 
@@ -525,3 +525,16 @@ def test_operations_of_the_model_are_counted() -> None:
             want += int(((a != 0).astype(int) @ (weight != 0).astype(int)).sum())
             a = one(a)
         assert converted.macs(x) == want / len(x)
+
+
+def test_a_layer_that_comes_twice_is_there_twice() -> None:
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(1)
+    relu, linear = torch.nn.ReLU(), torch.nn.Linear(4, 4)
+    model = torch.nn.Sequential(linear, relu, linear, relu, torch.nn.Linear(4, 2)).double()
+    x = torch.rand(20, 4, dtype=torch.float64)
+    found = convert(model, x).evaluate(x).logits
+    np.testing.assert_allclose(found, model(x).detach().numpy(), atol=1e-9)
+    model[0].register_forward_hook(lambda *given: given[2] * 2)
+    with pytest.raises(UnsupportedError, match="has a forward hook, whose doing is not known: remove it"):
+        convert(model, x)

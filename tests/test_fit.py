@@ -27,8 +27,8 @@ from neurosim.learning import (
     muon_adamw,
     qk_clip,
 )
-from neurosim.models import LIF, DeltaCurrent, ExpCurrent, SpikeSource
-from neurosim.units import ms, mV
+from neurosim.models import LIF, DeltaCurrent, ExpCurrent, PoissonSource, SpikeSource
+from neurosim.units import Hz, ms, mV
 
 if importlib.util.find_spec("torch"):
     import torch
@@ -370,3 +370,129 @@ def test_what_does_not_fit_is_said(tmp_path: Path) -> None:
         with pytest.raises(NeurosimError) as caught:
             fit(made, given, loss, **{"epochs": 1, "quiet": True, **options})
         assert message in caught.value.message, caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"clip": -1.0}, "clip must be a number above 0, got -1.0"),
+        ({"clip": float("nan")}, "clip must be a number above 0, got nan"),
+        ({"lr": "a"}, "lr must be a number above 0, got 'a'"),
+        ({"seed": "a"}, "seed must be a whole number, 0 or more; got 'a'"),
+        ({"schedule": 3}, "schedule must be a function, got 3"),
+        ({"optimiser": "adam"}, "optimiser must be one of torch.optim, or a function that makes one of the module;"),
+        ({"regularisers": L1()}, "regularisers are a list of functions of output and module, got L1("),
+    ],
+)  # fmt: skip
+def test_settings_are_looked_at(options: Any, message: str) -> None:
+    with pytest.raises(ParameterError) as caught:
+        fit(module_of(), patterns(6, 1), RateLoss("out", classes=3), **{"epochs": 1, "quiet": True, **options})
+    assert message in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("targets", "loss", "message"),
+    [
+        (lambda y: y.float(), None, "the loss cannot be computed of targets torch.float32 [6]: expected"),
+        (lambda y: y + 7, None, "the loss cannot be computed of targets torch.int64 [6]: Target"),
+        (lambda y: y, lambda o, t: 1.0, "the loss must be one number, as a tensor; got float"),
+        (lambda y: y, lambda o, t: o.spikes["out"].sum(1), "the loss must be one number, as a tensor; got a tensor of"),
+        (lambda y: y, lambda o, t: torch.zeros(()), "the loss does not depend on anything that is trained"),
+        (lambda y: None, None, "inputs and targets must be arrays of numbers: "),
+    ],
+)  # fmt: skip
+def test_losses_are_looked_at(targets: Any, loss: Any, message: str) -> None:
+    spikes, labels = patterns(6, 1)
+    with pytest.raises(ParameterError) as caught:
+        fit(module_of(), (spikes, targets(labels)), loss or RateLoss("out", classes=3), epochs=1, quiet=True)
+    assert message in caught.value.message, caught.value.message
+
+
+def test_modules_are_looked_at() -> None:
+    frozen = module_of()
+    for parameter in frozen.parameters():
+        parameter.requires_grad_(False)
+    for module, message in (
+        (torch.nn.Linear(3, 3), "a module of net.to_torch() is trained, got Linear"),
+        (network().to_torch(surrogate=None), "this module has no gradients: make it with a surrogate"),
+        (frozen, "the module has no parameters that are trained (requires_grad)"),
+    ):
+        with pytest.raises(ParameterError) as caught:
+            fit(module, patterns(6, 1), RateLoss("out", classes=3), epochs=1)
+        assert message in caught.value.message
+
+
+def test_gradients_that_are_lost_leave_the_last_epoch_too(tmp_path: Path) -> None:
+    """The loss stays finite; its derivative does not."""
+    module, file, plain, calls = module_of(), str(tmp_path / "kept.pt"), LOSSES["rate"](), []
+
+    def loss(output: Any, targets: Any) -> Any:
+        calls.append(1)
+        value = plain(output, targets)
+        return value + (torch.sqrt(value * 0) if len(calls) == 5 else 0)
+
+    with pytest.raises(ParameterError, match="the parameters are no finite numbers any more in epoch 3, batch 1"):
+        fit(module, patterns(30, 1), loss, epochs=4, batch=15, quiet=True, checkpoint=file)
+    two = module_of()
+    fit(two, patterns(30, 1), plain, epochs=2, batch=15, quiet=True)
+    assert same(module, two)
+    fit(module, patterns(30, 1), plain, epochs=3, batch=15, quiet=True, checkpoint=file)  # what was kept is good
+
+
+def test_a_checkpoint_of_another_training_changes_nothing(tmp_path: Path) -> None:
+    file, data, loss = str(tmp_path / "kept.pt"), patterns(30, 1), LOSSES["rate"]()
+    fit(module_of(), data, loss, epochs=1, batch=15, quiet=True, checkpoint=file)
+    for options, message in (
+        ({"batch": 10}, "was written with {'batch': 15, 'seed': 0, 'truncate': None}, and this training has {'batch'"),
+        ({"batch": 15, "optimiser": muon_adamw}, "is not one of this training, or is damaged"),
+    ):
+        module = module_of()
+        with pytest.raises(ParameterError) as caught:
+            fit(module, data, loss, epochs=2, quiet=True, checkpoint=file, **options)
+        assert message in caught.value.message and same(module, module_of())
+
+
+def test_noise_is_each_samples_own() -> None:
+    net = network()
+    noise = net.population("noise", 5, PoissonSource(100 * Hz))
+    net.connect(noise, net["hidden"], weight=3 * mV, delay=1 * ms, name="noise")
+    module, seen = net.to_torch(precision="double", scale={"readout": 10 * mV, "noise": 1.0}), []
+
+    def loss(output: Any, targets: Any) -> Any:
+        seen.append(output.spikes["noise"].detach())
+        return LOSSES["rate"]()(output, targets)
+
+    for seed in (0, 0, 1):
+        fit(module, patterns(6, 1), loss, epochs=2, batch=6, quiet=True, seed=seed)
+    first, second = seen[:2]
+    assert len({tuple(s.flatten().tolist()) for s in (*first, *second)}) == 12  # of every sample of every epoch
+    assert torch.equal(first, seen[2]) and torch.equal(second, seen[3]) and not torch.equal(first, seen[4])
+
+
+def test_a_shuffled_loader_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    loss, made = LOSSES["rate"](), []
+    dataset = torch.utils.data.TensorDataset(*patterns(40, 1))
+    for stops in ((2,), (1, 2)):
+        torch.manual_seed(3)
+        module, file = module_of(), str(tmp_path / f"{len(stops)}.pt")
+        for epochs in stops:
+            loader = torch.utils.data.DataLoader(dataset, 10, shuffle=True)
+            fit(module, loader, loss, epochs=epochs, quiet=True, checkpoint=file)
+            torch.manual_seed(99)  # what else happens in between
+        made.append(module)
+    assert same(*made)
+
+
+def test_matrices_are_those_of_now() -> None:
+    module = module_of()
+    optimiser = muon_adamw(module, lr=0.1)
+    for parameter in module.parameters():
+        parameter.data = parameter.data.clone()
+    before = module.weights["in"].detach().clone()
+    module.weights["in"].grad = torch.ones_like(before)
+    optimiser.step()
+    assert float((module.weights["in"].detach() - before).abs().max()) > 0.001
+    with pytest.raises(ParameterError, match="make another for more"):
+        optimiser.add_param_group({"params": [torch.nn.Parameter(torch.zeros(3))]})
+    with pytest.raises(ParameterError, match="lr must be a number above 0, got -1"):
+        muon_adamw(module, lr=-1)

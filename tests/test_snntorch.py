@@ -331,7 +331,8 @@ def test_a_state_dict_makes_the_same_module() -> None:
     other.load_state_dict(one.state_dict())
     train = trains(2, 50)
     assert torch.equal(one({"source": train}).spikes["out"], other({"source": train}).spikes["out"])
-    assert list(one.state_dict()) == ["weights.in", "weights.back", "weights.forth", "weights.:units"]
+    assert list(one.state_dict()) == ["weights.in", "weights.back", "weights.forth", *(
+        f"weights.:unit of {name}" for name in ("in", "back", "forth"))]
 
 
 def test_projections_may_have_any_name() -> None:

@@ -181,6 +181,68 @@ def test_a_lif_runs_where_snntorch_does_not() -> None:
     assert biased.network["layer1"].n == 3 and np.shape(steady.value) == (3,)
 
 
+@pytest.mark.parametrize("grad", ["fast_sigmoid", "sharper"])
+def test_a_model_keeps_its_surrogate(grad: str) -> None:
+    from snntorch import surrogate
+
+    function = surrogate.fast_sigmoid() if grad == "fast_sigmoid" else surrogate.atan(alpha=5.0)
+    own = snn.Leaky(beta=0.9, spike_grad=function)
+    module = read_model(own, input_shape=20).to_torch()
+    assert module.loops()["layer1"] == ("fused" if grad == "fast_sigmoid" else "the surrogate is no program")
+    x = (2 * torch.rand(2, 50, 20, generator=torch.Generator().manual_seed(1)) - 0.3).requires_grad_()
+    want, got = looped(own, "Leaky", x), module({"layer1.input": x}).spikes["layer1"]
+    weight = torch.randn(2, 50, 20, generator=torch.Generator().manual_seed(2))
+    wanted, found = (torch.autograd.grad((out * weight).sum(), x)[0] for out in (want, got))
+    torch.testing.assert_close(found, wanted, rtol=0, atol=2e-6 * float(wanted.abs().max()))
+
+
+def test_what_is_not_taken_over_is_noted() -> None:
+    linear = nn.Linear(4, 3)
+    linear.weight.requires_grad_(False)
+    read = read_model(nn.Sequential(linear, snn.Leaky(beta=0.5, learn_beta=True, learn_threshold=True)))
+    assert read.notes == [
+        "'0.weight' is not trained in the model (requires_grad=False); here it can be",
+        "'1.threshold' is trained in the model; here, where it is asked for: to_torch(train=['layer1.v_th'])",
+        "'1.beta' is trained in the model; here, where it is asked for: to_torch(train=['layer1.beta'])",
+    ]
+    module = read.to_torch(train=["layer1.v_th", "layer1.beta"])
+    with torch.no_grad():
+        module.trained["layer1.beta"].fill_(7.0)  # brought back to the limit that the cell declares
+    module(steps=3)
+    assert module.value("layer1.beta") == 1.0
+    read.network.load_torch(module)
+
+
+def test_a_map_that_comes_twice_is_read_twice() -> None:
+    torch.manual_seed(4)
+    linear, how = nn.Linear(6, 6), {"threshold": 0.2, "init_hidden": True}
+    model = nn.Sequential(linear, snn.Leaky(0.8, **how), linear, snn.Leaky(0.8, **how))
+    x = (torch.rand(1, 40, 6, generator=torch.Generator().manual_seed(3)) < 0.5).float()
+    read = read_model(model)
+    with torch.no_grad():
+        want = sequence(model, x).numpy()
+        got = read.spikes(read.to_torch(precision="double")({"input": nn.functional.pad(x, (0, 0, 0, 2))}))
+    assert want.sum() > 20 and np.array_equal(got, want)
+
+
+def shared() -> Any:
+    cell = snn.Leaky(0.9)
+    return [nn.Linear(4, 4), cell, nn.Linear(4, 4), cell]
+
+
+def hooked() -> Any:
+    linear = nn.Linear(4, 3)
+    linear.register_forward_hook(lambda *a: None)
+    return [linear, snn.Leaky(0.9)]
+
+
+def own_class() -> Any:
+    class Own(nn.Sequential):
+        pass
+
+    return [nn.Linear(4, 4), Own(nn.Linear(4, 3)), snn.Leaky(0.9)]
+
+
 # -- what cannot be -------------------------------------------------------------------------------------------------
 
 
@@ -208,6 +270,9 @@ def test_a_lif_runs_where_snntorch_does_not() -> None:
         (lambda: [nn.Flatten(2), snn.Leaky(0.9)], {"input_shape": (1, 8, 8)}, "flattens some dimensions only"),
         (lambda: [nn.AvgPool2d(2, ceil_mode=True), snn.Leaky(0.9)], {"input_shape": (1, 7, 7)}, "averages over fewer"),
         (lambda: [], {}, "the model has no layers"),
+        (shared, {}, "the module '3' (Leaky) is there twice, and would share its state: give each place its own"),
+        (hooked, {}, "the module '0' (Linear) has a forward hook, and what that does is not known: remove it"),
+        (own_class, {}, "the module '1' (Own) is a Sequential with a class of its own, whose forward may be anything"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_read_is_said(modules: Any, options: Any, message: str) -> None:
@@ -241,7 +306,14 @@ def test_what_cannot_be_written_is_said() -> None:
     a, b = some.population("a", 3, SpikeSource([[1 * ms]] * 3)), some.population("b", 2, leaky())
     some.connect(a[:2], b, weight=0.1, delay=1 * ms, name="to")
     lif = LIF(receptors={"input": DeltaCurrent})
+    begun = ns.Network("begun", dt=1 * ms)
+    a, b = begun.population("a", 3, SpikeSource([[1 * ms]] * 3)), begun.population("b", 2, leaky(), init={"mem": 0.4})
+    begun.connect(a, b, weight=0.1, delay=1 * ms)
+    assert list(dict(write_model(chain(name="pop")).named_children())) == ["pop_", "pop__"]
     for net, message in (
+        (begun, "population 'b' begins with another 'mem' than 0; a model of layers begins with 0"),
+        (chain(leaky(bias=0.1)), "bias of population 'pop' has to begin with its first input, in step 1, as it does"),
+        (chain(leaky(bias=0.1, begin=3 * ms)), "give its cell begin=0.5*ms"),
         (chain(lif, weight=1 * mV), "population 'pop' is not snnTorch's Leaky or Synaptic, by its equations"),
         (chain(delay=2 * ms), "projection 'to' has delays of up to 2 steps"),
         (two, "is connected to 'pop'"),

@@ -168,6 +168,45 @@ def test_times_stay_above_zero() -> None:
         module(steps=5)
 
 
+def test_a_state_goes_by_names() -> None:
+    """Units too: of modules whose parameters are in another order."""
+    one = network().to_torch(precision="double", train=["hidden.v_th", "hidden.dcinput.amplitude", "out.tau_m"])
+    turned = ["out.tau_m", "hidden.dcinput.amplitude", "hidden.v_th"]
+    other = network(bias=70 * mV).to_torch(precision="double", train=turned)
+    assert one.units["hidden.dcinput.amplitude"] != other.units["hidden.dcinput.amplitude"]
+    other.load_state_dict(one.state_dict())
+    assert other.units == one.units
+    assert all(np.array_equal(other.value(label), one.value(label)) for label in one.cells)
+
+
+def test_a_network_is_changed_whole_or_not_at_all() -> None:
+    net = network()
+    module = net.to_torch(train=["hidden.v_th", "hidden.tau_m"])
+    with torch.no_grad():
+        module.weights["in"].mul_(2)
+        module.trained["hidden.tau_m"].fill_(float("nan"))
+    before = net.projections["in"]
+    with pytest.raises(NeurosimError):
+        net.load_torch(module)
+    assert net.projections["in"] is before and net["hidden"].cell.value("v_th").value[0] == 8e-3
+    with pytest.raises(ParameterError, match="a module of net.to_torch\\(\\) is loaded, got Linear"):
+        net.load_torch(torch.nn.Linear(2, 2))
+
+
+def test_arguments_of_a_module_are_looked_at() -> None:
+    module = network().to_torch()
+    for call, message in (
+        (lambda: module(torch.zeros(1, 3, 9)), "inputs are a mapping of a population, or 'population.receptor', to a"),
+        (lambda: module(steps=-1), "steps must be a whole number, 0 or more; got -1"),
+        (lambda: module(steps=2.5), "steps must be a whole number, 0 or more; got 2.5"),
+        (lambda: module(steps=3, seeds=3), "seeds are a list of whole numbers, one for each run of the batch; got 3"),
+        (lambda: module(steps=3, state=3), "state must be what this network's module gave as output.state"),
+    ):
+        with pytest.raises(ParameterError) as caught:
+            call()
+        assert message in caught.value.message
+
+
 # -- delays -------------------------------------------------------------------------------------------------------
 
 
@@ -302,6 +341,10 @@ def test_units_and_limits_are_looked_at() -> None:
         ({"train": {"hidden.v_th": -1 * mV}}, "the unit of 'hidden.v_th' must be above 0"),
         ({"train": {"hidden.tau_m": 1 * ms}}, "is trained as the logarithm"),
         ({"max_delay": 5 * ms}, "max_delay is for trained delays"),
+        ({"train": {"in.delay": 3}}, "train: 'in.delay' counts in steps; give None, and max_delay for the longest"),
+        ({"train": ["in"]}, "train: of projection 'in' the weights are trained anyway, and the delays as 'in.delay'"),
+        ({"train": "hidden.v_th"}, "train is a list of 'population.parameter' or 'projection.delay', got 'hid"),
+        ({"train": [3]}, "train is a list of 'population.parameter' or 'projection.delay', got [3]"),
         ({"train": ["in.delay"], "max_delay": 1.5 * ms}, "max_delay is 1.5 ms, which is not a whole number of steps"),
         ({"train": ["in.delay"], "max_delay": 70 * 1000 * ms}, "max_delay is 70000 steps; it must be below 65535"),
     ):

@@ -43,16 +43,17 @@ class Output:
     state: State
 
 
-_UNITS = ":units"
-"""Key of the units in the state of :class:`Weights`."""
+def _unit_of(name: str) -> str:
+    """Return the key of a parameter's unit in the state of :class:`Weights`."""
+    return f":unit of {name.replace('.', ':')}"
 
 
 class Weights(nn.Module):
     """Name -> parameter, and what it counts in. Unlike in a ``ParameterDict`` names may be any, and keep their order.
 
     torch takes a dot in a name for a module in a module, so in ``state_dict`` and ``named_parameters`` it is a colon.
-    The units are part of the state, as ``:units``: those of a network that was trained before may differ. So is where
-    parameters started, for those that are logarithms of a ratio to that.
+    Units are part of the state, as ``:unit of NAME``: those of a network that was trained before may differ. So is
+    where parameters started, for those that are logarithms of a ratio to that.
     """
 
     def __init__(
@@ -62,8 +63,8 @@ class Weights(nn.Module):
         super().__init__()
         self.names, self.what, self.units = list(given), what, {name: units[name] for name in given}
         self._parameters.update({name.replace(".", ":"): value for name, value in given.items()})
-        if self.units:
-            self.register_buffer(_UNITS, torch.tensor(list(self.units.values()), dtype=torch.float64))
+        for name, unit in self.units.items():
+            self.register_buffer(_unit_of(name), torch.tensor(unit, dtype=torch.float64))
         self._starts = {name: f":start of {name.replace('.', ':')}" for name in starts or {}}
         for name, start in (starts or {}).items():
             self.register_buffer(self._starts[name], torch.from_numpy(np.array(start, dtype=np.float64)))
@@ -74,8 +75,7 @@ class Weights(nn.Module):
 
     def _load_from_state_dict(self, *args: Any) -> None:
         super()._load_from_state_dict(*args)
-        if self.units:
-            self.units = dict(zip(self.names, cast(Tensor, self._buffers[_UNITS]).tolist(), strict=True))
+        self.units = {name: float(cast(Tensor, self._buffers[_unit_of(name)])) for name in self.names}
 
     def __getitem__(self, name: str) -> nn.Parameter:
         if name not in self.names:
@@ -294,6 +294,7 @@ class NetworkModule(nn.Module):
         """
         self._now = {}  # what was made of trained parameters belongs to one run, and to its way back
         self.settle()
+        self._checked(inputs, steps, state, seeds)
         given = self._inputs(inputs or {})
         lengths = {len(x[0]) for x in given.values()} | ({steps} if steps is not None else set())
         if len(lengths) != 1:
@@ -320,6 +321,22 @@ class NetworkModule(nn.Module):
             {label: blocks.traces[label] for label in traces},
             run.state(),
         )
+
+    def _checked(self, inputs: Any, steps: Any, state: Any, seeds: Any) -> None:
+        """Complain of arguments of another kind."""
+        if inputs is not None and not isinstance(inputs, Mapping):
+            raise ParameterError(
+                "inputs are a mapping of a population, or 'population.receptor', to a tensor; got "
+                f"{type(inputs).__name__}"
+            )
+        whole = isinstance(steps, (int, np.integer)) and not isinstance(steps, bool)
+        if steps is not None and not (whole and steps >= 0):
+            raise ParameterError(f"steps must be a whole number, 0 or more; got {steps!r}")
+        own = {p.name for p in self.graph.populations}
+        if state is not None and not (isinstance(state, State) and state.variables.keys() == own):
+            raise ParameterError("state must be what this network's module gave as output.state")
+        if seeds is not None and not isinstance(seeds, (Sequence, np.ndarray)):
+            raise ParameterError(f"seeds are a list of whole numbers, one for each run of the batch; got {seeds!r}")
 
     def _inputs(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         out = {}
@@ -357,7 +374,9 @@ class NetworkModule(nn.Module):
         }
 
     def settle(self) -> None:
-        """Let edges have the delays that the parameters say; those beyond the limits are brought back to them."""
+        """Bring parameters back to their limits, and let edges have the delays that theirs say."""
+        for t in self._cells.values():
+            t.keep(self.trained[t.label], self.trained.units[t.label])
         for s in self.synapses:
             if s.name in self._delays:
                 delays, parameter = self._delays[s.name], self.trained[f"{s.name}.delay"]

@@ -43,6 +43,8 @@ class Trained:
         Whether the module's parameter is the logarithm of its ratio to ``start`` instead, so that it stays above 0.
     made : tuple of str
         What the program reads that is made of it; empty where it reads the parameter itself.
+    limits : pair
+        The least and the greatest value that it may have, in SI; minus and plus infinity where there is none.
     """
 
     label: str
@@ -50,6 +52,7 @@ class Trained:
     unit: float
     positive: bool
     made: tuple[str, ...]
+    limits: tuple[float, float]
 
     @property
     def population(self) -> str:
@@ -61,10 +64,29 @@ class Trained:
         """The parameter's name within the population."""
         return self.label.partition(".")[2]
 
+    def keep(self, parameter: Tensor, unit: float) -> None:
+        """Bring the module's parameter back to the limits; what is no number is left to who uses it."""
+        if self.positive or not np.isfinite(self.limits).any():
+            return
+        low, high = _inside(self.limits, unit, parameter.dtype)
+        if bool(((parameter < low) | (parameter > high)).any()):
+            with torch.no_grad():
+                parameter.clamp_(low, high)
+
     def parameter(self, dtype: torch.dtype) -> nn.Parameter:
         """Return the module's parameter, at its beginning."""
         start = np.zeros_like(self.start) if self.positive else self.start / self.unit
         return nn.Parameter(torch.from_numpy(np.array(start)).to(dtype))
+
+
+def _inside(limits: tuple[float, float], unit: float, dtype: torch.dtype) -> list[float]:
+    """Return limits in a unit, rounded to numbers of a precision that are within them."""
+    exact = np.float64(limits[0]) / unit, np.float64(limits[1]) / unit
+    kind: Any = np.float64 if dtype == torch.float64 else np.float32
+    low, high = kind(exact[0]), kind(exact[1])
+    low = np.nextafter(low, kind(np.inf)) if low < exact[0] else low
+    high = np.nextafter(high, kind(-np.inf)) if high > exact[1] else high
+    return [float(low), float(high)]
 
 
 def in_si(parameter: np.ndarray, start: np.ndarray, unit: float, positive: bool) -> np.ndarray:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from neurosim.errors import BackendMissingError, ParameterError, caller
+from neurosim.errors import BackendMissingError, ParameterError, UnsupportedError, caller
 
 _LINEAR = ("Linear", "Conv1d", "Conv2d", "Conv3d", "AvgPool1d", "AvgPool2d", "AvgPool3d",
            "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveAvgPool3d")  # fmt: skip
@@ -152,8 +152,14 @@ def affine_maps(model: Any, shape: tuple[int, ...], where: str | None) -> list[A
 
 
 def _leaves(model: Any, nn: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    for name, module in model.named_children():
-        if isinstance(module, nn.Sequential):
+    # named_children() leaves out a module that comes twice
+    for name, module in model._modules.items():
+        if module._forward_hooks or module._forward_pre_hooks:
+            raise UnsupportedError(
+                f"layer {path}{name} of the model, {module}, has a forward hook, whose doing is not known: remove it",
+                caller(),
+            )
+        if type(module) is nn.Sequential:
             yield from _leaves(module, nn, f"{path}{name}.")
         else:
             yield f"{path}{name}", module

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -55,6 +56,8 @@ def to_torch(
 
 def load_torch(network: Network, module: Any) -> None:
     """Take the weights of a module into the network; see :meth:`neurosim.Network.load_torch`."""
+    if not hasattr(module, "synapses") or not hasattr(module, "graph"):
+        raise ParameterError(f"a module of net.to_torch() is loaded, got {type(module).__name__}", network.where)
     found = {s.name: s for s in module.synapses}
     if set(found) != set(network.projections) or module.graph.dt != network.dt:
         raise ParameterError("this module was not made of this network: its projections or dt differ", network.where)
@@ -74,10 +77,14 @@ def load_torch(network: Network, module: Any) -> None:
             weight=module.learned(name),
             delay=edges.delay_steps * network.dt,
         )
-    network.projections.update(changed)
+    values = {}
     for label in module.cells:
         pop, _, key = label.partition(".")
-        network.set_parameter(label, Quantity(module.value(label), network[pop].scope.solver.known[key]))
+        values[label] = Quantity(module.value(label), network[pop].scope.solver.known[key])
+    for target in (copy.deepcopy(network), network) if values else ():  # the network is changed whole, or not at all
+        for label, value in values.items():
+            target.set_parameter(label, value)
+    network.projections.update(changed)
 
 
 def _scales(network: Network, given: Mapping[str, Any]) -> dict[str, float]:

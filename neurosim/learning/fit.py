@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from neurosim.errors import BackendMissingError, ParameterError, caller
+from neurosim.errors import BackendMissingError, NeurosimError, ParameterError, caller
 
 COLUMNS: tuple[str, ...] = ("epoch", "loss", "correct", "test_loss", "test_correct", "seconds")
 """What is known of an epoch, and written to a log."""
@@ -82,10 +82,11 @@ def fit(
     clip : float, optional
         The largest norm of the gradient.
     seed : int
-        Of the order of samples. Random numbers of the network are its own.
+        Of the order of samples, and of what is random in the network: each sample of each epoch has noise of its own.
     checkpoint : str, optional
         A file that is kept after every epoch, whole or not at all; training goes on from it if it is there, and ends
-        where it would have ended without a stop, to the bit.
+        where it would have ended without a stop, to the bit (the state of torch's generator, from which a DataLoader
+        may draw, is part of it).
     log : str, optional
         A CSV file (``.csv``), or a folder for TensorBoard, if that is installed.
     quiet : bool
@@ -103,6 +104,7 @@ def fit(
     """
     where = caller()
     torch = importlib.import_module("torch")
+    _looked_at(torch, module, loss, regularisers, clip, lr, seed, schedule, where)
     for name, value in (
         ("epochs", epochs),
         ("batch", batch),
@@ -111,15 +113,18 @@ def fit(
         if not isinstance(value, int) or value < 1:
             raise ParameterError(f"{name} must be a whole number above 0, got {value!r}", where)
     run = _Run(torch, module, loss, tuple(regularisers), truncate, clip, where)
+    run.noise = seed
     train = run.batches_of(data, batch, seed)
     found = None if test is None else run.batches_of(test, batch, None)
-    made = optimiser(module) if callable(optimiser) and not hasattr(optimiser, "param_groups") else optimiser
-    made = made if made is not None else torch.optim.AdamW(module.parameters(), lr=lr)
+    made = _optimiser(torch, module, optimiser, lr, where)
     scheduler = None if schedule is None else schedule(made, epochs * len(train))
-    keeper = _Keeper(torch, checkpoint, module, made, scheduler, where)
+    settings = {"batch": batch, "seed": seed, "truncate": truncate}
+    keeper = _Keeper(
+        torch, None if checkpoint is None else os.fspath(checkpoint), module, made, scheduler, settings, where
+    )
     history = History(keeper.load())
     keeper.remember()
-    with _logger(log, history, run.rank, where) as write:
+    with _logger(None if log is None else os.fspath(log), history, run.rank, where) as write:
         for epoch in range(len(history.epochs), epochs):
             begun = time.perf_counter()
             row = {"epoch": float(epoch + 1)}
@@ -128,8 +133,8 @@ def fit(
             except _Diverged as e:
                 keeper.restore()
                 raise ParameterError(
-                    f"the loss is {e.value} in epoch {epoch + 1}, batch {e.batch + 1}: train with a smaller rate, or "
-                    f"with clip=1.0. The module is as it was after epoch {epoch}", where
+                    f"{e.what} in epoch {epoch + 1}, batch {e.batch + 1}: train with a smaller rate, or with clip=1.0. "
+                    f"The module is as it was after epoch {epoch}", where
                 ) from None  # fmt: skip
             if found is not None:
                 row |= {f"test_{k}": v for k, v in run.look(found(0)).items()}
@@ -151,9 +156,66 @@ def _line(row: Mapping[str, float], epochs: int) -> str:
     return ", ".join([*parts, f"{row['seconds']:.1f} s"])
 
 
+def _looked_at(
+    torch: Any,
+    module: Any,
+    loss: Any,
+    regularisers: Any,
+    clip: Any,
+    lr: Any,
+    seed: Any,
+    schedule: Any,
+    where: str | None,
+) -> None:
+    """Complain of arguments of another kind."""
+    if not isinstance(module, torch.nn.Module) or not hasattr(module, "device"):
+        hint = "; IntegerTraining is trained by a loop of one's own" if hasattr(module, "mantissas") else ""
+        raise ParameterError(f"a module of net.to_torch() is trained, got {type(module).__name__}{hint}", where)
+    if getattr(module, "surrogate", True) is None:
+        raise ParameterError("this module has no gradients: make it with a surrogate, as to_torch() does", where)
+    if not any(p.requires_grad for p in module.parameters()):
+        raise ParameterError("the module has no parameters that are trained (requires_grad)", where)
+    if (
+        isinstance(regularisers, (str, bytes))
+        or not isinstance(regularisers, Sequence)
+        or not all(map(callable, regularisers))
+    ):
+        raise ParameterError(f"regularisers are a list of functions of output and module, got {regularisers!r}", where)
+    for name, value in (("loss", loss), ("schedule", schedule)):
+        if not callable(value) and not (name == "schedule" and value is None):
+            raise ParameterError(f"{name} must be a function, got {value!r}", where)
+    for name, value in (("lr", lr), ("clip", clip)):
+        good = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < math.inf
+        if not good and not (name == "clip" and value is None):
+            raise ParameterError(f"{name} must be a number above 0, got {value!r}", where)
+    if not isinstance(seed, int) or seed < 0:
+        raise ParameterError(f"seed must be a whole number, 0 or more; got {seed!r}", where)
+
+
+def _optimiser(torch: Any, module: Any, given: Any, lr: float, where: str | None) -> Any:
+    """Return the optimiser: AdamW, the given one, or what makes one of the module."""
+    if given is None:
+        return torch.optim.AdamW(module.parameters(), lr=lr)
+    if isinstance(given, torch.optim.Optimizer):
+        return given
+    if isinstance(given, type) and issubclass(given, torch.optim.Optimizer):
+        return given(module.parameters(), lr=lr)
+    made = given(module) if callable(given) else None
+    if not isinstance(made, torch.optim.Optimizer):
+        raise ParameterError(
+            f"optimiser must be one of torch.optim, or a function that makes one of the module; got {given!r}", where
+        )
+    return made
+
+
+def _first(error: Exception) -> str:
+    """Return the first line of what a library says."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 class _Diverged(Exception):
-    def __init__(self, value: float, batch: int) -> None:
-        self.value, self.batch = value, batch
+    def __init__(self, what: str, batch: int) -> None:
+        self.what, self.batch = what, batch
 
 
 class _Run:
@@ -163,8 +225,10 @@ class _Run:
         self, torch: Any, module: Any, loss: Any, regularisers: Any, truncate: Any, clip: Any, where: Any
     ) -> None:
         self.torch, self.module, self.loss, self.regularisers = torch, module, loss, regularisers
-        self.truncate, self.clip, self.where = truncate, clip, where
+        self.truncate, self.clip, self.where, self.noise = truncate, clip, where, 0
         self.traces = tuple(getattr(loss, "traces", ()))
+        graph = getattr(module, "graph", None)
+        self.random = graph is not None and any(p.streams for p in graph.populations)
         self.rank, self.world = 0, 1
         if int(os.environ.get("WORLD_SIZE", "1")) > 1:
             distributed = torch.distributed
@@ -179,22 +243,47 @@ class _Run:
     def batches_of(self, data: Any, batch: int, seed: int | None) -> Any:
         """Return what gives an epoch's batches, with the number of them as its length."""
         if hasattr(data, "batch_sampler"):
-            return _Loader(lambda epoch: iter(data), len(data))
+            if self.world > 1 and seed is not None and not hasattr(getattr(data, "sampler", None), "num_replicas"):
+                raise ParameterError(
+                    f"a DataLoader for {self.world} processes needs a torch.utils.data.DistributedSampler: without one "
+                    "each process trains on all of the data", self.where
+                )  # fmt: skip
+            if not len(data):
+                raise ParameterError("the DataLoader gives no batches", self.where)
+
+            def loaded(k: int) -> Iterator[Any]:
+                if hasattr(getattr(data, "sampler", None), "set_epoch"):
+                    data.sampler.set_epoch(k)
+                at = 0
+                for inputs, targets in data:
+                    ids = self.torch.arange(at, at + len(targets)) * self.world + self.rank
+                    at += len(targets)
+                    yield inputs, targets, ids, self._joint(len(targets)) if seed is not None else len(targets)
+
+            return _Loader(loaded, len(data))
         if (
             hasattr(data, "__getitem__")
             and hasattr(data, "__len__")
             and not isinstance(data, (tuple, list, Mapping))
             and (not hasattr(data, "shape"))
         ):
-            size = len(data)
-            collate = self.torch.utils.data.default_collate
-            pick = lambda ids: tuple(collate([tuple(data[int(i)]) for i in ids]))  # noqa: E731
+            size, collate = len(data), self.torch.utils.data.default_collate
+            if not size:
+                raise ParameterError("the data set has no samples", self.where)
+            pick = lambda ids: tuple(collate([tuple(data[int(i)]) for i in ids])) if len(ids) else (None, ids)  # noqa: E731
         else:
             if not isinstance(data, tuple) or len(data) != 2:
                 raise ParameterError("data must be a pair of inputs and targets, a Dataset or a DataLoader", self.where)
             inputs = data[0] if isinstance(data[0], Mapping) else {self._only(): data[0]}
-            tensors = {k: self.torch.as_tensor(v) for k, v in inputs.items()}
-            targets = self.torch.as_tensor(data[1])
+            try:
+                tensors = {k: self.torch.as_tensor(v) for k, v in inputs.items()}
+                targets = self.torch.as_tensor(data[1])
+                _ = [len(v) for v in (*tensors.values(), targets)]  # numbers by themselves have no length
+            except (TypeError, ValueError, RuntimeError) as e:
+                raise ParameterError(f"inputs and targets must be arrays of numbers: {_first(e)}", self.where) from None
+            if self.truncate is not None and len({v.shape[1] for v in tensors.values() if v.ndim > 1}) > 1:
+                found = ", ".join(f"{v.shape[1]} of '{k}'" for k, v in tensors.items())
+                raise ParameterError(f"inputs must have as many steps, to be cut in time: got {found}", self.where)
             size = len(targets)
             if not size or any(len(v) != size for v in tensors.values()):
                 sizes = ", ".join(f"{len(v)} of '{k}'" for k, v in tensors.items())
@@ -210,7 +299,8 @@ class _Run:
             order = self.torch.arange(size) if g is None else self.torch.randperm(size, generator=g)
             for begin in range(0, size, batch):
                 ids = order[begin : begin + batch]
-                yield pick(ids if g is None else ids[self.rank :: self.world]), len(ids)
+                own = ids if g is None else ids[self.rank :: self.world]
+                yield *pick(own), own, len(ids)
 
         return _Loader(epoch, -(-size // batch))
 
@@ -237,62 +327,97 @@ class _Run:
 
     def epoch(self, batches: Any, optimiser: Any, scheduler: Any, epoch: int) -> dict[str, float]:
         """Train on all batches; return the mean loss and how many answers were right."""
-        torch, totals = self.torch, _Totals()
+        totals = _Totals()
         self.module.train()
-        for k, given in enumerate(batches):
-            (inputs, targets), size = given if isinstance(given[1], int) else (given, len(given[1]))
-            targets, state = targets.to(self.module.device), None
-            for piece in self.pieces(inputs):
-                share = len(targets) * self.world / size  # processes may have unequal shares of the last batch
+        for k, (inputs, targets, ids, size) in enumerate(batches):
+            state = None
+            for piece in self.pieces(inputs) if len(ids) else [{}]:
                 optimiser.zero_grad()
-                if len(targets):
-                    output = self.module(piece, state=state, traces=self.traces)
-                    value = self.loss(output, targets) + sum(r(output, self.module) for r in self.regularisers)
-                    (value * share).backward()
-                    state = output.state.detach()
-                    number = value.item() if hasattr(value, "item") else float(value)
-                    right = self.loss.correct(output, targets) if hasattr(self.loss, "correct") else None
-                    totals.add(number, right, len(targets), piece)
-                else:
-                    number = 0.0
-                finite = self._agreed(math.isfinite(number))
-                if not finite:
-                    raise _Diverged(number, k)
+                what = None
+                if len(ids):
+                    try:
+                        output, value, right = self.taken(piece, targets, ids, epoch, state)
+                        (value * (len(ids) * self.world / size)).backward()  # shares of the last batch may be unequal
+                        state, number = output.state.detach(), float(value.detach())
+                        what = None if math.isfinite(number) else f"the loss is {number}"
+                        totals.add(number, right, len(ids))
+                    except ParameterError:
+                        if self.finite():
+                            raise
+                        what = "the parameters are no finite numbers any more"
+                what = self._agreed(what)
+                if what is not None:
+                    raise _Diverged(what, k)
                 if self.clip is not None:
-                    torch.nn.utils.clip_grad_norm_(self.module.parameters(), self.clip)
+                    self.torch.nn.utils.clip_grad_norm_(self.module.parameters(), self.clip)
                 optimiser.step()
+                if not self.finite():
+                    raise _Diverged("the parameters are no finite numbers any more", k)
             if scheduler is not None:
                 scheduler.step()
         return self._gathered(totals)
+
+    def taken(self, piece: Any, targets: Any, ids: Any, epoch: int, state: Any = None) -> tuple[Any, Any, Any]:
+        """Return the output of a batch, its loss with what the regularisers add, and which answers are right."""
+        targets, seeds = targets.to(self.module.device), None
+        if self.random:
+            seeds = [hash_of(hash_of(self.noise, epoch), int(i)) for i in ids]
+        output = self.module(piece, state=state, traces=self.traces, seeds=seeds)
+        try:
+            value = self.loss(output, targets)
+            right = self.loss.correct(output, targets) if hasattr(self.loss, "correct") else None
+        except NeurosimError:
+            raise
+        except (RuntimeError, IndexError, KeyError, TypeError, ValueError, AttributeError) as e:
+            kind = f"{targets.dtype} {list(targets.shape)}"
+            raise ParameterError(f"the loss cannot be computed of targets {kind}: {_first(e)}", self.where) from None
+        for regulariser in self.regularisers:
+            value = value + regulariser(output, self.module)
+        if not self.torch.is_tensor(value) or value.numel() != 1:
+            found = f"a tensor of shape {list(value.shape)}" if self.torch.is_tensor(value) else type(value).__name__
+            raise ParameterError(f"the loss must be one number, as a tensor; got {found}", self.where)
+        if self.torch.is_grad_enabled() and not value.requires_grad:
+            raise ParameterError("the loss does not depend on anything that is trained", self.where)
+        return output, value, right
 
     def look(self, batches: Any) -> dict[str, float]:
         """Return the same without training."""
         totals = _Totals()
         self.module.eval()
         with self.torch.no_grad():
-            for given in batches:
-                (inputs, targets), _ = given if isinstance(given[1], int) else (given, 0)
-                pieces = inputs if isinstance(inputs, Mapping) else {self._only(): inputs}
-                targets = targets.to(self.module.device)
-                output = self.module(pieces, traces=self.traces)
-                right = self.loss.correct(output, targets) if hasattr(self.loss, "correct") else None
-                totals.add(self.loss(output, targets).item(), right, len(targets), pieces)
+            for inputs, targets, ids, _ in batches:
+                whole = inputs if isinstance(inputs, Mapping) else {self._only(): inputs}
+                _, value, right = self.taken(whole, targets, ids, -1)
+                totals.add(float(value), right, len(ids))
+        self.module.train()
         return totals.means()
 
-    def _agreed(self, finite: bool) -> bool:
-        """Add the gradients of all processes, and say whether all have finite losses."""
+    def finite(self) -> bool:
+        """Tell whether all parameters are."""
+        return all(bool(self.torch.isfinite(p).all()) for p in self.module.parameters())
+
+    def _joint(self, size: int) -> int:
+        """Return how many samples all processes have in a batch."""
         if self.world == 1:
-            return finite
+            return size
+        total = self.torch.tensor(size, device=self.module.device)
+        self.torch.distributed.all_reduce(total)
+        return int(total)
+
+    def _agreed(self, what: str | None) -> str | None:
+        """Add the gradients of all processes; return what is wrong, in this one or another."""
+        if self.world == 1:
+            return what
         torch = self.torch
-        flag = torch.tensor(float(finite), device=self.module.device)
-        torch.distributed.all_reduce(flag, op=torch.distributed.ReduceOp.MIN)
+        wrong = torch.tensor(float(what is not None), device=self.module.device)
+        torch.distributed.all_reduce(wrong)
         for parameter in self.module.parameters():
             if parameter.requires_grad:
                 if parameter.grad is None:
                     parameter.grad = torch.zeros_like(parameter)
                 torch.distributed.all_reduce(parameter.grad)
                 parameter.grad /= self.world
-        return bool(flag)
+        return what or ("the loss is no finite number in another process" if wrong else None)
 
     def _gathered(self, totals: _Totals) -> dict[str, float]:
         if self.world > 1:
@@ -311,7 +436,7 @@ class _Totals:
     samples: float = 0.0
     answers: float = 0.0
 
-    def add(self, loss: float, right: Any, samples: int, _piece: Any) -> None:
+    def add(self, loss: float, right: Any, samples: int) -> None:
         self.loss += loss * samples
         self.samples += samples
         if right is not None:
@@ -346,8 +471,10 @@ def hash_of(seed: int, epoch: int) -> int:
 class _Keeper:
     """Keeps the state of training: in memory after each epoch, and in a file where one is asked for."""
 
-    def __init__(self, torch: Any, path: str | None, module: Any, optimiser: Any, scheduler: Any, where: Any) -> None:
-        self.torch, self.path, self.where = torch, path, where
+    def __init__(
+        self, torch: Any, path: str | None, module: Any, optimiser: Any, scheduler: Any, settings: Any, where: Any
+    ) -> None:
+        self.torch, self.path, self.settings, self.where = torch, path, settings, where
         self.parts = {"module": module, "optimiser": optimiser}
         if scheduler is not None:
             self.parts["scheduler"] = scheduler
@@ -357,17 +484,26 @@ class _Keeper:
         """Take the state of the file, if there is one; return its epochs."""
         if self.path is None or not os.path.exists(self.path):
             return []
+        self.remember()
         try:
             state = self.torch.load(self.path, weights_only=True)
-            for name, part in self.parts.items():
-                part.load_state_dict(state[name])
-            return list(state["epochs"])
+            settings, epochs, random = state["settings"], list(state["epochs"]), state["random"]
+            if settings == self.settings:
+                for name, part in self.parts.items():
+                    part.load_state_dict(state[name])
+                self.torch.set_rng_state(random)
         except Exception as e:
-            reason = (str(e).strip().splitlines() or [type(e).__name__])[0]
+            self.restore()
             raise ParameterError(
-                f"the checkpoint '{self.path}' is not one of this training, or is damaged ({reason[:120]}): remove it "
-                "to begin anew", self.where
+                f"the checkpoint '{self.path}' is not one of this training, or is damaged ({_first(e)[:120]}): remove "
+                "it to begin anew", self.where
             ) from None  # fmt: skip
+        if settings != self.settings:
+            raise ParameterError(
+                f"the checkpoint '{self.path}' was written with {settings}, and this training has {self.settings}: "
+                "remove it to begin anew", self.where
+            )  # fmt: skip
+        return epochs
 
     def remember(self) -> None:
         """Keep the module's state in memory."""
@@ -381,13 +517,15 @@ class _Keeper:
         """Write the file, whole or not at all."""
         if self.path is None or rank:
             return
-        state = {name: part.state_dict() for name, part in self.parts.items()} | {"epochs": epochs}
+        state = {name: part.state_dict() for name, part in self.parts.items()}
+        # of torch's own generator: a DataLoader may draw its order from it
+        state |= {"epochs": epochs, "settings": self.settings, "random": self.torch.get_rng_state()}
         part = f"{self.path}.part"
         try:
             self.torch.save(state, part)
             os.replace(part, self.path)
         except (OSError, RuntimeError) as e:
-            reason = getattr(e, "strerror", None) or (str(e).strip().splitlines() or [""])[0]
+            reason = getattr(e, "strerror", None) or _first(e)
             raise ParameterError(f"the checkpoint '{self.path}' cannot be written: {reason}", self.where) from None
 
 

@@ -45,7 +45,10 @@ def muon_adamw(
         raise ParameterError(f"scale must be one of {', '.join(map(repr, SCALES))}, got {scale!r}")
     torch = importlib.import_module("torch")
     named = dict(module.named_parameters())
-    for prefix in rest:
+    for what, rate in (("lr", lr), ("lr_rest", lr_rest)):
+        if not isinstance(rate, (int, float)) or not rate > 0:
+            raise ParameterError(f"{what} must be a number above 0, got {rate!r}")
+    for prefix in (rest,) if isinstance(rest, str) else rest:
         if not any(name.startswith(prefix) for name in named):
             raise ParameterError(f"rest: no parameter of the module begins with '{prefix}'; it has {', '.join(named)}")
     matrices, others = [], []
@@ -54,7 +57,8 @@ def muon_adamw(
         if not parameter.requires_grad:
             continue
         view = views.get(id(parameter), lambda p: p if p.ndim == 2 else None)
-        taken = None if any(name.startswith(prefix) for prefix in rest) else view(parameter.data)
+        apart = (rest,) if isinstance(rest, str) else tuple(rest)
+        taken = None if apart and name.startswith(apart) else view(parameter.data)
         if taken is None:
             others.append(parameter)
         else:
@@ -118,10 +122,17 @@ def _both(torch: Any) -> Any:
                 with torch.enable_grad():
                     loss = closure()
             for parameter, view, matrix in self.matrices:
+                matrix.data = view(parameter.data)  # that of now: it may have moved, to a device for one
                 matrix.grad = None if parameter.grad is None else view(parameter.grad)
             for part in self.parts:
                 part.step()
             return loss
+
+        def add_param_group(self, param_group: dict[str, Any]) -> None:
+            """Take the parameters that it is made with, and no others."""
+            if hasattr(self, "parts"):
+                raise ParameterError("this optimiser has the parameters of its module: make another for more")
+            super().add_param_group(param_group)
 
         def state_dict(self) -> dict[str, Any]:
             """Return the states of all."""
@@ -159,6 +170,8 @@ def qk_clip(query: Any, key: Any, logits: Any, *, heads: int, limit: float = 100
     if not limit > 0:
         raise ParameterError(f"limit must be above 0, got {limit!r}")
     found = torch.as_tensor(logits).detach()
+    if heads < 1 or not bool(torch.isfinite(found).all()):
+        raise ParameterError(f"heads must be 1 or more, and all logits finite; got {heads}, {found.tolist()}")
     if found.shape != (heads,) or query.weight.shape[0] % heads or key.weight.shape[0] % heads:
         raise ParameterError(
             f"logits must be one for each of {heads} heads, which divide the rows of both projections; got "

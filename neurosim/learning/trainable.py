@@ -30,13 +30,15 @@ _MOVED, _OFF = 1.001, 1e-3
 
 class Cell(NamedTuple):
     """A parameter of a cell, a receptor or a stimulus: its value in SI, what the module counts in, whether the module
-    has its logarithm, and what is made of it that a step reads (nothing, where it reads the parameter itself)."""
+    has its logarithm, what is made of it that a step reads (nothing, where it reads the parameter itself), and its
+    least and greatest value."""
 
     label: str
     start: np.ndarray
     unit: float
     positive: bool
     made: tuple[str, ...]
+    limits: tuple[float, float]
 
 
 class Trainable(NamedTuple):
@@ -100,15 +102,27 @@ def trainable(
     ParameterError
         Something cannot be trained.
     """
-    wanted = dict(train) if isinstance(train, Mapping) else dict.fromkeys(train)
+    labels = list(train) if isinstance(train, Iterable) and not isinstance(train, str) else [train]
+    if not all(isinstance(label, str) for label in labels) or isinstance(train, str):
+        raise ParameterError(f"train is a list of 'population.parameter' or 'projection.delay', got {train!r}",
+                             network.where)  # fmt: skip
+    wanted: dict[str, Any] = dict(train) if isinstance(train, Mapping) else dict.fromkeys(labels)
     out = Trainable(graph, [], {}, {})
     keys: dict[str, list[str]] = {}
     for label in wanted:
         name, _, key = label.partition(".")
         if name in network.projections and key == "delay":
+            if wanted[label] is not None:
+                raise ParameterError(f"train: '{label}' counts in steps; give None, and max_delay for the longest",
+                                     network.where)  # fmt: skip
             out.delays[name] = _longest(network, graph, longest)
         elif name in network.populations:
             keys.setdefault(name, []).append(key)
+        elif name in network.projections:
+            raise ParameterError(
+                f"train: of projection '{name}' the weights are trained anyway, and the delays as '{name}.delay'; got "
+                f"'{label}'", network.where
+            )  # fmt: skip
         else:
             known = [*network.populations, *network.projections]
             raise UnknownNameError(f"train: no population or projection '{name}'{suggest(name, known)}", network.where)
@@ -156,7 +170,17 @@ def _cell(
             f"train={{'{label}': {'1' if dim == DIMENSIONLESS else f'1*{dim.symbol}'}}}",
             where,
         )
-    return Cell(label, start, 1.0 if positive else float(2.0 ** np.rint(np.log2(size))), positive, made)
+    prefix, _, last = key.rpartition(".")
+    limits = _limits(pop.scope.parts[prefix].params[last])
+    return Cell(label, start, 1.0 if positive else float(2.0 ** np.rint(np.log2(size))), positive, made, limits)
+
+
+def _limits(param: Any) -> tuple[float, float]:
+    """Return the least and the greatest value of a declared parameter, in SI; an open bound is left by a rounding."""
+    low, high = param.limits()
+    low = float(np.nextafter(np.float32(low), np.float32(np.inf))) if param.lo_open and np.isfinite(low) else low
+    high = float(np.nextafter(np.float32(high), np.float32(-np.inf))) if param.hi_open and np.isfinite(high) else high
+    return low, high
 
 
 def _volts(pop: Population) -> Any:

@@ -41,6 +41,7 @@ class Layers:
     shapes: dict[str, tuple[int, ...]]
     notes: list[str] = field(default_factory=list)
     _scale: float = 1.0
+    _surrogates: list[tuple[Any, Any]] = field(default_factory=list)
 
     def to_torch(self, **options: Any) -> Any:
         """Return :meth:`neurosim.Network.to_torch` of the network, with the derivatives that snnTorch has.
@@ -48,7 +49,13 @@ class Layers:
         What counts as 1 for a surrogate is 1 of the model; a reset has a derivative where ``reset_delay`` is False.
         """
         scale = dict.fromkeys(self.names[1:], self._scale)
-        return self.network.to_torch(**{"scale": scale, "detach_reset": False, **options})
+        if "surrogate" not in options and len(self._surrogates) > 1:
+            raise ParameterError(
+                "the layers of the model have different surrogates (spike_grad), and a module has one: say which with "
+                f"to_torch(surrogate=...), such as {self._surrogates[0][1]!r}", caller()
+            )  # fmt: skip
+        chosen = self._surrogates[0][1] if self._surrogates else "atan"
+        return self.network.to_torch(**{"scale": scale, "detach_reset": False, "surrogate": chosen, **options})
 
     def spikes(self, module_or_result: Any, name: str | None = None) -> np.ndarray:
         """Return what a layer did by the model's own steps.
@@ -125,6 +132,7 @@ def read_model(
         raise UnsupportedError("the model has no layers", where)
     reader.begin(modules[0], input_shape)
     for label, module in modules:
+        reader.look(label, module, nn)
         reader.take(label, module)
     return reader.build(name, dt, seed, (np.zeros(0) * ms, []) if spikes is None else spikes)
 
@@ -132,7 +140,7 @@ def read_model(
 def _flat(model: Any, nn: Any, label: str = "") -> Any:
     """Yield (name, module) in the order in which a Sequential runs them."""
     if type(model) is nn.Sequential:
-        for key, child in model.named_children():
+        for key, child in model._modules.items():  # named_children() leaves out a module that comes twice
             yield from _flat(child, nn, f"{label}.{key}" if label else key)
     else:
         yield label or type(model).__name__, model
@@ -188,6 +196,22 @@ class _Reader:
 
     def refuse(self, label: str, module: Any, why: str) -> UnsupportedError:
         return UnsupportedError(f"the module '{label}' ({type(module).__name__}) {why}", self.where)
+
+    def look(self, label: str, module: Any, nn: Any) -> None:
+        """Refuse what a module does besides being a layer; note what is not taken over."""
+        if module._forward_hooks or module._forward_pre_hooks:
+            raise self.refuse(label, module, "has a forward hook, and what that does is not known: remove it")
+        if isinstance(module, nn.Sequential):
+            raise self.refuse(label, module, "is a Sequential with a class of its own, whose forward may be anything")
+        if any(module is layer.module for layer in self.layers):
+            raise self.refuse(label, module, "is there twice, and would share its state: give each place its own")
+        for name, parameter in module.named_parameters(recurse=False):
+            if name in ("weight", "bias") and not parameter.requires_grad:
+                self.notes.append(f"'{label}.{name}' is not trained in the model (requires_grad=False); here it can be")
+            if name in ("alpha", "beta", "threshold"):
+                own = {"threshold": "v_th"}.get(name, name)
+                self.notes.append(f"'{label}.{name}' is trained in the model; here, where it is asked for: "
+                                  f"to_torch(train=['layer{len(self.layers) + 1}.{own}'])")  # fmt: skip
 
     def take(self, label: str, module: Any) -> None:
         """Take the next module."""
@@ -294,6 +318,9 @@ class _Reader:
         scale = Quantity(self.unit, mV.dim) if self.cells == "lif" else 1.0
         for k, layer in enumerate(self.layers):
             label = f"layer{k + 1}"
+            found = _surrogate(layer.module.spike_grad)
+            if found[0] not in [key for key, _ in out._surrogates]:
+                out._surrogates.append(found)
             pop = net.population(label, math.prod(layer.shape), self._cell(layer, models, dt, k + 1))
             if self.cells == "lif" and np.any(layer.bias):
                 beta = _each(layer.module.beta, layer.shape, (0, 1))
@@ -329,6 +356,22 @@ class _Reader:
         if type(m).__name__ == "Leaky":
             return leaky(_one(beta), _one(threshold), **how)
         return synaptic(_one(_each(m.alpha, shape, (0, 1))), _one(beta), _one(threshold), **how)
+
+
+def _surrogate(function: Any) -> tuple[Any, Any]:
+    """Return what tells a surrogate of snnTorch's from another, and what stands for it here.
+
+    They are functions made by functions, so their maker's name and what they close over say what they are. With its
+    default slope one is known by its name, for which there are fused loops; any other is taken as it is.
+    """
+    maker = getattr(function, "__qualname__", "").partition(".")[0]
+    key = maker, tuple(c.cell_contents for c in getattr(function, "__closure__", None) or ())
+    surrogates = importlib.import_module("snntorch.surrogate")
+    if getattr(function, "__module__", "") != "snntorch.surrogate" or not hasattr(surrogates, maker):
+        return (function,), function
+    usual = getattr(surrogates, maker)()
+    default = tuple(c.cell_contents for c in getattr(usual, "__closure__", None) or ())
+    return key, maker if default == key[1] else function
 
 
 def _identity(n: int) -> Any:

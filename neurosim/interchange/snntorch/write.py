@@ -26,7 +26,7 @@ def write_model(network: Network, *, spike_grad: Any = None) -> Any:
     :func:`~neurosim.interchange.snntorch.synaptic` (recognised by their equations), each behind one projection of one
     step of delay. A convolution comes back as a ``Linear`` of its whole matrix. The neurons keep their states to
     themselves (``init_hidden=True``), so that ``model(x)`` takes and gives one step; ``snntorch.utils.reset(model)``
-    begins anew.
+    begins anew. Spikes that the source was given are no part of a model.
 
     Parameters
     ----------
@@ -49,8 +49,9 @@ def write_model(network: Network, *, spike_grad: Any = None) -> Any:
         ) from None
     graph = compile_network(network)
     layers: OrderedDict[str, Any] = OrderedDict()
-    for pop, projection in _chain(graph):
+    for k, (pop, projection) in enumerate(_chain(graph)):
         kind, reset, delayed = _kind(graph, pop)
+        _as_in_a_model(graph, pop, k)
         params = {k: np.broadcast_to(np.asarray(v, np.float64), (pop.size,)) for k, v in _params(pop).items()}
         weight = _matrix(graph, pop, projection)
         bias = bool(np.any(params["bias"]))
@@ -63,7 +64,11 @@ def write_model(network: Network, *, spike_grad: Any = None) -> Any:
         how = {"beta": one["beta"], "threshold": one["v_th"], "spike_grad": spike_grad, "init_hidden": True,
                "reset_mechanism": reset, "reset_delay": delayed}  # fmt: skip
         made = snn.Leaky(**how) if kind == "Leaky" else snn.Synaptic(alpha=one["alpha"], **how)
-        layers[projection.name.replace(".", "_")], layers[pop.name.replace(".", "_")] = linear, made
+        for name, layer in ((projection.name, linear), (pop.name, made)):
+            label = name.replace(".", "_")
+            while label in layers or hasattr(torch.nn.Sequential, label):  # a model has methods, such as pop
+                label += "_"
+            layers[label] = layer
     return torch.nn.Sequential(layers)
 
 
@@ -109,6 +114,23 @@ def _kind(graph: Graph, pop: PopulationNode) -> tuple[str, str, bool]:
             "neurosim.interchange.snntorch.leaky and synaptic, with the receptor that they come with", pop.where
         )  # fmt: skip
     return found
+
+
+def _as_in_a_model(graph: Graph, pop: PopulationNode, k: int) -> None:
+    """Refuse what a model of layers has no way of saying: a state to begin with, a bias that begins at another time."""
+    assert pop.model is not None
+    begun = [v.name for v in pop.states if np.any(np.asarray(v.init))]
+    if begun:
+        raise UnsupportedError(f"population '{pop.name}' begins with another '{begun[0]}' than 0; a model of layers "
+                               "begins with 0", pop.where)  # fmt: skip
+    if not np.any(np.asarray(pop.model.params["bias"])):
+        return
+    begin = np.asarray(pop.model.params.get("begin", -np.inf)) / graph.dt
+    if np.any((begin <= k) | (begin >= k + 1)):
+        raise UnsupportedError(
+            f"the bias of population '{pop.name}' has to begin with its first input, in step {k + 1}, as it does in a "
+            f"model of layers: give its cell begin={(k + 0.5) * graph.dt * 1e3:g}*ms", pop.where
+        )  # fmt: skip
 
 
 def _params(pop: PopulationNode) -> Any:

@@ -33,7 +33,7 @@ SEEDS, EPOCHS, BATCH, RATE = 3, 20, 64, 2e-3
 MORE, MORE_RATES = 3, {8: 5e-5, 4: 1e-4, 2: 4e-4}  # of the further training for integers: epochs, and bits -> rate
 NO_LOSS = 1.0  # percent: three recordings of the test set
 CHANNELS, HIDDEN, DIGITS, EACH = 48, 256, 10, 6
-STEPS, SILENCE, STEP = 150, 250, 4  # steps of 4 ms: what is longer than 600 ms (9 % of the recordings) is cut
+STEPS, SILENCE, STEP = 150, 100, 4  # steps of 4 ms: what is longer than 600 ms (9 % of the recordings) is cut
 SPEED, SHIFT, GAIN, NOISE, MISSING = 0.17, 2, 4.0, 1.5, 0.1  # how far copies of a recording differ from it
 
 

@@ -8,6 +8,7 @@ spikes, and accuracy depends on how long a digit is shown. The result: right as 
 need fewer steps for it, first spikes a fourth of the spikes, and no neuron more than one. Takes a minute.
 """
 
+import itertools
 import os
 from pathlib import Path
 
@@ -26,7 +27,7 @@ WINDOW, SIZES = 16 * ms, (784, 300, 100, 10)
 def trained(x, y, epochs):
     """Return a perceptron trained on images and labels, in double precision."""
     torch.manual_seed(1)
-    layers = [layer for a, b in zip(SIZES, SIZES[1:]) for layer in (nn.Linear(a, b), nn.ReLU())]  # noqa: B905
+    layers = [layer for a, b in itertools.pairwise(SIZES) for layer in (nn.Linear(a, b), nn.ReLU())]
     model, batches = nn.Sequential(*layers[:-1]), -(-len(x) // 128)
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-4)
     rate = torch.optim.lr_scheduler.OneCycleLR(optimiser, 4e-3, total_steps=epochs * batches)

@@ -528,7 +528,6 @@ def test_operations_of_the_model_are_counted() -> None:
 
 
 def test_a_layer_that_comes_twice_is_there_twice() -> None:
-    torch = pytest.importorskip("torch")
     torch.manual_seed(1)
     relu, linear = torch.nn.ReLU(), torch.nn.Linear(4, 4)
     model = torch.nn.Sequential(linear, relu, linear, relu, torch.nn.Linear(4, 2)).double()

@@ -270,7 +270,10 @@ class _Run:
             size, collate = len(data), self.torch.utils.data.default_collate
             if not size:
                 raise ParameterError("the data set has no samples", self.where)
-            pick = lambda ids: tuple(collate([tuple(data[int(i)]) for i in ids])) if len(ids) else (None, ids)  # noqa: E731
+
+            def pick(ids: Any) -> tuple[Any, Any]:
+                return tuple(collate([tuple(data[int(i)]) for i in ids])) if len(ids) else (None, ids)
+
         else:
             if not isinstance(data, tuple) or len(data) != 2:
                 raise ParameterError("data must be a pair of inputs and targets, a Dataset or a DataLoader", self.where)
@@ -290,7 +293,10 @@ class _Run:
                 raise ParameterError(
                     f"there must be as many inputs as targets, and some: got {sizes}, and {size}", self.where
                 )
-            pick = lambda ids: ({k: v[ids] for k, v in tensors.items()}, targets[ids])  # noqa: E731
+
+            def pick(ids: Any) -> tuple[Any, Any]:
+                return {k: v[ids] for k, v in tensors.items()}, targets[ids]
+
         if seed is not None and self.world > 1 and batch % self.world:
             raise ParameterError(f"a batch of {batch} cannot be divided among {self.world} processes", self.where)
 
@@ -492,7 +498,7 @@ class _Keeper:
                 for name, part in self.parts.items():
                     part.load_state_dict(state[name])
                 self.torch.set_rng_state(random)
-        except Exception as e:
+        except Exception as e:  # what torch, pickle and zip files raise of a file that is none, and parts of states
             self.restore()
             raise ParameterError(
                 f"the checkpoint '{self.path}' is not one of this training, or is damaged ({_first(e)[:120]}): remove "

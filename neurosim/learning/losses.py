@@ -37,7 +37,7 @@ class _Classifier:
     """What classes a network answers; :meth:`scores` is larger for the likelier."""
 
     def scores(self, output: Any) -> Any:
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} says no scores")
 
     def __call__(self, output: Any, targets: Any) -> Any:
         """Return the mean cross-entropy; ``targets`` are the right classes, [batch]."""

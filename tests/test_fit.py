@@ -248,7 +248,9 @@ SCRIPT = """
     if int(__import__("os").environ.get("RANK", 0)) == 0:
         torch.save(module.state_dict(), out)
     if torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()
+        torch.distributed.barrier()
+        # all is done and written: gloo's threads now and then abort a process that ends in the usual way
+        __import__("os")._exit(0)
 """
 
 

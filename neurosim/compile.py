@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from neurosim.errors import EquationError, ParameterError
+from neurosim.errors import EquationError, ParameterError, caller
 from neurosim.ir.graph import Graph
 from neurosim.ir.verify import verify
 from neurosim.lang.network import Network
@@ -36,13 +36,13 @@ def compile_network(
         Last pass to run: units, expand, discretise, delays or order.
     """
     if precision not in ("double", "single"):
-        raise ParameterError(f"precision must be 'double' or 'single', got {precision!r}")
+        raise ParameterError(f"precision must be 'double' or 'single', got {precision!r}", caller())
     bits = (24 if precision == "single" else 40) if weight_bits is None else weight_bits
     if bits not in (24, 40):
-        raise ParameterError(f"weight_bits must be 40 or 24, got {weight_bits}")
+        raise ParameterError(f"weight_bits must be 40 or 24, got {weight_bits}", caller())
     known = ("units", *(p.__name__ for p in PASSES))
     if after not in known:
-        raise ParameterError(f"no pass '{after}'; the passes are {', '.join(known)}")
+        raise ParameterError(f"no pass '{after}'; the passes are {', '.join(known)}", caller())
     try:
         graph = verify(replace(units(network), precision=precision, weight_bits=bits))
         for step in PASSES:

@@ -26,6 +26,7 @@ from neurosim.errors import (
     NeurosimError,
     ParameterError,
     ResourceError,
+    ResultFileError,
     UnsupportedError,
     caller,
     origin,
@@ -278,9 +279,16 @@ def _resume(kept: Any, engine: Any, sink: Sink, provenance: Any, steps: int) -> 
                 caller(),
             )
         if kept.steps:
-            for recorded, done in kept.recorded():
-                sink.take(recorded, done)
-            engine.restore(kept.arrays, kept.steps)
+            try:
+                for recorded, done in kept.recorded():
+                    if len(recorded.samples) != len(sink.graph.probes) or recorded.counts.keys() != sink.sizes.keys():
+                        raise ValueError("other things were recorded")
+                    sink.take(recorded, done)
+                engine.restore(kept.arrays, kept.steps)
+            except (LookupError, ValueError, TypeError) as error:  # the network is the same, and the files are not
+                what = error.message if isinstance(error, NeurosimError) else str(error)
+                raise ResultFileError(f"the checkpoint '{kept.shown}' cannot be gone on from: {what}; remove it to "
+                                      "start at 0", caller()) from None  # fmt: skip
             kept.arrays = {}
     except BaseException:
         sink.abort()

@@ -56,7 +56,7 @@ def test_every_stage_in_order():
     for stage in STAGES:
         assert compile_network(net, after=stage).stage == stage
     with pytest.raises(
-        ParameterError, match="^no pass 'lower'; the passes are units, expand, discretise, delays, order$"
+        ParameterError, match=r"^no pass 'lower'; the passes are units, expand, discretise, delays, order "
     ):
         compile_network(net, after="lower")
 
@@ -66,10 +66,10 @@ def test_options():
     assert compile_network(net).weight_bits == 40
     assert compile_network(net, precision="single").weight_bits == 24
     assert compile_network(net, precision="single", weight_bits=40).weight_bits == 40
-    with pytest.raises(ParameterError, match="^precision must be 'double' or 'single', got 'half'$"):
+    with pytest.raises(ParameterError, match=r"^precision must be 'double' or 'single', got 'half' \(.*test_compile"):
         compile_network(net, precision="half")
     for bits in (0, 32, -24):
-        with pytest.raises(ParameterError, match=f"^weight_bits must be 40 or 24, got {bits}$"):
+        with pytest.raises(ParameterError, match=rf"^weight_bits must be 40 or 24, got {bits} \("):
             compile_network(net, weight_bits=bits)
 
 

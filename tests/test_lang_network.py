@@ -84,7 +84,7 @@ def test_parts_keep_their_order():
         ([], "the selection from 'p' is empty"),
         ([1, 1], "the selection from 'p' names a neuron twice"),
         ([0, -10], "the selection from 'p' names a neuron twice"),
-        ([0, 10], "an index is outside 'p' of 10 neurons"),
+        ([0, 10], "index 10 is outside 'p' of 10 neurons"),
         (np.zeros(10, bool), "the selection from 'p' is empty"),
         (np.ones(9, bool), "a mask of 'p' needs 10 values, got shape (9,)"),
         (True, "a mask of 'p' needs 10 values, got shape ()"),

@@ -216,6 +216,9 @@ def test_every_random_number_has_a_stream_of_its_own():
 # -- refusals ------------------------------------------------------------------------------------------------------
 
 
+TAIL = "): write letters a to z, digits and the signs of a keyboard"
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -250,12 +253,12 @@ def test_every_random_number_has_a_stream_of_its_own():
         ("__import__('os')", "unexpected character \"'\"\n    __import__('os')\n               ^"),
         ("__import__(os)", "no function '__import__'"),
         ("a.__class__", None),
-        ("a[0]", "expected 'n', found '0'\n    a[0]\n      ^"),
+        ("a[0]", "only x[n+1], the new value, has brackets: variables have no index\n    a[0]\n     ^"),
         ("lambda: a", "unexpected ':'\n    lambda: a\n          ^"),
-        ("\0", "unexpected character '\\x00'\n    \0\n    ^"),
-        ("a + \u0661", "unexpected character '\u0661'\n    a + \u0661\n        ^"),
-        ("\u03c4", "unexpected character '\u03c4'\n    \u03c4\n    ^"),
-        ("a \u2212 b", "unexpected character '\u2212'\n    a \u2212 b\n      ^"),
+        ("\0", "unexpected character '\\x00'\n    \\x00\n    ^"),
+        ("\u0661", f"unexpected character '\u0661' (U+0661, arabic-indic digit one{TAIL}\n    \u0661\n    ^"),
+        ("\u03c4", f"unexpected character '\u03c4' (U+03C4, greek small letter tau{TAIL}\n    \u03c4\n    ^"),
+        ("a \u2212 b", f"unexpected character '\u2212' (U+2212, minus sign{TAIL}\n    a \u2212 b\n      ^"),
     ],
 )
 def test_refusals_say_what_and_where(text, message):

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from neurosim.errors import ConnectivityError, DimensionError, EquationError, ParameterError, caller
+from neurosim.errors import (
+    ConnectivityError,
+    DimensionError,
+    EquationError,
+    ParameterError,
+    UnknownNameError,
+    caller,
+    suggest,
+)
 from neurosim.ir import rules as ir_rules
 from neurosim.ir.expr import Expr, walk
 from neurosim.ir.lower import edge_program
@@ -168,6 +177,10 @@ def prepare_rule(
             return _NAMED[rule](), None
         if rule in _NAMED:
             raise ConnectivityError(f"the rule '{rule}' needs its number: {_NAMED[rule].__name__}(…)", where)
+        if re.fullmatch(r"[A-Za-z_-]+", rule):  # one word is no condition
+            raise UnknownNameError(
+                f"no rule '{rule}'{suggest(rule, _NAMED)} (a condition on pairs is written as in 'i != j')", where
+            )
         return Where(rule).lower(pre, post), None
     if isinstance(rule, (Where, DistanceDependent)):
         return rule.lower(pre, post), None

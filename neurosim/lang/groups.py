@@ -65,7 +65,8 @@ class Group:
                     "index a population by a number, a slice, a mask or a list of whole numbers", where
                 )
             elif chosen.size and (chosen.min() < -n or chosen.max() >= n):
-                raise ParameterError(f"an index is outside '{self.name}' of {n} neurons", where)
+                bad = chosen[(chosen < -n) | (chosen >= n)][0]
+                raise ParameterError(f"index {bad} is outside '{self.name}' of {n} neurons", where)
             chosen = chosen.astype(np.int64) % n if chosen.size else np.zeros(0, np.int64)
         if len(chosen) == 0:
             raise ParameterError(f"the selection from '{self.name}' is empty", where)

@@ -26,6 +26,7 @@ not mix: what ``and``, ``or``, ``not`` and ``where`` take as a condition is a co
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -106,8 +107,12 @@ class Parser:
             found = _TOKEN.match(self.text, at)
             if not found:
                 at += len(self.text[at:]) - len(self.text[at:].lstrip())
-                power = ": a power is written **" if self.text[at] == "^" else ""
-                raise self.error(f"unexpected character {self.text[at]!r}{power}", at)
+                c = self.text[at]
+                more = ": a power is written **" if c == "^" else ""
+                if not c.isascii():
+                    kind = unicodedata.name(c, "without a name").lower()
+                    more = f" (U+{ord(c):04X}, {kind}): write letters a to z, digits and the signs of a keyboard"
+                raise self.error(f"unexpected character {ascii(c) if not c.isprintable() else repr(c)}{more}", at)
             kind = found.lastgroup or ""
             self.tokens.append((kind, found.group(kind), found.start(kind)))
             at = found.end()
@@ -119,7 +124,13 @@ class Parser:
         start = self.text.rfind("\n", 0, place) + 1
         stop = self.text.find("\n", place)
         line = self.text[start : stop if stop >= 0 else len(self.text)]
-        return EquationError(f"{message}\n    {line}\n    {' ' * (place - start)}^", self.where)
+        head, tail = line[: place - start], line[place - start :]
+        if len(head) > 50:
+            head = "…" + head[-49:]
+        if len(tail) > 50:
+            tail = tail[:49] + "…"
+        head, tail = _printable(head), _printable(tail)
+        return EquationError(f"{message}\n    {head}{tail}\n    {' ' * len(head)}^", self.where)
 
     def peek(self) -> str:
         """Return the text of the next token."""
@@ -303,6 +314,8 @@ class Parser:
         if self.peek() == "(":
             return self._function(text, at)
         if self.peek() == "[":
+            if self.tokens[self.at + 1][1] != "n":
+                raise self.error("only x[n+1], the new value, has brackets: variables have no index")
             self.take()
             for sign in ("n", "+", "1"):
                 self.expect(sign)
@@ -401,6 +414,11 @@ def _power(base: Expr, exponent: int) -> Expr:
             square = Expr("mul", (square, square))
     assert out is not None
     return out
+
+
+def _printable(text: str) -> str:
+    """Return text with the characters that move a cursor, turn the writing or cannot be shown as escapes."""
+    return "".join(c if c.isprintable() or c == "\t" else ascii(c)[1:-1] for c in text)
 
 
 def is_condition(e: Expr) -> bool:

@@ -31,10 +31,19 @@ def _pair(a: Any, b: Any, what: str, *more: Any) -> tuple[list[Any], Dimension]:
     return [None if x is None else scalar(x, dim, what, where) for x in (a, b, *more)], dim
 
 
+def _drawn(dim: Dimension, *values: Any) -> Random:
+    """Make a distribution; what is wrong with it is said with the user's line, and that numbers are in SI units."""
+    try:
+        return Random(Draw(*values), dim)
+    except ParameterError as e:
+        unit = "" if dim == DIMENSIONLESS else f" (in {dim.symbol})"
+        raise ParameterError(f"{e.message}{unit}", caller()) from None
+
+
 def uniform(low: Any, high: Any) -> Random:
     """Draw uniformly from [low, high)."""
     (lo, hi), dim = _pair(low, high, "uniform")
-    return Random(Draw("uniform", lo, hi), dim)
+    return _drawn(dim, "uniform", lo, hi)
 
 
 def normal(mean: Any, sd: Any, lo: Any = None, hi: Any = None, how: str = "redraw") -> Random:
@@ -50,7 +59,7 @@ def normal(mean: Any, sd: Any, lo: Any = None, hi: Any = None, how: str = "redra
         What becomes of values outside: drawn again (the truncated distribution), or set to the bound.
     """
     (m, s, low, high), dim = _pair(mean, sd, "normal", lo, hi)
-    return Random(Draw("normal", m, s, low, high, how), dim)
+    return _drawn(dim, "normal", m, s, low, high, how)
 
 
 def lognormal(median: Any, sigma: float, lo: Any = None, hi: Any = None, how: str = "redraw") -> Random:
@@ -58,13 +67,13 @@ def lognormal(median: Any, sigma: float, lo: Any = None, hi: Any = None, how: st
     (m, low, high), dim = _pair(median, lo, "lognormal", hi)
     if m is None or m <= 0:
         raise ParameterError("lognormal: the median must be positive", caller())
-    return Random(Draw("lognormal", float(np.log(m)), float(sigma), low, high, how), dim)
+    return _drawn(dim, "lognormal", float(np.log(m)), float(sigma), low, high, how)
 
 
 def exponential(mean: Any, lo: Any = None, hi: Any = None, how: str = "redraw") -> Random:
     """Draw from an exponential distribution of the given mean; bounds as in :func:`normal`."""
     (m, low, high), dim = _pair(mean, lo, "exponential", hi)
-    return Random(Draw("exponential", m, 0.0, low, high, how), dim)
+    return _drawn(dim, "exponential", m, 0.0, low, high, how)
 
 
 class TimedArray:

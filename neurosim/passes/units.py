@@ -228,6 +228,14 @@ class Values:
         program = edge_program(_bare(e))
         assert program.result is not None
         out = evaluate(program, leaf)[program.result]
+        if not np.isfinite(out).all():
+            at = int(np.flatnonzero(~np.isfinite(np.atleast_1d(out)))[0])
+            what = f"initial {full[:-3]}" if full.endswith("(0)") else full
+            raise ParameterError(
+                f"{what} of population '{self.pop.label}' must be finite: '{text}' is {np.atleast_1d(out)[at]} for "
+                f"neuron {at}",
+                self.pop.where,
+            )
         return float(out) if np.ndim(out) == 0 else np.array(out)
 
 

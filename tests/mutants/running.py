@@ -227,7 +227,9 @@ def _watched(
                         running = ""
                         out.tests[event["test"]] = event["outcome"], event["seconds"]
                         if event["outcome"] == "failed" and not out.failed:
-                            out.failed, out.how = event["test"], event["text"]
+                            # Where the scratch folder and the interpreter lie says nothing, and changes every time.
+                            how = event["text"].replace(f"{work}{os.sep}", "").replace(f"{sys.prefix}{os.sep}", "")
+                            out.failed, out.how = event["test"], how
                     else:
                         finished = True
                 done = len(whole)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from neurosim.errors import ConnectivityError
+from neurosim.errors import ConnectivityError, caller
 from neurosim.ir.rules.base import GROUP_LIMIT, Piece, Rule, check_sizes
 from neurosim.ir.rules.context import F64, U32, EdgeContext
 
@@ -37,7 +37,9 @@ class EdgeList(Rule):
         for name in ("pre", "post"):
             object.__setattr__(self, name, _indices(name, getattr(self, name)))
         if len(self.pre) != len(self.post):
-            raise ConnectivityError(f"a list of edges has {len(self.pre)} sources but {len(self.post)} targets")
+            raise ConnectivityError(
+                f"a list of edges has {len(self.pre)} sources but {len(self.post)} targets", caller()
+            )
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, EdgeList):
@@ -70,13 +72,14 @@ class EdgeList(Rule):
 def _indices(name: str, given: ArrayLike) -> U32:
     array = np.asarray(given)
     if array.ndim != 1:
-        raise ConnectivityError(f"{name} must be one list of indices, not of shape {array.shape}")
+        raise ConnectivityError(f"{name} must be one list of indices, not of shape {array.shape}", caller())
     if array.dtype.kind not in "iu" and array.size:
         whole = array.dtype.kind == "f" and bool(np.all(array == np.floor(array)))
         if not whole:
-            raise ConnectivityError(f"{name} must hold whole numbers, not {array.dtype}")
+            raise ConnectivityError(f"{name} must hold whole numbers, not {array.dtype}", caller())
     if array.size and (array.min() < 0 or array.max() >= GROUP_LIMIT):
-        raise ConnectivityError(f"{name} must hold indices from 0 to 2^31 - 1, not {array.min()} to {array.max()}")
+        raise ConnectivityError(f"{name} must hold indices from 0 to 2^31 - 1, not {array.min()} to {array.max()}",
+                                caller())  # fmt: skip
     out = np.ascontiguousarray(array, dtype=np.uint32)
     if out.flags.writeable and np.shares_memory(out, array):
         out = out.copy()

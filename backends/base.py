@@ -120,10 +120,10 @@ class Engine(ABC):
 class Backend(ABC):
     """A way of running a graph.
 
-    ``plasticity`` says that it has learning rules, ``releases`` short-term plasticity, ``checkpoints`` that its engines
-    keep them, ``live`` that they can be changed between two steps, ``concurrent`` that engines of one network can be
-    stepped at the same time by several threads. ``weights_as_of`` says of which time the weights of a projection that
-    learns are, where that is not the present.
+    ``plasticity`` says that it has learning rules, ``releases`` short-term plasticity, ``links`` couplings without
+    spikes, ``checkpoints`` that its engines keep them, ``live`` that they can be changed between two steps,
+    ``concurrent`` that engines of one network can be stepped at the same time by several threads. ``weights_as_of``
+    says of which time the weights of a projection that learns are, where that is not the present.
     """
 
     name: str
@@ -132,6 +132,7 @@ class Backend(ABC):
     threads: bool = False
     plasticity: bool = False
     releases: bool = False
+    links: bool = False
     checkpoints: bool = False
     live: bool = False
     concurrent: bool = False
@@ -150,6 +151,8 @@ class Backend(ABC):
         for proj in graph.projections if not self.releases else ():
             if proj.release is not None:
                 found.append((f"short-term plasticity (projection '{proj.name}')", proj.where))
+        for link in graph.links if not self.links else ():
+            found.append((f"couplings without spikes (link '{link.name}')", link.where))
         for pop in graph.populations:
             assert pop.program is not None
             needs = pop.model.system.precision if pop.model is not None else ""
@@ -174,7 +177,8 @@ class Backend(ABC):
 
     def estimate(self, graph: Graph, threads: int | None = None) -> int:
         """Return about how many bytes the graph takes, built and run on so many threads (None: its own choice)."""
-        edges = sum(p.rule.expected(sum(s.size for s in p.pre), sum(s.size for s in p.post)) for p in graph.projections)
+        every = (*graph.projections, *(link.edges for link in graph.links))
+        edges = sum(p.rule.expected(sum(s.size for s in p.pre), sum(s.size for s in p.post)) for p in every)
         return int(64 * edges + 2000 * graph.size)
 
     @abstractmethod

@@ -56,16 +56,20 @@ from neurosim.models.synapses import (
     DeltaCurrent,
     ExpConductance,
     ExpCurrent,
+    GapJunction,
+    GradedSynapse,
     Modulator,
     PulseCurrent,
+    RateLink,
 )
 
 __all__ = [
     "ALIF", "AdEx", "AlphaConductance", "AlphaCurrent", "ArrayCurrent", "CalciumSTDP", "CubaLIF", "DCInput",
     "DeltaCurrent", "DendriticSpike", "Depression", "EIF", "ErrorUnit", "EscapeLIF", "ExpConductance", "ExpCurrent",
-    "GLIF", "GuetigSTDP", "HeterosynapticSTDP", "HodgkinHuxley", "HodgkinHuxleyPeak", "IF", "InhibitorySTDP",
-    "Izhikevich", "L5Pyramidal", "LIF", "LiveCurrent", "LiveSource", "Modulator", "MultiplicativeSTDP", "NMDA",
-    "NearestSTDP", "OUNoise", "PairSTDP", "Passive", "PoissonInput", "PoissonSource", "PowerLawSTDP", "Prediction",
-    "PulseCurrent", "RateUnit", "Relay", "RewardSTDP", "SineCurrent", "SpikeSource", "StepCurrent", "Surprise",
-    "SynapticScaling", "TripletSTDP", "TsodyksMarkram", "TsodyksUzielMarkram", "WhiteNoise",
+    "GLIF", "GapJunction", "GradedSynapse", "GuetigSTDP", "HeterosynapticSTDP", "HodgkinHuxley",
+    "HodgkinHuxleyPeak", "IF", "InhibitorySTDP", "Izhikevich", "L5Pyramidal", "LIF", "LiveCurrent", "LiveSource",
+    "Modulator", "MultiplicativeSTDP", "NMDA", "NearestSTDP", "OUNoise", "PairSTDP", "Passive", "PoissonInput",
+    "PoissonSource", "PowerLawSTDP", "Prediction", "PulseCurrent", "RateLink", "RateUnit", "Relay", "RewardSTDP",
+    "SineCurrent", "SpikeSource", "StepCurrent", "Surprise", "SynapticScaling", "TripletSTDP", "TsodyksMarkram",
+    "TsodyksUzielMarkram", "WhiteNoise",
 ]  # fmt: skip

@@ -357,7 +357,8 @@ def fits(backend: Any, graph: Graph, threads: int | None = None) -> int:
 
 def expected_edges(graph: Graph) -> float:
     """Return how many edges the rules are expected to make."""
-    return sum(p.rule.expected(sum(s.size for s in p.pre), sum(s.size for s in p.post)) for p in graph.projections)
+    every = (*graph.projections, *(link.edges for link in graph.links))
+    return sum(p.rule.expected(sum(s.size for s in p.pre), sum(s.size for s in p.post)) for p in every)
 
 
 def available_memory(root: str = "/") -> int | None:

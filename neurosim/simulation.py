@@ -27,6 +27,7 @@ from neurosim.ir.edges import edge_table
 from neurosim.ir.graph import Graph, PopulationNode, ProbeNode, digest
 from neurosim.ir.timegrid import whole_steps
 from neurosim.lang.components import check_value
+from neurosim.lang.links import weight_dimension
 from neurosim.lang.network import Network
 from neurosim.params import Param
 from neurosim.units import DIMENSIONLESS, TIME, Quantity, parse_quantity, quantity, scalar
@@ -401,11 +402,11 @@ class Simulation:
         where = caller()
         self._running()
         projection = getattr(projection, "name", projection)
-        if projection not in self.network.projections:
-            raise UnknownNameError(
-                f"no projection '{projection}'{suggest(projection, self.network.projections)}", where
-            )
-        old = self.network.projections[projection]
+        held = self.network.links if projection in self.network.links else self.network.projections
+        if projection not in held:
+            known = [*self.network.projections, *self.network.links]
+            raise UnknownNameError(f"no projection '{projection}'{suggest(projection, known)}", where)
+        old = held[projection]
         if old.plasticity is not None:
             raise UnsupportedError(f"the weights of '{projection}' are changed by its learning rule", where)
         if any(p.edge and p.target == projection for p in self.graph.probes):
@@ -415,8 +416,12 @@ class Simulation:
                 where,
             )
         self._catch_up()
-        table = edge_table(self.graph, self.graph.projection(projection))
-        dim = next(pop.scope.weight_dimension(old.receptor) for pop, _ in old.post.parts)
+        nodes = (*self.graph.projections, *(link.edges for link in self.graph.links))
+        table = edge_table(self.graph, next(node for node in nodes if node.name == projection))
+        if held is self.network.links:
+            dim = weight_dimension(old.pre, old.post, old.receptor, where)
+        else:
+            dim = next(pop.scope.weight_dimension(old.receptor) for pop, _ in old.post.parts)
         si = np.asarray(quantity(weights, dim, f"weights of '{projection}'", where), dtype=np.float64)
         if si.shape not in ((), (len(table),)) or not np.all(np.isfinite(si)):
             raise ParameterError(
@@ -425,11 +430,11 @@ class Simulation:
                 where,
             )
         each = np.broadcast_to(si, len(table)).copy()
-        self.network.projections[projection] = dataclasses.replace(old, weight=each)
+        held[projection] = dataclasses.replace(old, weight=each)
         try:
             self._adopt(self._compiled(), projection, where)
         except BaseException:
-            self.network.projections[projection] = old
+            held[projection] = old
             raise
         self._changed[projection] = f"weights {_SET}"
 

@@ -190,7 +190,8 @@ def lay_out(graph: Graph, watched: bool) -> Layout:
             for pop in pops:
                 boxes[pop.name, receptor] = at
                 at += pop.size
-                grids.append(np.full(pop.size, pop.grids.get(receptor, 0.0)))
+                linked = receptor in graph.linked(pop.name)  # what links add lies on no grid
+                grids.append(np.full(pop.size, np.inf if linked else pop.grids.get(receptor, 0.0)))
     limits = 2.0**53 * np.concatenate(grids) if grids else np.zeros(0)
     first_cell, cell = {}, 0
     for pops in groups.values():
@@ -246,7 +247,7 @@ def _slot(graph: Graph, pop: PopulationNode, kind: str, key: str, data: _Data) -
     if kind == "schedule":
         return data.schedule(pop.schedules[key], pop.size)
     if kind == "limit":
-        return 2.0**53 * pop.grids[key]
+        return np.inf if key in graph.linked(pop.name) else 2.0**53 * pop.grids[key]
     assert kind == "poisson"
     table = pop.poisson[key]
     rows = [table.unpadded(k) for k in range(len(table.thresholds))]

@@ -10,6 +10,7 @@ import numpy as np
 from neurosim.backends.brian2_backend.functions import fixed_functions, lookup_function
 from neurosim.backends.brian2_backend.layout import Block, Layout
 from neurosim.backends.brian2_backend.learning import Plastic
+from neurosim.backends.brian2_backend.links import build_link
 from neurosim.backends.brian2_backend.printer import FIRED, HORIZON, SEEN
 from neurosim.backends.brian2_backend.release import build_released
 
@@ -82,6 +83,8 @@ def build(layout: Layout, watched: bool) -> Built:
         plastic = [Plastic(layout, p, k, watched) for k, p in enumerate(learn)]
         for each in plastic:
             objects += each.build(layout, (cells, boxes, groups, clock))
+        for k, link in enumerate(layout.graph.links):
+            objects += build_link(layout, link, k, (boxes, groups, clock))
         network = Network(objects, name="neurosim_network")
         network.schedule = SCHEDULE
         objects = network.sorted_objects

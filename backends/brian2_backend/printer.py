@@ -17,7 +17,7 @@ from typing import Any
 from neurosim.backends.brian2_backend.functions import COUNT, PREFIX, SCHEDULE, TABLE
 from neurosim.errors import VerifyError
 from neurosim.ir.functions import FUNCTIONS
-from neurosim.ir.graph import PlasticityNode
+from neurosim.ir.graph import LinkNode, PlasticityNode
 from neurosim.ir.ops import EFFECTS, OPS, RANDOM
 from neurosim.ir.program import Program
 
@@ -291,6 +291,34 @@ def edge_code(program: Program | None, node: PlasticityNode, watched: bool = Fal
     if seen != SEEN:
         lines.append(f"{SEEN} = {PREFIX}same({seen})")
     return EdgeCode("\n".join(lines), {names[key]: node.params[key] for key in program.uses("param")})
+
+
+def link_code(link: LinkNode) -> EdgeCode:
+    """Print the program of a link: its value is ``val``, the weight ``w``, what it reads of the ends ``past_x0`` … and
+    ``goal_x0`` …"""
+    assert link.program is not None
+    ends = {"pre": ("past", link.reads("pre")), "post": ("goal", link.reads("post"))}
+    names = {key: f"p{k}" for k, key in enumerate(link.params)}
+    texts: list[str] = []
+    lines: list[str] = []
+    for k, ins in enumerate(link.program.instrs):
+        a = [texts[i] for i in ins.args]
+        if ins.op == "const":
+            texts.append(literal(float(ins.attr)))
+        elif ins.op == "param":
+            texts.append(names[ins.attr])
+        elif ins.op == "load":
+            texts.append("w")
+        elif ins.op in ends:
+            index, variables = ends[ins.op]
+            texts.append(f"{index}_x{variables.index(ins.attr)}")
+        elif ins.op == "store":
+            texts.append(a[0])
+            lines.append(f"val = {PREFIX}same({a[0]})")
+        else:
+            texts.append(f"v{k}")
+            lines.append(f"v{k} = {_edge_value(ins.op, ins.attr, a)}")
+    return EdgeCode("\n".join(lines), {names[key]: link.params[key] for key in link.program.uses("param")})
 
 
 def _edge_value(op: str, attr: Any, a: list[str]) -> str:

@@ -19,6 +19,7 @@ class NativeBackend(Backend):
     threads = True
     plasticity = True
     releases = True
+    links = True
     checkpoints = True
     live = True
     concurrent = True

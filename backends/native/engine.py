@@ -17,6 +17,7 @@ from neurosim.backends.native import memory
 from neurosim.backends.native import tables as K
 from neurosim.backends.native.layout import deliveries, most_arrivals, share
 from neurosim.backends.native.learning import Columns, Learning, columns_of, rules_of, timed
+from neurosim.backends.native.links import Links, kinds_of
 from neurosim.backends.native.part import Part
 from neurosim.backends.native.past import Past
 from neurosim.backends.native.printer import PLASTIC, RELEASED, Shape, arguments, module_source, shape_of
@@ -70,11 +71,12 @@ class NativeEngine(Engine):
         compile_start = time.perf_counter()
         self.rules = rules_of(graph) if classes & PLASTIC else []
         released = bool(classes & RELEASED)
-        spec = arguments(graph.precision, bool(self.rules), bool(self.rules) or released)
-        if alike is not None and (self.shapes, self.kind, self.rules) == (alike.shapes, alike.kind, alike.rules):
+        self.link_kinds = kinds_of(graph)
+        spec = arguments(graph.precision, bool(self.rules), bool(self.rules) or released, bool(self.link_kinds))
+        if alike is not None and self._code() == alike._code():
             self.layout, self.kernel = alike.layout, alike.kernel
         else:
-            source = module_source(self.shapes, self.rules, graph.precision, classes)
+            source = module_source(self.shapes, self.rules, graph.precision, classes, self.link_kinds)
             self.layout = hashlib.sha256(source.encode()).hexdigest()
             self.kernel = load(source, "run", spec)
         self.argument = {entry.split()[0]: at for at, entry in enumerate(spec)}  # its place in a call
@@ -137,7 +139,7 @@ class NativeEngine(Engine):
                     shortest, longest = min(shortest, int(own[0])), max(longest, int(own[-1]))
                     if block.plastic is not None and block.plastic.plasticity is not None:
                         longest = max(longest, block.plastic.plasticity.late(int(own[-1])))
-        self.window, self.reach = memory.window(shortest), max(longest, ring)
+        self.window, self.reach = 1 if self.graph.links else memory.window(shortest), max(longest, ring)
         self.slots = max(1, ring)
         self.history = memory.history(longest, self.window)
         self.past = Past(self.graph, longest, self.window, self.dtype)
@@ -160,6 +162,11 @@ class NativeEngine(Engine):
         self.learning = [Learning(self.graph, self.rules, self.blocks, c, self.past, part)
                          for c, part in zip(self.columns, self.parts, strict=True)]  # fmt: skip
         self.control = np.zeros(K.CONTROL_WORDS, dtype=np.int64)
+        self.links = Links(self.graph, self.link_kinds, self.parts, self.dtype) if self.link_kinds else None
+
+    def _code(self) -> tuple[Any, ...]:
+        """Return all that the compiled code depends on."""
+        return self.shapes, self.kind, self.rules, self.link_kinds
 
     def _columns(self, k: int) -> Columns:
         widths = [(hi - lo) * K.TILE for lo, hi in self.parts[k].share.tiles]
@@ -224,6 +231,8 @@ class NativeEngine(Engine):
     def _run(self, stop: int) -> None:
         """Run all threads from the present step to ``stop``, or as far as the logs reach; collect what they wrote."""
         first = self.n
+        if self.links is not None:
+            self.links.begin(first)
         out, records, at = self._buffers(first, stop)
         self.control[:] = 0
         jobs = []
@@ -281,7 +290,7 @@ class NativeEngine(Engine):
             "weight32": d.weight32, "weight64": d.weight64, "shared": d.shared, "grids": d.grids,
             "logs": self.logs,
             "segments": self.segments, "where": part.where, "spike": part.spike, "words": part.words,
-            "counts": part.counts, **self._learned(k),
+            "counts": part.counts, **self._learned(k), **(self.links.bound(k) if self.links is not None else {}),
         }  # fmt: skip
         given = {**constant, **changing}
         return self.kernel.bind(*(given[name] for name in self.argument))
@@ -479,7 +488,7 @@ class NativeEngine(Engine):
 
     def edges(self) -> int:
         """Return the number of edges."""
-        return sum(d.edges for d in self.edge_tables)
+        return sum(d.edges for d in self.edge_tables) + (0 if self.links is None else self.links.edges())
 
     def close(self) -> None:
         """End the threads."""

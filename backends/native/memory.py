@@ -31,6 +31,9 @@ LEARNING, RING_VALUE = 72, 8
 """Bytes an edge that learns: target, weight, number, place in a column, and what sorting the columns takes; bytes a
 value of the past of its source."""
 
+LINK, LINK_MADE = 12, 60
+"""Bytes an edge of a link: source and weight; and what sorting by targets takes."""
+
 ROW = 24
 """Bytes a row and thread: its start, where its next edge goes, and its count, while building."""
 
@@ -90,6 +93,10 @@ def estimate(graph: Graph, threads: int) -> int:
         making = max(making, min(edges, CHUNK) * (ENDS + drawn))
         shortest = min(shortest, low)
         slots, longest = (max(slots, high), longest) if ring else (slots, max(longest, high))
+    for link in graph.links:
+        edges = link.edges.rule.expected(sum(s.size for s in link.edges.pre), sum(s.size for s in link.edges.post))
+        stored += edges * LINK
+        making = max(making, edges * LINK_MADE)
     inboxes = sum(pop.size * len(pop.receptors) for pop in graph.populations)
     ring_bytes = 8 * slots * inboxes
     return int(SLACK * stored + rows + making + ring_bytes + _logs(graph, threads, shortest, longest)

@@ -42,7 +42,8 @@ class Part:
             row[K.VALID] = max(0, min(hi * K.TILE, pop.size) - first)
             scalars += scalar_values(shape, pop.params)
             if shape.checked:
-                scalars += [pop.grids[r] * 2.0**53 for r in shape.inboxes]
+                linked = graph.linked(pop.name)  # what links add lies on no grid
+                scalars += [np.inf if r in linked else pop.grids[r] * 2.0**53 for r in shape.inboxes]
             row[K.INBOX] = len(keys)
             keys += [share.inbox[p, r] for r in shape.inboxes]
             row[K.KEYS] = len(keys)

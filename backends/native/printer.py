@@ -8,7 +8,7 @@ scratch for inboxes, draws and table rows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +18,7 @@ import numpy as np
 
 from neurosim.backends.compiled.cache import BODY
 from neurosim.backends.compiled.expressions import FLOAT, INT, beyond, expression, function_sources, literal
-from neurosim.backends.native import learning, tables
+from neurosim.backends.native import learning, links, tables
 from neurosim.ir.graph import PopulationNode
 from neurosim.ir.ops import FUNCTIONS
 from neurosim.ir.program import Program
@@ -121,17 +121,24 @@ def shape_of(pop: PopulationNode, checked: bool) -> Shape:
     )
 
 
-def module_source(shapes: list[Shape], rules: list[learning.Rule], precision: str, classes: frozenset[int]) -> str:
+def module_source(
+    shapes: list[Shape],
+    rules: list[learning.Rule],
+    precision: str,
+    classes: frozenset[int],
+    kinds: Sequence[links.Kind] = (),
+) -> str:
     """Return the text of the module for a set of programs: kernels, functions, programs, and the loop over steps.
 
-    ``rules`` are the programs that change edges. ``classes`` are the storage classes of the network's edges; only their
-    branches are printed, since compiling is what a first run waits for.
+    ``rules`` are the programs that change edges, ``kinds`` those of links. ``classes`` are the storage classes of the
+    network's edges; only their branches are printed, since compiling is what a first run waits for.
     """
     dtype = "f64" if precision == "double" else "f32"
     used = sorted(
         {ins.op for s in shapes for ins in s.program.instrs if ins.op in FUNCTIONS}
         | ({"ndtri"} if any(op == "normal" for s in shapes for op, _ in s.draws) else set())
         | learning.functions_of(rules)
+        | links.functions_of(kinds)
     )
     parts = [Path(__file__).with_name(f"{p}.py").read_text(encoding="utf-8") for p in ("tables", "philox", "kernels")]
     names = sorted(n for n in vars(tables) if n.isupper() and isinstance(vars(tables)[n], int))
@@ -146,7 +153,8 @@ def module_source(shapes: list[Shape], rules: list[learning.Rule], precision: st
         parts += [*([] if shape.only_scheduled else [_tile(k, shape, dtype)]), _update(k, shape, dtype)]
     parts += [_deliver_due(classes), *([_deliver_ring(classes)] if classes & RINGS else [])]
     parts += learning.source(rules, dtype) if rules else []
-    return "\n\n".join(parts) + "\n\n" + BODY + _loop(shapes, classes, rules)
+    parts += links.source(kinds, dtype) if kinds else []
+    return "\n\n".join(parts) + "\n\n" + BODY + _loop(shapes, classes, rules, kinds)
 
 
 _INVERSION = f"""
@@ -427,9 +435,9 @@ _MARK_LISTED = """    for tile in range(pop[TILES]):
         a += 1"""
 
 
-def arguments(precision: str, plastic: bool, past: bool) -> tuple[str, ...]:
+def arguments(precision: str, plastic: bool, past: bool, linked: bool = False) -> tuple[str, ...]:
     """Return the arguments of ``run``, the module's kernel, in the notation of the cache: those of every network, of
-    plastic edges, and of what reads the past of sources."""
+    plastic edges, of what reads the past of sources, and of links."""
     f = "f8" if precision == "double" else "f4"
     text = f"""tid i, threads i, first i, last i, window i, control i8:1, status i8:1, dt d, pops i8:2, f {f}:1,
         scalars {f}:1, keys i8:1, tabled {f}:1, thresholds u4:1, scheduled i8:1, inbox f8:1, width i, slots i, origin i,
@@ -441,6 +449,7 @@ def arguments(precision: str, plastic: bool, past: bool) -> tuple[str, ...]:
     if plastic:
         text += f""", learn i8:2, edges {f}:1, edge_values {f}:2, computed i8:1, lparams {f}:1, lkeys i8:1,
         columns i8:1, column_edge u4:1, column_pre u4:1, column_delay u2:1"""
+    text += links.arguments(precision) if linked else ""
     return tuple(" ".join(a.split()) for a in text.split(","))
 
 
@@ -510,7 +519,9 @@ def deliver_ring(threads, m, slots, origin, inbox, width, blocks, rows, target32
                 lo, hi = rows[r], rows[r + 1]"""
 
 
-def _loop(shapes: list[Shape], classes: frozenset[int], rules: list[learning.Rule]) -> str:
+def _loop(
+    shapes: list[Shape], classes: frozenset[int], rules: list[learning.Rule], kinds: Sequence[links.Kind] = ()
+) -> str:
     """Print the kernel's body: step one thread's neurons from ``first`` to ``last``; return the step reached.
 
     It is less than ``last`` if a log is full, or if a number went bad: the step whose arrivals left their grid, or the
@@ -554,6 +565,7 @@ def _loop(shapes: list[Shape], classes: frozenset[int], rules: list[learning.Rul
             "        deliver_due(threads, n, slots, origin, inbox, width, blocks, rows, delays, target16, target32,",
             f"                    weight32, weight64, shared, grids, logs, segments{_due_arguments(classes)})",
             "        slot = inbox[(n % slots) * width : (n % slots + 1) * width]",
+            *(links.gathering(kinds) if kinds else []),
             "        h = n - origin",
             "        for p in range(pops.shape[0]):",
             "            pop = pops[p]",
@@ -562,6 +574,7 @@ def _loop(shapes: list[Shape], classes: frozenset[int], rules: list[learning.Rul
             "        segments[tid, h, pops.shape[0]] = at",
             *(_learn(late) if rules else []),
             *(["        keep_past(n, copies, f, lhist, hslots)"] if rules or classes & RELEASED else []),
+            *(["        publish_states(n + 1, publish, f, now)"] if kinds else []),
             "        sample(n, f, records, where, out)",
             "        if status[OVERFLOWED] != 0 or status[DIVERGED] != 0:",
             "            atomic_add(control, STOP + APART * ((turn + 1) & 1), 1)",

@@ -49,6 +49,10 @@ class NestBackend(Backend):
         if not kernel.on_grid(graph.dt):
             found.append((f"dt of {graph.dt * 1e3:.9g} ms (NEST counts in thousandths of a millisecond: use one of "
                           "them, or a multiple)", None))  # fmt: skip
+        if graph.links:
+            return found + [(f"couplings without spikes (link '{k.name}'; NEST's gap junctions are solved together "
+                             "with its cells, to a tolerance, and are other steps)", k.where)
+                            for k in graph.links]  # fmt: skip
         rules = recognise_learners(graph)
         for projection in graph.projections:
             rule = rules.get(projection.name)

@@ -19,7 +19,7 @@ from neurosim.backends.base import (
     recorded,
     weight_diverged,
 )
-from neurosim.backends.reference_backend.edges import PlasticEdges, SteppedEdges
+from neurosim.backends.reference_backend.edges import LinkEdges, PlasticEdges, SteppedEdges
 from neurosim.ir.edges import iter_edges
 from neurosim.ir.graph import Graph, PopulationNode
 from neurosim.ir.interp import call, evaluate
@@ -35,6 +35,7 @@ class ReferenceBackend(Backend):
     precisions = ("double", "single")
     plasticity = True
     releases = True
+    links = True
     checkpoints = True
     live = True
     summary = "plain NumPy, step by step: the definition that the others are tested against"
@@ -111,12 +112,17 @@ class ReferenceEngine(Engine):
         self.reach = int(self.delay.max(initial=0))
         self.slots = self.reach + 1
         self.ring = np.zeros((self.slots, total))
-        limits = [np.full(pop.size, 2.0**53 * pop.grids[r]) for pop in self.graph.populations for r in pop.receptors]
+        self.links = [LinkEdges(self.graph, link, self.dtype) for link in self.graph.links]
+        limits = [  # what links add lies on no grid
+            np.full(pop.size, np.inf if r in self.graph.linked(pop.name) else 2.0**53 * pop.grids[r])
+            for pop in self.graph.populations
+            for r in pop.receptors
+        ]
         self.limit = np.concatenate(limits) if limits else np.zeros(0)
 
     def edges(self) -> int:
         """Return the number of edges."""
-        return len(self.target) + sum(len(e.pre) for e in self.stepped)
+        return len(self.target) + sum(len(e.pre) for e in (*self.stepped, *self.links))
 
     def weights(self, projection: str) -> np.ndarray | None:
         """Return the weights of a plastic projection."""
@@ -133,6 +139,10 @@ class ReferenceEngine(Engine):
                 edges.deliver(self.n, slot)
             if np.any(np.abs(slot) > self.limit):
                 raise overflowed(self.graph, self.n)
+            for link in self.links:
+                for population, sums in link.sums(self.states).items():
+                    at = self.inbox_at[population, link.receptor]
+                    slot[at : at + len(sums)] += sums
             spiking = []
             for pop in self.graph.populations:
                 spikes = self._step(pop, slot)

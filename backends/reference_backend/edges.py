@@ -1,4 +1,5 @@
-"""Edges that the reference looks through step by step: those that read their source's past, or learn."""
+"""Edges that the reference looks through step by step: those that read their source's past, learn, or act without
+spikes."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from neurosim.ir.edges import grid_of, iter_edges, viewed
-from neurosim.ir.graph import Graph, ProjectionNode
+from neurosim.ir.graph import Graph, LinkNode, ProjectionNode
 from neurosim.ir.interp import evaluate
 from neurosim.ir.program import Instr, Program
 
@@ -172,3 +173,41 @@ class PlasticEdges(SteppedEdges):
             return self.then(ins.attr, at, n)
         assert ins.op == "post"
         return self.goal[ins.attr][(n - self.late[at]) % self.kept, self.post[at]]
+
+
+class LinkEdges:
+    """The edges of a coupling without spikes, in the canonical order."""
+
+    def __init__(self, graph: Graph, link: LinkNode, dtype: Any) -> None:
+        assert link.program is not None
+        self.graph, self.program, self.receptor, self.dtype = graph, link.program, link.receptor, dtype
+        self.params = {key: dtype(value) for key, value in link.params.items()}
+        pieces = list(iter_edges(graph, link.edges))
+        self.pre = np.concatenate([np.zeros(0, np.int64), *(e.pre for e in pieces)]).astype(np.int64)
+        self.post = np.concatenate([np.zeros(0, np.int64), *(e.post for e in pieces)]).astype(np.int64)
+        weights = [np.broadcast_to(np.asarray(e.weight, dtype=np.float64), (len(e),)) for e in pieces]
+        self.weight = np.concatenate([np.zeros(0), *weights]).astype(dtype)
+        self.ends = {"pre": (link.edges.pre, self.pre), "post": (link.edges.post, self.post)}
+
+    def sums(self, states: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+        """Return what the edges add to each target population, one sum per neuron, from the present states."""
+        offsets = self.graph.offsets()
+
+        def leaf(ins: Instr, *_: Any) -> Any:
+            if ins.op == "load":
+                return self.weight
+            if ins.op == "param":
+                return self.params[ins.attr]
+            segments, ids = self.ends[ins.op]
+            everyone = np.zeros(self.graph.size, self.dtype)
+            for name in {s.population for s in segments}:
+                values = states[name][ins.attr]
+                everyone[offsets[name] : offsets[name] + len(values)] = values
+            return everyone[ids]
+
+        with np.errstate(all="ignore"):  # what is no finite number shows in the states
+            values = evaluate(self.program, leaf, self.dtype)[self.program.stores()["sum"]]
+            total = np.zeros(self.graph.size)
+            np.add.at(total, self.post, np.broadcast_to(values, self.post.shape).astype(np.float64))
+        populations = dict.fromkeys(s.population for s in self.ends["post"][0])
+        return {p: total[offsets[p] : offsets[p] + self.graph.population(p).size] for p in populations}

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from neurosim.compile import compile_network
-from neurosim.errors import ParameterError
+from neurosim.errors import ParameterError, UnsupportedError
 from neurosim.hardware.base import Chip, Violation, read_chip
 from neurosim.hardware.loihi2.cells import loihi_lif
 from neurosim.hardware.loihi2.quantisation import RANGE, in_integers, quantised_graph
@@ -141,6 +141,8 @@ def place(network: Network, *, order: str = "given", below: float = RANGE) -> Pl
 
 
 def _placed(graph: Graph, chip: Chip, order: str) -> Placement:
+    for link in graph.links:
+        raise UnsupportedError(f"Loihi 2 has no couplings without spikes (link '{link.name}')", link.where)
     offsets = graph.offsets()
     on_chip = {p.name for p in graph.populations if loihi_lif(graph, p) is not None}
     mine = np.concatenate([np.zeros(0, bool), *(np.full(p.size, p.name in on_chip) for p in graph.populations)])

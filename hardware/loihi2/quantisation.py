@@ -149,6 +149,7 @@ def complaints(graph: Graph) -> list[tuple[str, str | None]]:
     for p in graph.projections:
         found += [(f"learning rule of projection '{p.name}'", p.where)] if p.plasticity else []
         found += [(f"short-term plasticity of projection '{p.name}'", p.where)] if p.release else []
+    found += [(f"coupling without spikes (link '{link.name}')", link.where) for link in graph.links]
     return found
 
 

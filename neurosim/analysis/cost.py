@@ -317,4 +317,5 @@ def _left_out(graph: Any) -> tuple[str, ...]:
         f"arrivals of the Poisson drive '{name}' of '{pop.name}'" for pop in graph.populations for name in pop.poisson
     ]
     out += [f"learning in '{node.name}'" for node in graph.projections if node.plasticity is not None]
+    out += [f"the coupling without spikes '{link.name}'" for link in graph.links]
     return tuple(out)

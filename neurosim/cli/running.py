@@ -249,7 +249,8 @@ def apart(files: dict[str, str | None], source: str) -> None:
 
 def _say_memory(net: Network, options: dict[str, Any]) -> None:
     """Print what a large network will take."""
-    edges = sum(p.rule.expected(len(p.pre), len(p.post)) for p in net.projections.values())
+    every = (*net.projections.values(), *net.links.values())
+    edges = sum(p.rule.expected(len(p.pre), len(p.post)) for p in every)
     if 64 * edges < _WORTH_SAYING / 4:
         return
     engine = load_backend(options.get("backend", "native"))

@@ -185,7 +185,7 @@ def _probes(graph: Graph, difference: Difference, steps: int) -> tuple[list[Any]
     Where the population has no state (a source of spikes), those that it projects to are recorded too.
     """
     near = {difference.population}
-    for proj in graph.projections:
+    for proj in (*graph.projections, *(link.edges for link in graph.links)):
         pre, post = {s.population for s in proj.pre}, {s.population for s in proj.post}
         if difference.population in post:
             near |= pre

@@ -111,6 +111,7 @@ class Replay:
                         if name not in self.weights or (rule.delivers_after and rule.every)]  # fmt: skip
         self.carried = {p.name: self._carried(p, states or {}) for p in into if p.release is not None}
         self.unknown += [name for name, values in self.carried.items() if values is None]
+        self.unknown += [k.name for k in graph.links if any(s.population == population for s in k.edges.post)]
         self.arrivals = {} if self.unknown else self._arrivals(spikes)
 
     # -- what arrives -------------------------------------------------------------------------------------------

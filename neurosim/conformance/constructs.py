@@ -27,12 +27,15 @@ from neurosim.models import (
     Depression,
     ExpConductance,
     ExpCurrent,
+    GapJunction,
+    GradedSynapse,
     HodgkinHuxley,
     Izhikevich,
     OUNoise,
     PairSTDP,
     PoissonInput,
     PoissonSource,
+    RateLink,
     SineCurrent,
     SpikeSource,
     StepCurrent,
@@ -326,6 +329,27 @@ def _short_term() -> Network:
     net.connect(net["q"], net["p"], weight=1 * mV, delay=0.3 * ms, short_term=Depression(U=0.5, tau_rec=50 * ms))
     net.record(net["q"], "spikes")
     return net
+
+
+@construct("couplings without spikes: gap junctions, graded synapses, rates, kinds of one's own")
+def _links() -> Network:
+    net = _net(PoissonSource(200 * Hz))
+    own = ns.Receptor(link="s = w*tanh((v_pre - v_post)/(5*mV))", output="s")
+    receptors = {"e": ExpCurrent(tau=3 * ms), "gap": GapJunction, "graded": GradedSynapse(v_half=-55 * mV), "own": own}
+    target = net.population("q", 10, LIF(t_ref=1 * ms, receptors=receptors), init={"v": ns.uniform(-65 * mV, -51 * mV)})
+    unit = ns.Cell("dr/dt = (tanh(i) - r)/tau", tau=5 * ms, receptors={"in": RateLink})
+    rates = net.population("u", 4, unit, init={"r": ns.uniform(-1, 1)})
+    net.stimulate(target, DCInput(14 * mV))
+    net.connect(net["p"], target, receptor="e", weight=20 * mV, delay=0.4 * ms)
+    net.connect(target, target, receptor="gap", rule=ns.FixedProbability(0.4), weight=ns.uniform(0, 0.2))
+    net.connect(target, target, receptor="graded", rule=ns.FixedInDegree(3), weight=0.1)
+    net.connect(target[:5], target[5:], receptor="own", rule=ns.OneToOne(), weight=4 * mV)
+    net.connect(rates, rates, weight=ns.normal(0.0, 1.5))
+    net.record(target, "spikes")
+    net.record(target, "v")
+    net.record(rates, "r")
+    return net
+
 
 
 @construct("single precision")

@@ -94,6 +94,7 @@ def fixed_weights(graph: Graph, tool: str) -> list[str]:
             out.append(f"the learning rule of '{p.name}': {tool} gets its weights at the start")
         if p.release is not None:
             out.append(f"the short-term plasticity of '{p.name}': {tool} gets its weights, which every spike delivers")
+    out += [f"the link '{link.name}': {tool} gets no couplings without spikes" for link in graph.links]
     return out
 
 

@@ -330,6 +330,51 @@ class ProjectionNode:
 
 
 @dataclass(frozen=True)
+class LinkNode:
+    """A coupling without spikes: in every step, each edge adds a value to a receptor of its target.
+
+    The value is computed from what both ends were when the step began. Those of one target are added from 0 in the
+    canonical order of the edges, and the sums of several links onto one receptor in the order of the links.
+
+    Attributes
+    ----------
+    edges : ProjectionNode
+        Whom it joins, how strongly, and onto which receptor. Its delay means nothing.
+    params : dict
+        Values of the parameters that the value is made of.
+    value : Expr or None
+        Over ``w``, parameters, and variables ``pre:x`` and ``post:x``, until the pass ``discretise``.
+    program : Program or None
+        What the value became; it is stored as ``sum``.
+    """
+
+    edges: ProjectionNode
+    params: Mapping[str, float]
+    value: Expr | None = None
+    program: Program | None = None
+
+    @property
+    def name(self) -> str:
+        """Its name, which no projection has."""
+        return self.edges.name
+
+    @property
+    def receptor(self) -> str:
+        """The receptor of the targets."""
+        return self.edges.receptor
+
+    @property
+    def where(self) -> str | None:
+        """Where the user made it."""
+        return self.edges.where
+
+    def reads(self, op: str) -> list[str]:
+        """Return the variables of the source (``op`` is ``pre``) or target (``post``) that the program reads."""
+        assert self.program is not None
+        return self.program.uses(op)
+
+
+@dataclass(frozen=True)
 class ProbeNode:
     """What is recorded: ``spikes``, ``rate``, a state variable of a population; or, with ``edge``, ``weight`` or
     another variable of a projection's edges."""
@@ -365,6 +410,7 @@ class Graph:
     weight_bits: int = 40
     stage: str = "units"
     trial: int = 0
+    links: tuple[LinkNode, ...] = ()
 
     @property
     def chance(self) -> int:
@@ -384,6 +430,11 @@ class Graph:
             if proj.name == name:
                 return proj
         raise UnknownNameError(f"no projection '{name}'{suggest(name, [p.name for p in self.projections])}")
+
+    def linked(self, population: str) -> list[str]:
+        """Return the receptors of a population that links lead to."""
+        ends = {(s.population, link.receptor) for link in self.links for s in link.edges.post}
+        return [r for r in self.population(population).receptors if (population, r) in ends]
 
     def offsets(self) -> dict[str, int]:
         """Return population -> global id of its first neuron (populations lie one after the other)."""

@@ -18,11 +18,11 @@ def emit(builder: Builder, e: Expr, leaf: Callable[[Expr], int]) -> int:
     e : Expr
         The expression; literals are float constants.
     leaf : callable
-        Gives the position of a ``name``, ``next``, ``uniform`` or ``normal`` node.
+        Gives the position of a ``name``, ``next``, ``uniform``, ``normal`` or ``inbox`` node.
     """
     if e.op == "const":
         return builder.const(float(e.attr))
-    if e.op in ("name", "next", "uniform", "normal"):
+    if e.op in ("name", "next", "uniform", "normal", "inbox"):
         return leaf(e)
     if e.op == "in_steps":  # of something that varies; constants are rounded beforehand (neurosim.passes.steps)
         steps = builder.emit("div", emit(builder, e.args[0], leaf), leaf(Expr("name", (), "dt")))

@@ -31,8 +31,8 @@ step       0 i leaf      the number n of the step
 time       0 f leaf      n * dt, in seconds
 index      0 i leaf      the neuron's index in its population
 scheduled  0 b leaf      whether the spike list in attr holds this neuron in this step
-pre        0 f leaf      over edges: a variable of the source, as left by the step whose spike arrives now
-post       0 f leaf      over edges: a variable of the target, as left by this step
+pre        0 f leaf      over edges: a variable of the source, as the step left it whose spike arrives (link: the last)
+post       0 f leaf      over edges: a variable of the target, as left by this step (link: by the last)
 since      0 f leaf      over edges: steps since the decaying variables of the edge were last computed
 arg        0 f leaf      an argument of a function's body
 uniform    0 f random    (w + 1/2) / 2^32, in (0, 1); w: 32 random bits of the stream in attr, for this neuron and step

@@ -12,6 +12,7 @@ from neurosim.ir.distributions import Draw
 from neurosim.ir.expr import render
 from neurosim.ir.graph import (
     Graph,
+    LinkNode,
     PlasticityNode,
     PopulationNode,
     ProbeNode,
@@ -28,12 +29,12 @@ from neurosim.units import DIMENSIONLESS, Quantity, parse_quantity
 
 def render_graph(graph: Graph) -> str:
     """Return a graph as text, population by population; a program that an earlier population has is not repeated."""
-    edges = sum(_expected(p) for p in graph.projections)
+    edges = sum(_expected(p) for p in (*graph.projections, *(link.edges for link in graph.links)))
     trial = f", trial {graph.trial}" if graph.trial else ""
     lines = [
         f"graph '{graph.name}' after the pass '{graph.stage}'",
         f"  {graph.size:,} neurons, {len(graph.populations)} populations, {len(graph.projections)} projections, "
-        f"about {edges:,.0f} edges",
+        f"{f'{len(graph.links)} links, ' if graph.links else ''}about {edges:,.0f} edges",
         f"  dt {graph.dt * 1e3:.6g} ms, seed {graph.seed}{trial}, {graph.precision}, "
         f"weights of {graph.weight_bits} bits",
         f"  hash {digest(graph)}",
@@ -43,6 +44,8 @@ def render_graph(graph: Graph) -> str:
         lines += ["", *_population(pop, known)]
     for proj in graph.projections:
         lines += ["", *_projection(graph, proj)]
+    for link in graph.links:
+        lines += ["", *_link(link)]
     if graph.probes:
         lines += ["", *(_probe(graph, p) for p in graph.probes)]
     return "\n".join(lines)
@@ -131,6 +134,19 @@ def _projection(graph: Graph, proj: ProjectionNode) -> Iterator[str]:
         yield f"  delivers the weight times {proj.release} of the source, as of the step of the spike"
     if proj.plasticity is not None:
         yield from _plasticity(proj.plasticity)
+
+
+def _link(link: LinkNode) -> Iterator[str]:
+    p = link.edges
+    yield f"link {p.name}: {_ends(p.pre)} -> {_ends(p.post)}, receptor {p.receptor}"
+    yield f"  rule     {p.rule.describe()}, about {_expected(p):,.0f} edges"
+    yield f"  weight   {_edge_value(p.weight, p.weight_unit)}"
+    yield from _rows("parameters", {k: _value(v) for k, v in link.params.items()})
+    if link.value is not None:
+        yield f"  in every step, an edge adds {render(link.value)}"
+    elif link.program is not None:
+        yield "  in every step, an edge adds"
+        yield link.program.text("    ")
 
 
 def _plasticity(node: PlasticityNode) -> Iterator[str]:

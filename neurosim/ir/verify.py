@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
 from neurosim.errors import VerifyError
 from neurosim.ir.expr import walk
-from neurosim.ir.graph import Graph, PopulationNode, ProjectionNode
-from neurosim.ir.ops import EDGE_OPS, EFFECTS, INTEGRATE, LEARN, OPS, REACT
+from neurosim.ir.graph import Graph, LinkNode, PopulationNode, ProjectionNode
+from neurosim.ir.ops import COUPLE, EDGE_OPS, EFFECTS, INTEGRATE, LEARN, OPS, REACT
+from neurosim.ir.program import Instr
 
 STAGES = ("units", "expand", "discretise", "delays", "order")
 """The passes, in order."""
@@ -80,19 +81,43 @@ def _learning(graph: Graph, proj: ProjectionNode) -> Iterator[str]:
         if program.uses("since") and not set(program.stores()) >= set(node.decaying):
             yield "computes some of the decaying variables and not all"
         for k, ins in enumerate(program.instrs):
-            if ins.op not in EDGE_OPS:
-                yield f"%{k}: {ins.op} in a program over edges"
-                continue
-            if len(ins.args) != OPS[ins.op].arity or any(not 0 <= a < k for a in ins.args):
-                yield f"%{k}: {ins.op} has arguments {ins.args}"
-            if ins.phase != LEARN:
-                yield f"%{k}: phase {ins.phase} in a program over edges"
+            yield from _over_edges(k, ins, LEARN, node.params, ends)
             if ins.op in ("load", "store") and ins.attr not in ("w", *node.edge):
                 yield f"%{k}: {ins.op} of '{ins.attr}', which is no edge variable"
-            if ins.op == "param" and not np.isfinite(node.params.get(ins.attr, np.nan)):
-                yield f"%{k}: parameter '{ins.attr}' has no finite value"
-            if ins.op in ends and any(ins.attr not in {v.name for v in pop.states} for pop in ends[ins.op]):
-                yield f"%{k}: {ins.op} of '{ins.attr}', which an end does not have"
+
+
+def _coupling(graph: Graph, link: LinkNode) -> Iterator[str]:
+    """The program of a link reads the weight, constants, and variables that all populations of an end have."""
+    if link.program is None:
+        yield "has no program"
+        return
+    ends = {
+        "pre": [graph.population(s.population) for s in link.edges.pre],
+        "post": [graph.population(s.population) for s in link.edges.post],
+    }
+    for k, ins in enumerate(link.program.instrs):
+        yield from _over_edges(k, ins, COUPLE, link.params, ends)
+        if ins.op == "since" or (ins.op == "load" and ins.attr != "w") or (ins.op == "store" and ins.attr != "sum"):
+            yield f"%{k}: {ins.op} of '{ins.attr}' in a link"
+    if list(link.program.stores()) != ["sum"]:
+        yield "gives no value"
+
+
+def _over_edges(
+    k: int, ins: Instr, phase: int, params: Mapping[str, float], ends: Mapping[str, list[PopulationNode]]
+) -> Iterator[str]:
+    """What holds of every program over edges."""
+    if ins.op not in EDGE_OPS:
+        yield f"%{k}: {ins.op} in a program over edges"
+        return
+    if len(ins.args) != OPS[ins.op].arity or any(not 0 <= a < k for a in ins.args):
+        yield f"%{k}: {ins.op} has arguments {ins.args}"
+    if ins.phase != phase:
+        yield f"%{k}: phase {ins.phase} in a program over edges"
+    if ins.op == "param" and not np.isfinite(params.get(ins.attr, np.nan)):
+        yield f"%{k}: parameter '{ins.attr}' has no finite value"
+    if ins.op in ends and any(ins.attr not in {v.name for v in pop.states} for pop in ends[ins.op]):
+        yield f"%{k}: {ins.op} of '{ins.attr}', which an end does not have"
 
 
 def _arrays(pop: PopulationNode) -> Iterator[str]:
@@ -149,7 +174,10 @@ def verify(graph: Graph) -> Graph:
         for rule in _RULES[graph.stage]:
             for complaint in rule(pop):
                 raise VerifyError(f"after pass '{graph.stage}': population '{pop.name}' {complaint}", pop.where)
-    for proj in graph.projections:
+    for link in graph.links if STAGES.index(graph.stage) >= 2 else ():
+        for complaint in _coupling(graph, link):
+            raise VerifyError(f"after pass '{graph.stage}': the link '{link.name}' {complaint}", link.where)
+    for proj in (*graph.projections, *(link.edges for link in graph.links)):
         for segment in (*proj.pre, *proj.post):
             if segment.population not in names:
                 raise VerifyError(

@@ -463,6 +463,9 @@ def at(component: Any, part: str) -> Any:
     more: dict[str, Any] = {"output": _put(component.output_text, put) or None, "port": f"{component.port}_{part}"}
     if isinstance(component, Receptor):
         more |= {"event": _put(component.event_text, put), "when": component.when}
+        if component.link is not None:  # v_pre and v_post: both ends lie on that part
+            ends = [name.rpartition("_") for name in names(component.link.expr) - given]
+            more["link"] = _put(component.link_text, _table({f"{v}_{s}": f"{v}_{part}_{s}" for v, _, s in ends}))
     out = type(component)(
         "\n".join(_equation(eq, put) for eq in component.equations), init=_init(component, put), name=component.name,
         source=component.source, doc=component.summary, **more, **values.declared,

@@ -20,7 +20,7 @@ from neurosim.errors import EquationError, ParameterError, caller, suggest
 from neurosim.ir.expr import ZERO, Expr, add, is_one, is_zero, linear, names, walk
 from neurosim.lang.component import Component
 from neurosim.lang.event import Event, ParsedEvent, check_events
-from neurosim.lang.parser import Statement, reserved
+from neurosim.lang.parser import Equation, Statement, parse_equations, reserved
 from neurosim.lang.values import Random, TimedArray, check_value, exponential, lognormal, normal, uniform
 from neurosim.params import Param
 from neurosim.units import UNITS, Quantity
@@ -36,12 +36,18 @@ METHODS = ("auto", "exact", "exponential_euler", "implicit_euler", "crank_nicols
 class Receptor(Component):
     """What a synapse does to its target: the variables that carry the input, and what an arriving spike changes.
 
+    With ``link`` in place of ``event`` it takes no spikes: every edge acts in every step, as a gap junction does.
+
     Parameters
     ----------
     equations : str
         Equations of the receptor's own variables; those of the cell (``v``) may be read.
     event : str
         Statements ``x += …`` linear in ``w``, the weight that arrives.
+    link : str
+        ``name = …``: what an edge adds in every step, from its weight ``w``, parameters, and state variables of both
+        cells at the start of the step, ``v_pre`` and ``v_post``. The sum over the edges has that name in ``equations``
+        and ``output``, and is constant during the step.
     output : str, optional
         What is added to the cell's ``port``.
     when : {"after", "before"}
@@ -62,6 +68,7 @@ class Receptor(Component):
         equations: str = "",
         *,
         event: str = "",
+        link: str = "",
         output: str | None = None,
         when: str = "after",
         port: str = "i",
@@ -71,9 +78,17 @@ class Receptor(Component):
         doc: str = "",
         **params: Any,
     ) -> None:
-        super().__init__(equations, params, name, source, doc, (), (event, output, *(init or {}).values()))
+        self.link: Equation | None = None
+        self.link_text = link
+        made = (link.partition("=")[0].strip(),) if link else ()
+        super().__init__(equations, params, name, source, doc, made, (event, link, output, *(init or {}).values()))
         self._initial(init)
-        if not event:
+        if link:
+            if event:
+                raise EquationError(f"{self.name} has an event and a link: spikes arrive, or edges act in every step",
+                                    self.where)  # fmt: skip
+            self._link(link)
+        elif not event:
             raise EquationError(f"{self.name} needs an event: what an arrival adds, as in event='g += w'", self.where)
         if when not in ("after", "before"):
             raise ParameterError(f"when must be 'after' or 'before' (the decay of the step), got {when!r}", self.where)
@@ -102,13 +117,26 @@ class Receptor(Component):
                 )
             self.gains[st.var] = add(self.gains[st.var], gain) if st.var in self.gains else gain
 
+    def _link(self, text: str) -> None:
+        lines = parse_equations(text, (*self.params, *self.variables, "w"), self.where)
+        if len(lines) != 1:
+            raise EquationError(f"the link of {self.name} is one line, 'name = …', not {len(lines)}", self.where)
+        self.link = lines[0]
+        importlib.import_module("neurosim.lang.links").checked(self)
+
+    @property
+    def own(self) -> set[str]:
+        """All names the receptor defines."""
+        return {*super().own, *(() if self.link is None else (self.link.var,))}
+
     def at(self, part: str) -> Receptor:
         """Return the receptor on a part of a cell made by :func:`neurosim.compartments`: it reads that part's ``v``."""
         return importlib.import_module("neurosim.lang.compartments").at(self, part)
 
     def _options_text(self) -> dict[str, str]:
         event = "; ".join(st.text for st in self.event)
-        return {"event": event, "when": self.when, "output": self.output_text, "port": self.port}
+        when = self.when if self.link is None else ""
+        return {"event": event, "link": self.link_text, "when": when, "output": self.output_text, "port": self.port}
 
     def _option(self, key: str, value: Any) -> bool:
         if key == "when":

@@ -23,6 +23,7 @@ from neurosim.ir.rules import EdgeList, Rule
 from neurosim.lang.components import Cell, Current, Drive, Random, TimedArray, check_value
 from neurosim.lang.connect import Connection, DistanceDependent, Where, edge_quantity, prepare_rule
 from neurosim.lang.groups import Group, Population
+from neurosim.lang.links import linked, weight_dimension
 from neurosim.lang.plasticity import Plasticity, Traces, attach, detach
 from neurosim.lang.short_term import LABEL, ShortTerm, enter, leave
 from neurosim.params import Param
@@ -65,6 +66,7 @@ class Network:
         self.seed = int(seed)
         self.populations: dict[str, Population] = {}
         self.projections: dict[str, Connection] = {}
+        self.links: dict[str, Connection] = {}
         self.probes: list[Probe] = []
         self.published: dict[str, dict[str, float]] = {}
         self.default_duration: Quantity | None = None
@@ -134,7 +136,8 @@ class Network:
         pre, post : Group
             Source and target; a union ``a + b`` counts as one group for the rule, a list makes separate projections.
         receptor : str, optional
-            Receptor of the target; may be left out where there is only one.
+            Receptor of the target; may be left out where there is only one. One with a link, such as
+            :func:`~neurosim.models.GapJunction`, takes no spikes: its edges act in every step, and have no delay.
         rule : Rule, optional
             All to all by default.
         weight : Quantity, array, distribution, expression or matrix
@@ -168,13 +171,24 @@ class Network:
             if group.parts[0][0].network is not self:
                 raise ParameterError(f"'{group.name}' belongs to another network", where)
         receptor = self._receptor(post, receptor, where)
-        dims = {pop.scope.weight_dimension(receptor) for pop, _ in post.parts}
+        coupling = linked(post, receptor, where)
+        if coupling is not None:
+            for what, given in (("delay", delay), ("learning rule", plasticity), ("short-term plasticity", short_term)):
+                if given is not None:
+                    raise ParameterError(
+                        f"receptor '{receptor}' of '{post.name}' takes no spikes ({coupling.link_text}), and what acts "
+                        f"in every step has no {what}",
+                        where,
+                    )
+            dims = {weight_dimension(pre, post, receptor, where)}
+        else:
+            dims = {pop.scope.weight_dimension(receptor) for pop, _ in post.parts}
         if len(dims) > 1:
             raise DimensionError(f"receptor '{receptor}' takes weights of different dimensions in '{post.name}'", where)
         label = self._free(f"{pre.name}_{post.name}_{receptor}") if name is None else name
         if name is not None:
             _named(name, "projection", where, "+")
-        if label in self.projections:
+        if label in self.projections or label in self.links:
             raise ParameterError(f"the network has a projection '{label}' already", where)
         chosen, matrix = prepare_rule(rule, weight, next(iter(dims)), pre, post, where)
         if matrix is not None:
@@ -214,7 +228,7 @@ class Network:
             learned,
             model,
         )
-        self.projections[label] = conn
+        (self.projections if coupling is None else self.links)[label] = conn
         return conn
 
     def stimulate(self, target: Group | Iterable[Group], stimulus: Current | Drive, *, name: str | None = None) -> None:
@@ -250,6 +264,9 @@ class Network:
             receptor = None
             if isinstance(stimulus, Drive):
                 receptor = self._receptor(Group([(pop, ids)]), stimulus.receptor, where)
+                if pop.cell.receptors[receptor].link is not None:
+                    raise ParameterError(f"receptor '{receptor}' of population '{pop.label}' takes no spikes: "
+                                         "drive another", where)  # fmt: skip
                 pop.scope.add_drive(key, stimulus, receptor)
             else:
                 pop.scope.add_current(key, stimulus)
@@ -284,6 +301,9 @@ class Network:
                 raise UnknownNameError(
                     f"projection '{target.name}' has no variable '{variable}'; known: {', '.join(known)}", where
                 )
+            if target.name in self.links:
+                raise ParameterError(f"the weights of '{target.name}' act in every step and do not change: "
+                                     f"net.edges('{target.name}') has them", where)  # fmt: skip
             if self.projections.get(target.name) is not target:
                 raise ParameterError(f"the projection '{target.name}' belongs to another network", where)
             self._probe(Probe(target.name, variable, None, seconds, where, True))
@@ -387,7 +407,8 @@ class Network:
         """Return the edges of a projection as every backend builds them, without running anything.
 
         They have the attributes ``pre`` and ``post`` (indices within the groups that it joins), ``weight`` (SI, on the
-        grid) and ``delay`` (seconds), in the order in which ``result.weights(projection)`` counts them.
+        grid) and ``delay`` (seconds; 0 where no spikes travel), in the order in which ``result.weights(projection)``
+        counts them.
 
         Parameters
         ----------
@@ -399,12 +420,14 @@ class Network:
         UnknownNameError
             The network has no such projection.
         """
-        if projection not in self.projections:
-            like = suggest(projection, self.projections)
+        known = {**self.projections, **self.links}
+        if projection not in known:
+            like = suggest(projection, known)
             raise UnknownNameError(f"no projection '{projection}' in network '{self.name}'{like}", caller())
         graph = importlib.import_module("neurosim.compile").compile_network(self)
-        table = importlib.import_module("neurosim.ir.edges").edge_table(graph, graph.projection(projection))
-        return replace(table, delay=table.delay * graph.dt)
+        node = next(p for p in (*graph.projections, *(k.edges for k in graph.links)) if p.name == projection)
+        table = importlib.import_module("neurosim.ir.edges").edge_table(graph, node)
+        return replace(table, delay=table.delay * (graph.dt if projection in self.projections else 0.0))
 
     def to_torch(self, **options: Any) -> Any:
         """Return the network as a ``torch.nn.Module`` that can be trained.
@@ -462,9 +485,8 @@ class Network:
         return self.populations[name]
 
     def _free(self, label: str) -> str:
-        if label not in self.projections:
-            return label
-        return next(k for k in (f"{label}_{i}" for i in range(2, 10**6)) if k not in self.projections)
+        taken = self.projections.keys() | self.links.keys()
+        return next(k for k in (label, *(f"{label}_{i}" for i in range(2, 10**6))) if k not in taken)
 
     @staticmethod
     def _receptor(post: Group, receptor: str | None, where: str | None) -> str:
@@ -491,7 +513,7 @@ class Network:
         """Return a network of its own with the same populations, projections, stimuli and probes."""
         shared: list[Any] = [part for pop in self.populations.values() for part in pop.scope.parts.values()]
         shared += [pop.cell for pop in self.populations.values()]
-        for c in self.projections.values():
+        for c in (*self.projections.values(), *self.links.values()):
             shared += [c.rule, c.plasticity, c.short_term]
         # components and rules do not change: parameters are set by putting another one in the place of one
         return copy.deepcopy(self, {id(part): part for part in shared})
@@ -521,7 +543,8 @@ class Network:
 
     def __repr__(self) -> str:
         neurons = sum(p.n for p in self.populations.values())
-        return f"<Network '{self.name}': {neurons} neurons, {len(self.projections)} projections>"
+        links = f", {len(self.links)} links" if self.links else ""
+        return f"<Network '{self.name}': {neurons} neurons, {len(self.projections)} projections{links}>"
 
 
 def _variables(pop: Population) -> list[str]:

@@ -46,7 +46,9 @@ class Scope:
         for eq in part.equations:
             self.solver.unknown.add(lead + eq.var)
         if isinstance(part, Receptor):
-            self.solver.unknown.add(lead + "w")
+            self.solver.unknown.add(lead + ("w" if part.link is None else part.link.var))
+            if part.link is not None and part.link.dim is not None:
+                self.solver.declare(lead + part.link.var, part.link.dim, part.link.text)
         if isinstance(part, Cell):
             self.solver.known.update(dict.fromkeys(part.events, DIMENSIONLESS))
 

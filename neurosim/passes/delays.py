@@ -23,4 +23,5 @@ def delays(graph: Graph) -> Graph:
             )
         return replace(p, delay_steps=steps)
 
-    return replace(graph, projections=tuple(one(p) for p in graph.projections), stage="delays")
+    links = tuple(replace(k, edges=replace(k.edges, delay_steps=1)) for k in graph.links)
+    return replace(graph, projections=tuple(one(p) for p in graph.projections), links=links, stage="delays")

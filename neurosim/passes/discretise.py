@@ -19,6 +19,7 @@ from neurosim.ir.timegrid import LONGEST, NEVER, whole_steps
 from neurosim.passes.fold import fold
 from neurosim.passes.integration import Integration, exact_part
 from neurosim.passes.learning import learning
+from neurosim.passes.links import coupling
 
 COUNTDOWN, ABOVE = "_refractory", "_above"
 """State variables made here: steps left of the refractory period; whether the threshold was met in the last step, and,
@@ -41,6 +42,7 @@ def discretise(graph: Graph) -> Graph:
         projections=tuple(
             p if p.plasticity is None else learning(p, p.plasticity, graph.dt) for p in graph.projections
         ),
+        links=tuple(coupling(link) for link in graph.links),
         stage="discretise",
     )
 

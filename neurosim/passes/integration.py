@@ -91,6 +91,8 @@ class Integration:
             if x.op in ("uniform", "normal"):
                 self.streams[x.attr] = f"{self.pop.name}/{x.attr}"
                 return self.b.emit(x.op, attr=x.attr)
+            if x.op == "inbox":
+                return self.b.emit("inbox", attr=x.attr)
             if x.attr in env:
                 return env[x.attr]
             if x.attr == "t":

@@ -25,7 +25,7 @@ def order(graph: Graph) -> Graph:
         key = (population, receptor)
         largest[key] = max(largest.get(key, 0.0), magnitude)
 
-    for p in graph.projections:
+    for p in (*graph.projections, *(link.edges for link in graph.links)):
         magnitude = bound(p.weight)
         if magnitude is None:  # an expression: its values have to be seen
             magnitude = max((float(np.max(np.abs(e.weight), initial=0.0)) for e in iter_edges(graph, p)), default=0.0)

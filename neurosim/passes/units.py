@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from neurosim.errors import ConnectivityError, EquationError, ParameterError, UnknownNameError, suggest
-from neurosim.ir.expr import Expr, mul, name, names, render, replace, walk
+from neurosim.ir.expr import Expr, mul, name, names, render, replace, substitute, walk
 from neurosim.ir.graph import (
     Drive,
     EquationNode,
     EventNode,
     Graph,
     Jump,
+    LinkNode,
     PlasticityNode,
     PopulationNode,
     ProbeNode,
@@ -29,13 +30,14 @@ from neurosim.ir.interp import evaluate
 from neurosim.ir.lower import edge_program
 from neurosim.ir.random import Draws
 from neurosim.ir.timegrid import NEVER, whole_steps
+from neurosim.lang import links
 from neurosim.lang.components import Random, TimedArray
 from neurosim.lang.connect import Connection
 from neurosim.lang.groups import Group, Population
 from neurosim.lang.network import Network
 from neurosim.lang.plasticity import Traces
 from neurosim.lang.short_term import LABEL, RELEASE, ShortTerm
-from neurosim.units import Quantity
+from neurosim.units import Dimension, Quantity
 
 
 def units(network: Network) -> Graph:
@@ -46,22 +48,15 @@ def units(network: Network) -> Graph:
         seed=network.seed,
         populations=tuple(_population(network, pop) for pop in network.populations.values()),
         projections=tuple(
-            ProjectionNode(
-                c.name,
-                _segments(c.pre),
-                _segments(c.post),
-                c.receptor,
-                c.rule,
-                c.weight,
-                c.delay,
-                None,
-                c.post.parts[0][0].scope.weight_dimension(c.receptor).symbol,
+            _projection(
+                c,
+                c.post.parts[0][0].scope.weight_dimension(c.receptor),
                 _plasticity(network, c),
-                c.where,
                 None if c.short_term is None else f"{c.name}.{LABEL}.{RELEASE}",
             )
             for c in network.projections.values()
         ),
+        links=tuple(_link(network, c) for c in network.links.values()),
         probes=tuple(
             ProbeNode(
                 p.target,
@@ -74,6 +69,36 @@ def units(network: Network) -> Graph:
             for p in network.probes
         ),
     )
+
+
+def _projection(
+    c: Connection, dim: Dimension, plasticity: PlasticityNode | None = None, release: str | None = None
+) -> ProjectionNode:
+    ends = _segments(c.pre), _segments(c.post)
+    return ProjectionNode(
+        c.name, *ends, c.receptor, c.rule, c.weight, c.delay, None, dim.symbol, plasticity, c.where, release
+    )
+
+
+def _link(network: Network, c: Connection) -> LinkNode:
+    links.same_link(c)
+    value = _bare(links.value(c))
+    found: dict[str, float] = {}
+    for pop, _ in c.post.parts:
+        values, part = Values(network, pop), pop.cell.receptors[c.receptor]
+        for key in part.params:
+            if key not in names(value):
+                continue
+            given = part.value(key)
+            known = None if isinstance(given, TimedArray) else values.param(c.receptor, key)
+            if known is None or np.ndim(known) or found.setdefault(key, float(known)) != known:
+                raise ParameterError(
+                    f"{key} of receptor '{c.receptor}' of population '{pop.label}' is read by the link '{c.name}', and "
+                    "is one constant for all its edges: put what differs into the weights, or into the output",
+                    c.where,
+                )
+    dim = links.weight_dimension(c.pre, c.post, c.receptor, c.where)
+    return LinkNode(_projection(c, dim), found, value)
 
 
 def _segments(group: Group) -> tuple[Segment, ...]:
@@ -346,6 +371,9 @@ def _population(network: Network, pop: Population) -> PopulationNode:
             for key, event in cell.events.items()
         ),
     )
+    sums = {f"{k}.{r.link.var}": Expr("inbox", (), k) for k, r in cell.receptors.items() if r.link is not None}
+    if sums:
+        system = system.rewritten(lambda e: substitute(e, sums))
     _check_next(system, pop)
     return PopulationNode(
         name=pop.label,

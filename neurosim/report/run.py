@@ -218,12 +218,14 @@ def _network(graph: Any, colours: Mapping[str, str]) -> dict[str, Any]:
     size = {n["name"]: n["r"] for n in nodes}
     rows = []
     arrows: dict[tuple[str, str, bool, bool], float] = {}
-    for proj in graph.projections:
+    links = [link.edges for link in graph.links]
+    for proj in (*graph.projections, *links):
         edges = proj.rule.expected(sum(s.size for s in proj.pre), sum(s.size for s in proj.post))
+        delay = "none: acts in every step" if proj in links else _value(proj.delay, "s")
         rows.append({"name": proj.name, "pre": " + ".join(s.population for s in proj.pre),
                      "post": " + ".join(s.population for s in proj.post), "receptor": proj.receptor,
                      "rule": proj.rule.describe(), "edges": edges, "weight": _value(proj.weight, proj.weight_unit),
-                     "delay": _value(proj.delay, "s"), "learns": proj.plasticity is not None})  # fmt: skip
+                     "delay": delay, "learns": proj.plasticity is not None})  # fmt: skip
         mean = _mean(proj.weight)
         inhibitory = mean is not None and mean < 0
         for a in dict.fromkeys(s.population for s in proj.pre):

@@ -26,6 +26,8 @@ from neurosim.models import (
     Depression,
     ExpConductance,
     ExpCurrent,
+    GapJunction,
+    GradedSynapse,
     HodgkinHuxley,
     Izhikevich,
     NearestSTDP,
@@ -56,6 +58,8 @@ class Made:
     weights: dict[str, tuple[float, str]] = field(default_factory=dict)
     """Receptor -> (typical weight, its unit)."""
     variables: tuple[str, ...] = ()
+    links: dict[str, tuple[float, str]] = field(default_factory=dict)
+    """Receptor that takes no spikes -> (typical weight of all edges of a target together, its unit)."""
 
 
 # -- cells --------------------------------------------------------------------------------------------------------
@@ -371,6 +375,32 @@ def retimed(d: Dice, rule: Plasticity) -> Plasticity:
 RULES = (pair_rule, nearest_rule, power_rule, triplet_rule, own_rule, synapse_rule)
 
 
+def coupled(d: Dice, n: int, dt: Any) -> Made:
+    """Coupled without spikes, by the library's receptors and by one of its own."""
+    own = ns.Receptor(
+        "dx/dt = (s - x)/tau",
+        link="s = w*sigmoid((v_pre - v_half)/slope)*(1 - abs(v_post)/(200*mV))",
+        output="x",
+        tau=d.number(1, 9) * ms,
+        v_half=-60 * mV,
+        slope=d.number(1, 9) * mV,
+    )
+    receptors = {"gap": GapJunction, "graded": GradedSynapse(v_half=-60 * mV, tau=d.number(1, 9) * ms), "own": own,
+                 "exc": ExpCurrent(tau=d.number(1, 8) * ms)}  # fmt: skip
+    cell = LIF(tau_m=ns.uniform(5 * ms, 30 * ms), v_rest=-65 * mV, t_ref=_refractory(d, dt), receptors=receptors)
+    drive = PoissonInput(d.number(0, 400) * Hz, weight=d.number(0.5, 3) * mV, receptor="exc", n=20)
+    return Made(cell, {"v": ns.uniform(-65 * mV, -50 * mV)}, [(drive, True), (DCInput(d.number(10, 25) * mV), False)],
+                {"exc": (1.5, "mV")}, ("v", "own.x", "graded.g"),
+                {"gap": (0.8, "1"), "graded": (0.5, "1"), "own": (9.0, "mV")})  # fmt: skip
+
+
+def coupled_adex(d: Dice, n: int, dt: Any) -> Made:
+    """Gap junctions between cells with conductances, whose equations are not linear."""
+    cell = AdEx(t_ref=_refractory(d, dt), receptors={"gap": GapJunction, "exc": ExpConductance(tau=3 * ms)})
+    return Made(cell, {"v": ns.uniform(-75 * mV, -55 * mV)}, [(DCInput(d.number(300, 900) * pA), False)],
+                {"exc": (3.0, "nS")}, ("v", "w"), {"gap": (8.0, "nS")})  # fmt: skip
+
+
 # -- short-term plasticity ----------------------------------------------------------------------------------------
 
 
@@ -410,8 +440,11 @@ FAMILIES = (
     Family((poisson_source_moving, branching, hodgkin_huxley, integrate_and_fire)),
     Family((spike_source, own_escape, cuba_lif, lif_delta), "single", 24, short_term=SHORT_TERM),
     Family((spike_source_with_input, lif_varied, branching_chain, own_edge), "single", 40),
+    Family((spike_source, coupled, coupled_adex)),
+    Family((pattern, coupled, lif), "single", 24),
 )
-"""Those of the sample: every kind of cell, both precisions, both grids; short-term plasticity in two."""
+"""Those of the sample: every kind of cell, both precisions, both grids; short-term plasticity in two, couplings without
+spikes in the last two."""
 
 ALL = 40
 """Number of families in the full tier."""
@@ -438,6 +471,8 @@ _CELLS = (
     branching,
     branching_chain,
     branching_star,
+    coupled,
+    coupled_adex,
 )
 WIDEST: dict[Callable[[Dice, int, Any], Made], tuple[int, ...]] = {integrate_and_fire: (257, 319, 320, 321, 384)}
 VARIED = {lif_varied, izhikevich, cuba_lif, own_edge, integrate_and_fire, lif_delta, adex, hodgkin_huxley}

@@ -50,6 +50,9 @@ class _Writer:
                 self.connect(constant_weight, False)
             for _ in range(d.integer(0, 4)):
                 self.connect(None, None)
+        if any(made.links for made in self.made.values()):
+            for _ in range(d.integer(1, 5)):
+                self.couple()
         self.probes()
 
     def part(self, name: str) -> Any:
@@ -116,6 +119,17 @@ class _Writer:
         weight = size * UNITS[unit] if constant_weight else self.drawn_weight(size, unit)
         delay = self.constant_delay() if constant_delay else self.wide_delay() if sparse else self.drawn_delay()
         self.net.connect(pre, post, rule=rule, weight=weight, delay=delay, **given)
+
+    def couple(self) -> None:
+        """Add a coupling without spikes, from what has a potential."""
+        d = self.d
+        target = d.pick([name for name, made in self.made.items() if made.links])
+        receptor = d.pick(list(self.made[target].links))
+        pre = self.part(d.pick([name for name, made in self.made.items() if "v" in made.variables]))
+        post, (size, unit) = self.part(target), self.made[target].links[receptor]
+        size *= d.number(0.1, 1.0) / len(pre)
+        weight = size * UNITS[unit] if d.flag() else ns.uniform(0.0 * size * UNITS[unit], size * UNITS[unit])
+        self.net.connect(pre, post, receptor=receptor, rule=self.rule(pre, post, False), weight=weight)
 
     def constant_delay(self) -> Any:
         """Return one delay."""

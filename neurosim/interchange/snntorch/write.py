@@ -74,6 +74,8 @@ def write_model(network: Network, *, spike_grad: Any = None) -> Any:
 
 def _chain(graph: Graph) -> list[tuple[PopulationNode, ProjectionNode]]:
     """Return the populations behind the source, each with the projection to it."""
+    for link in graph.links:
+        raise UnsupportedError(f"snnTorch has no couplings without spikes (link '{link.name}')", link.where)
     into: dict[str, list[ProjectionNode]] = {p.name: [] for p in graph.populations}
     after: dict[str, list[str]] = {p.name: [] for p in graph.populations}
     for projection in graph.projections:

@@ -98,6 +98,10 @@ class Engine(ABC):
         """
         raise UnsupportedError("this engine cannot be changed while it runs")
 
+    def write_weights(self, projection: str, values: np.ndarray) -> None:
+        """Set the weights of a projection that learns (SI, in canonical order), from the next step on."""
+        raise UnsupportedError("this engine cannot be changed while it runs")
+
     def follow(self, other: Engine, recent: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> None:
         """Go on from where another engine is, whose graph differs in numbers only; this one has not simulated yet.
 

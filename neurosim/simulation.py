@@ -273,6 +273,17 @@ class Simulation:
         self._variable(population, variable)
         return np.asarray(self.engine.state(population)[variable], dtype=np.float64)
 
+    def weights(self, projection: str) -> np.ndarray:
+        """Return the weights of a projection as they are now, in SI, in the order of ``net.edges(projection)``."""
+        self._open()
+        projection = getattr(projection, "name", projection)
+        nodes = {node.name: node for node in (*self.graph.projections, *(link.edges for link in self.graph.links))}
+        if projection not in nodes:
+            raise UnknownNameError(f"no projection '{projection}'{suggest(projection, nodes)}", caller())
+        if nodes[projection].plasticity is None:
+            return np.array(edge_table(self.graph, nodes[projection]).weight)
+        return np.asarray(self.engine.weights(projection), dtype=np.float64)
+
     def _variable(self, population: str, variable: str) -> None:
         self.named(population)
         known = [v.name for v in self.graph.population(population).states]
@@ -389,12 +400,15 @@ class Simulation:
             self._behind, self.graph = {}, self._compiled()
 
     def set_weights(self, projection: str, weights: Any) -> None:
-        """Give the edges of a projection other weights; the engine is built anew, and goes on from where it was.
+        """Give the edges of a projection other weights.
+
+        Those of a projection that learns are written where they stand, which costs as much as the copy, and go on
+        learning from there. For others, the engine is built anew, and goes on from where it was.
 
         Parameters
         ----------
         projection : str
-            One without a learning rule, whose weights are not recorded.
+            Its name. Weights that do not learn are not recorded.
         weights : Quantity
             One, or one for each edge, in the order of ``net.edges(projection)``. What is under way arrives with the new
             ones.
@@ -407,9 +421,7 @@ class Simulation:
             known = [*self.network.projections, *self.network.links]
             raise UnknownNameError(f"no projection '{projection}'{suggest(projection, known)}", where)
         old = held[projection]
-        if old.plasticity is not None:
-            raise UnsupportedError(f"the weights of '{projection}' are changed by its learning rule", where)
-        if any(p.edge and p.target == projection for p in self.graph.probes):
+        if old.plasticity is None and any(p.edge and p.target == projection for p in self.graph.probes):
             raise UnsupportedError(
                 f"the weights of '{projection}' are recorded as some that do not change: take that out, and keep what "
                 "you set",
@@ -417,19 +429,28 @@ class Simulation:
             )
         self._catch_up()
         nodes = (*self.graph.projections, *(link.edges for link in self.graph.links))
-        table = edge_table(self.graph, next(node for node in nodes if node.name == projection))
+        if old.plasticity is not None:
+            learned = self.engine.weights(projection)
+            assert learned is not None
+            edges = len(learned)
+        else:
+            edges = len(edge_table(self.graph, next(node for node in nodes if node.name == projection)))
         if held is self.network.links:
             dim = weight_dimension(old.pre, old.post, old.receptor, where)
         else:
             dim = next(pop.scope.weight_dimension(old.receptor) for pop, _ in old.post.parts)
         si = np.asarray(quantity(weights, dim, f"weights of '{projection}'", where), dtype=np.float64)
-        if si.shape not in ((), (len(table),)) or not np.all(np.isfinite(si)):
+        if si.shape not in ((), (edges,)) or not np.all(np.isfinite(si)):
             raise ParameterError(
-                f"the weights of '{projection}' are one finite value, or {len(table)}, one for each edge; got shape "
+                f"the weights of '{projection}' are one finite value, or {edges}, one for each edge; got shape "
                 f"{list(si.shape)}",
                 where,
             )
-        each = np.broadcast_to(si, len(table)).copy()
+        each = np.broadcast_to(si, edges).copy()
+        if old.plasticity is not None:
+            self.engine.write_weights(projection, each)
+            self._changed[projection] = f"weights {_SET}"
+            return
         held[projection] = dataclasses.replace(old, weight=each)
         try:
             self._adopt(self._compiled(), projection, where)

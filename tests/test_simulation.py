@@ -12,16 +12,18 @@ import numpy as np
 import pytest
 
 import neurosim as ns
-from neurosim.errors import DivergedError, NeurosimError, UnsupportedError
+from neurosim.errors import DivergedError, NeurosimError, ParameterError, UnknownNameError, UnsupportedError
 from neurosim.models import (
     LIF,
     DCInput,
+    DeltaCurrent,
     ExpCurrent,
     LiveCurrent,
     LiveSource,
     PairSTDP,
     PoissonInput,
     PoissonSource,
+    SpikeSource,
 )
 from neurosim.units import Hz, ms, mV, second, volt
 
@@ -138,12 +140,42 @@ def test_a_learning_network_goes_on_with_what_it_has_learned() -> None:
         sim.set("c.tau_m", 30 * ms)
         sim.run(100 * ms)
         after = sim.result()
-        results.append((before, after.weights("sc"), after.spikes["c"]))
-        with pytest.raises(UnsupportedError, match="the weights of 'sc' are changed by its learning rule"):
-            sim.set_weights("sc", 1 * mV)
+        sim.set_weights("sc", 0.5 * sim.weights("sc") * volt)
+        sim.run(100 * ms)
+        halved = sim.result()
+        results.append((before, after.weights("sc"), after.spikes["c"], halved.weights("sc"), halved.spikes["c"]))
     assert np.ptp(results[0][0]) > 0 and not np.array_equal(results[0][0], results[0][1])
     assert np.array_equal(results[0][0], results[1][0]) and np.array_equal(results[0][1], results[1][1])
     assert results[0][2].identical(results[1][2]) and len(results[0][2]) > 20
+    assert np.array_equal(results[0][3], results[1][3]) and results[0][4].identical(results[1][4])
+    assert not np.array_equal(results[0][3], 0.5 * results[0][1])
+
+
+@pytest.mark.parametrize("backend", ["reference", "native"])
+def test_weights_that_learn_are_set_and_go_on_learning(backend: str) -> None:
+    """Each weight is what the next spike delivers; what follows is learned from there."""
+    net = ns.Network(dt=0.1 * ms, seed=1)
+    times = np.array([10.0, 210.0])
+    source = net.population("s", 130, SpikeSource([times * ms] * 130))
+    heard = net.population("d", 130, LIF(tau_m=10 * ms, receptors={"e": DeltaCurrent}))
+    rule = PairSTDP(w_max=15 * mV, rate=0.1, alpha=1.0, tau_plus=20 * ms, tau_minus=20 * ms)
+    net.connect(source, heard, rule=ns.OneToOne(), weight=1 * mV, delay=1 * ms, plasticity=rule,
+                name="sd")  # fmt: skip
+    sim = net.start(backend=backend, threads=2 if backend == "native" else None)
+    sim.run(100 * ms)
+    assert np.allclose(sim.weights("sd"), 1e-3, rtol=1e-11, atol=0)
+    given = 1e-3 + 1e-5 * np.arange(130)
+    sim.set_weights("sd", given * volt)
+    assert np.array_equal(sim.weights("sd"), given)
+    sim.run(111.1 * ms)  # the second spike has just arrived, and each jump is the weight that was set
+    v = sim.state("d", "v")
+    rest = LIF().value("v_rest").value
+    assert np.allclose(v - rest, given, rtol=1e-8, atol=0)
+    assert sim.result().provenance.overrides["sd"]
+    with pytest.raises(ParameterError, match="one finite value, or 130"):
+        sim.set_weights("sd", np.zeros(3) * mV)
+    with pytest.raises(UnknownNameError, match="no projection 'sx'"):
+        sim.weights("sx")
 
 
 def test_a_membrane_follows_what_is_set() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -411,6 +411,11 @@ class NativeEngine(Engine):
         for part in self.parts:
             part.write(p, row, values)
 
+    def write_weights(self, projection: str, values: np.ndarray) -> None:
+        """Set the weights of a projection that learns, in every thread's part."""
+        for k, run, ids in self._runs(projection):
+            self.weight[k][run] = values[ids]
+
     def follow(self, other: Engine, recent: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> None:
         """Go on from another engine's states; parameters, which lie beside them in the tiles, stay this one's."""
         assert isinstance(other, NativeEngine) and self.threads == other.threads
@@ -474,17 +479,22 @@ class NativeEngine(Engine):
     def _gather(self, projection: str, arrays: list[np.ndarray]) -> np.ndarray:
         """Bring what the threads hold of a plastic projection's edges into the canonical order."""
         ids, values = [np.zeros(0, np.int64)], [np.zeros(0, arrays[0].dtype)]
-        for d, held in zip(self.edge_tables, arrays, strict=True):
-            for row, block in zip(d.blocks, self.blocks, strict=True):
-                if block.plastic is not None and block.plastic.name == projection:
-                    bounds = d.rows[row[K.B_ROW_AT]], d.rows[row[K.B_ROW_AT] + row[K.B_ROWS]]
-                    run = slice(int(bounds[0] + row[K.B_WEIGHT_AT]), int(bounds[1] + row[K.B_WEIGHT_AT]))
-                    ids.append(d.ids[run].astype(np.int64))
-                    values.append(held[run])
+        for k, run, numbers in self._runs(projection):
+            ids.append(numbers)
+            values.append(arrays[k][run])
         order = np.concatenate(ids)
         out = np.empty(len(order), dtype=arrays[0].dtype)
         out[order] = np.concatenate(values)
         return out
+
+    def _runs(self, projection: str) -> Iterator[tuple[int, slice, np.ndarray]]:
+        """Yield where the edges of a plastic projection lie: thread, places, and their numbers."""
+        for k, d in enumerate(self.edge_tables):
+            for row, block in zip(d.blocks, self.blocks, strict=True):
+                if block.plastic is not None and block.plastic.name == projection:
+                    bounds = d.rows[row[K.B_ROW_AT]], d.rows[row[K.B_ROW_AT] + row[K.B_ROWS]]
+                    run = slice(int(bounds[0] + row[K.B_WEIGHT_AT]), int(bounds[1] + row[K.B_WEIGHT_AT]))
+                    yield k, run, d.ids[run].astype(np.int64)
 
     def edges(self) -> int:
         """Return the number of edges."""

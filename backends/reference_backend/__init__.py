@@ -261,6 +261,10 @@ class ReferenceEngine(Engine):
         else:
             self.params[population][name] = self._param(values)
 
+    def write_weights(self, projection: str, values: np.ndarray) -> None:
+        """Set the weights of a projection that learns."""
+        self.plastic[projection].weight[:] = values
+
     def follow(self, other: Engine, recent: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> None:
         """Go on from another interpreter's state; the ring is filled anew."""
         assert isinstance(other, ReferenceEngine)

@@ -447,9 +447,12 @@ class Network:
             Whether the reset has no derivative; True by default, as in snnTorch.
         precision : {"single", "double"}
             Of the module; single by default.
-        train : sequence of str
-            Parameters to be trained besides the weights, as ``population.parameter``: thresholds, resets, and what
-            else a step reads as it is. One value, or one per neuron where the network has one per neuron.
+        train : sequence of str, or mapping
+            What is trained besides the weights: ``population.parameter`` of a cell, receptor or stimulus, and
+            ``projection.delay``. One value, or one per neuron where the network has one per neuron. In a mapping each
+            has the unit in which it is trained.
+        max_delay : Quantity, optional
+            The longest that trained delays may become.
         fuse : bool
             Whether all steps of a population are one operation where that is possible; True by default.
 

@@ -79,7 +79,20 @@ def __getattr__(name: str) -> typing.Any:
         return found
     if name in _MODULES:
         return importlib.import_module(f"neurosim.{name}")
-    raise AttributeError(f"module 'neurosim' has no attribute '{name}'")
+    raise AttributeError(f"module 'neurosim' has no attribute '{name}'{_hint(name)}")
+
+
+def _hint(name: str) -> str:
+    """Return where a name that is not here is, or what does here what it does in another simulator."""
+    if name.startswith("_"):  # Python's own questions
+        return ""
+    habits = importlib.import_module("neurosim.habits")
+    if name in habits.PUBLIC:
+        return str(habits.elsewhere(name, habits.PUBLIC))
+    for home in ("models", "units"):
+        if hasattr(importlib.import_module(f"neurosim.{home}"), name):
+            return f": write 'from neurosim.{home} import {name}'"
+    return ""
 
 
 def __dir__() -> list[str]:

@@ -7,6 +7,7 @@
     ├── EquationError         (ValueError)    text that does not parse, or means nothing
     ├── ParameterError        (ValueError)    a parameter, option or value outside its legal range
     ├── UnknownNameError      (KeyError)      a name nobody defined; suggests the nearest one
+    ├── UnknownAttributeError (AttributeError)  an attribute that an object has not; says where else it is
     ├── ConnectivityError     (ValueError)    a projection that cannot be built
     ├── UnsupportedError      (NotImplementedError)  a backend cannot express a construct
     ├── BackendMissingError   (ImportError)   an engine is not installed; carries the line that installs it
@@ -28,6 +29,8 @@ import os
 import sys
 from collections.abc import Iterable
 from typing import Any
+
+from neurosim.habits import same_thing
 
 _PACKAGE_ROOT = os.path.dirname(os.path.abspath(__file__))
 # In a checkout three folders lie beside the package. In a wheel they lie in it, and what is beside is somebody else's.
@@ -77,6 +80,10 @@ class UnknownNameError(NeurosimError, KeyError):
     """A name that nobody defined."""
 
 
+class UnknownAttributeError(NeurosimError, AttributeError):
+    """An attribute that an object has not, or that is not there to be set."""
+
+
 class ConnectivityError(NeurosimError, ValueError):
     """A projection that cannot be built as written."""
 
@@ -114,11 +121,14 @@ class VerifyError(NeurosimError, AssertionError):
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    """Return ``"; did you mean 'x'?"`` for the nearest known name, else the list of known names."""
+    """Return ``"; did you mean 'x'?"`` for the nearest known name, else the list of known names.
+
+    Nearest is first what other simulators call by the given name, then what is spelt like it.
+    """
     names = sorted(set(known))
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    close = same_thing(name, names) or next(iter(difflib.get_close_matches(name, names, n=1, cutoff=0.6)), None)
     if close:
-        return f"; did you mean '{close[0]}'?"
+        return f"; did you mean '{close}'?"
     return f"; known: {', '.join(names)}" if names else ""
 
 

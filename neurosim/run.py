@@ -32,6 +32,7 @@ from neurosim.errors import (
     origin,
     suggest,
 )
+from neurosim.habits import OPTIONS, elsewhere
 from neurosim.ir.graph import Graph, ProbeNode, digest
 from neurosim.ir.timegrid import whole_steps
 from neurosim.lang.network import Network
@@ -226,7 +227,8 @@ def chosen(backend: str, threads: int | None, extra: Mapping[str, Any], where: s
     known = inspect.signature(simulate).parameters.keys() - {"network", "duration", "extra"} | set(found.options)
     for key in extra:
         if key not in known:
-            raise ParameterError(f"backend '{backend}' has no option '{key}'{suggest(key, known)}", where)
+            more = elsewhere(key, OPTIONS) or suggest(key, known)
+            raise ParameterError(f"backend '{backend}' has no option '{key}'{more}", where)
     if threads not in (None, 1) and not found.threads:
         raise UnsupportedError(f"backend '{backend}' runs on one thread: leave threads out", where)
     return found

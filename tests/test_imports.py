@@ -19,14 +19,14 @@ FOLDERS = {"neurosim": "neurosim", "backends": "neurosim.backends", "models": "n
            "hardware": "neurosim.hardware"}  # fmt: skip
 
 # What each part of neurosim/ may import besides itself; "" is the package's own public names.
-ARROWS: dict[str, set[str]] = {"errors": set(), "units": {"errors"}}
+ARROWS: dict[str, set[str]] = {"habits": set(), "errors": {"habits"}, "units": {"errors"}}
 ARROWS["params"] = {"errors", "units"}
 ARROWS["ir"] = ARROWS["params"] | {"params"}
-ARROWS["lang"] = ARROWS["ir"] | {"ir"}
+ARROWS["lang"] = ARROWS["ir"] | {"ir", "habits"}
 ARROWS["passes"] = ARROWS["lang"] | {"lang"}
 ARROWS["compile"] = ARROWS["passes"] | {"passes"}
 ARROWS["registry"] = {"errors", "units", "params"}
-ARROWS["recording"] = {"errors", "units", "analysis"}
+ARROWS["recording"] = {"errors", "habits", "units", "analysis"}
 ARROWS["analysis"] = {"errors", "units"}
 ARROWS["encoding"] = {"errors", "units"}
 ARROWS["run"] = ARROWS["compile"] | {"compile", "registry", "recording", "analysis"}

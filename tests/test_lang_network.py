@@ -484,3 +484,12 @@ def test_set_parameter_reaches_every_part():
 def test_an_input_by_its_usual_name_is_told_the_port():
     with pytest.raises(UnknownNameError, match=r"put in is called 'i', or say ports=\('I',\)"):
         ns.Network(dt=1 * ms).population("p", 1, Cell("dv/dt = (I - v)/tau", tau=5 * ms))
+
+
+def test_a_list_of_names_is_recorded_one_by_one():
+    net = network(p=3)
+    net.record(net["p"], ["spikes", "v"], every=0.2 * ms)
+    assert [(probe.target, probe.variable, probe.every) for probe in net.probes] == [
+        ("p", "spikes", 2e-4),
+        ("p", "v", 2e-4),
+    ]

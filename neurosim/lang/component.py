@@ -99,8 +99,13 @@ class Component:
 
     # -- values -------------------------------------------------------------------------------------------------
 
-    def __call__(self, **overrides: Any) -> Any:
-        """Return a copy with other parameter values; unknown names and wrong dimensions are errors here."""
+    def __call__(self, *unnamed: Any, **overrides: Any) -> Any:
+        """Return a copy with other parameter values, given by name; unknown names and wrong dimensions are errors."""
+        if unnamed:
+            first = next(iter(self.params), "name")
+            raise ParameterError(
+                f"{self.name} takes its parameters by name, as in {self.name}({first}=…), got {unnamed[0]!r}", caller()
+            )
         new = object.__new__(type(self))
         new.__dict__.update(self.__dict__)
         new.values = dict(self.values)

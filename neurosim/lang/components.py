@@ -21,7 +21,7 @@ from neurosim.ir.expr import ZERO, Expr, add, is_one, is_zero, linear, names, wa
 from neurosim.lang.component import Component
 from neurosim.lang.event import Event, ParsedEvent, check_events
 from neurosim.lang.parser import Equation, Statement, parse_equations, reserved
-from neurosim.lang.values import Random, TimedArray, check_value, exponential, lognormal, normal, uniform
+from neurosim.lang.values import Random, TimedArray, by_name, check_value, exponential, lognormal, normal, uniform
 from neurosim.params import Param
 from neurosim.units import UNITS, Quantity
 
@@ -314,6 +314,7 @@ class Cell(Component):
         doc: str = "",
         **params: Any,
     ) -> None:
+        init = by_name(init, "initial values", "init={'v': -65*mV}", caller())
         if isinstance(refractory, Quantity):
             params = {**params, "t_refractory": refractory}
             refractory = "t_refractory"
@@ -324,7 +325,7 @@ class Cell(Component):
             threshold,
             reset,
             refractory,
-            *(init or {}).values(),
+            *init.values(),
             *(t for e in happens.values() for t in e.texts()),
         )
         super().__init__(equations, params, name, source, doc, (*ports, *happens), texts)
@@ -366,8 +367,8 @@ class Cell(Component):
                     self.where,
                 )
         self.receptors: dict[str, Receptor] = {}
-        self._receptors(receptors or {})
-        self.init = dict(init or {})
+        self._receptors(receptors)
+        self.init = init
 
     def insert(self, **channels: Any) -> Cell:
         """Return the cell with channels in its membrane, as in ``Passive().insert(na=DendriticSpike())``.
@@ -441,7 +442,8 @@ class Cell(Component):
                 open_ += names(lets[key]) if key in lets else ()
         return seen
 
-    def _receptors(self, given: Mapping[str, Receptor]) -> None:
+    def _receptors(self, given: Mapping[str, Receptor] | None) -> None:
+        given = by_name(given, f"receptors of {self.name}", "receptors={'exc': ExpCurrent(tau=5*ms)}", caller())
         for key, receptor in given.items():
             if not isinstance(receptor, Receptor):
                 raise ParameterError(
@@ -452,7 +454,7 @@ class Cell(Component):
             problem = reserved(key)
             if problem:
                 raise ParameterError(f"'{key}' cannot name a receptor: {problem}", caller())
-        self.receptors = dict(given)
+        self.receptors = given
 
     def _options_text(self) -> dict[str, str]:
         return {
@@ -472,10 +474,22 @@ class Cell(Component):
         elif key == "method":
             self.method = _method(value, caller())
         elif key == "init":
-            self.init = {**self.init, **value}
+            self.init = {**self.init, **by_name(value, "initial values", "init={'v': -65*mV}", caller())}
         elif key == "schedule":
             self.schedule = value
         return key in ("receptors", "method", "init", "schedule")
+
+
+def check_stimulus(given: Any, where: str | None) -> None:
+    """Refuse what no population can be stimulated with, and say what may have been meant."""
+    if isinstance(given, (Current, Drive)):
+        return
+    what = f"got {given!r}"
+    if isinstance(given, Cell):
+        what = f"got the cell {given!r}: make a population of it and connect that; PoissonInput(…) needs none"
+    elif isinstance(given, Quantity):
+        what = f"got {given}: a constant current is DCInput(…) of neurosim.models"
+    raise ParameterError(f"a stimulus is a current or a Poisson input, {what}", where)
 
 
 def _method(method: str, where: str | None) -> str:

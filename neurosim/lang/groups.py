@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurosim.errors import ParameterError, caller
+from neurosim.errors import ParameterError, UnknownAttributeError, caller
+from neurosim.habits import GROUP, elsewhere
 from neurosim.lang.components import Cell
 from neurosim.lang.scope import Scope
 from neurosim.units import LENGTH, Quantity, quantity, scalar
@@ -22,6 +23,13 @@ class Group:
 
     def __init__(self, parts: Sequence[tuple[Population, np.ndarray | None]]) -> None:
         self.parts = tuple(parts)
+
+    if not TYPE_CHECKING:  # which shall go on to refuse what is not there
+
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("_"):  # copy and pickle ask for these before there is anything
+                raise AttributeError(name)
+            raise UnknownAttributeError(f"'{self.name}' has no '{name}'{elsewhere(name, GROUP)}", caller())
 
     def __len__(self) -> int:
         return sum(pop.n if ids is None else len(ids) for pop, ids in self.parts)
@@ -89,6 +97,9 @@ class Group:
         return f"<{self.name}: {len(self)} neurons>"
 
 
+_OWN = frozenset({"parts", "network", "label", "n", "cell", "where", "scope", "init", "positions", "stimuli"})
+
+
 class Population(Group):
     """Neurons of one cell type. Made by :meth:`Network.population`.
 
@@ -108,10 +119,33 @@ class Population(Group):
         self.positions = _positions(positions, n, label, self.where)
         self.stimuli: list[tuple[str, Any, np.ndarray | None, str | None]] = []  # key, component, ids, receptor
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name not in _OWN:  # it would be kept, and nothing would read it
+            raise UnknownAttributeError(self._not_set(name), caller())
+        super().__setattr__(name, value)
+
+    def _not_set(self, name: str) -> str:
+        what = f"population '{self.label}' has no '{name}' to be set"
+        if name in self.cell.variables:
+            return f"{what}: initial values are given where it is made, as net.population(…, init={{'{name}': …}})"
+        if name in self.cell.params:
+            return f"{what}: a parameter is given with the cell, as cell({name}=…)"
+        return what
+
     @property
     def name(self) -> str:
         """The population's name."""
         return self.label
+
+
+def intermediates(pop: Population) -> set[str]:
+    """Return the names of what is computed in a step and not kept."""
+    return {
+        f"{prefix}.{eq.var}" if prefix else eq.var
+        for prefix, part in pop.scope.parts.items()
+        for eq in part.equations
+        if eq.kind == "let"
+    }
 
 
 def _positions(value: Any, n: int, label: str, where: str | None) -> np.ndarray | None:

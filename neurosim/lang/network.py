@@ -20,12 +20,13 @@ from neurosim.errors import (
     suggest,
 )
 from neurosim.ir.rules import EdgeList, Rule
-from neurosim.lang.components import Cell, Current, Drive, Random, TimedArray, check_value
+from neurosim.lang.components import Cell, Current, Drive, Random, TimedArray, check_stimulus, check_value
 from neurosim.lang.connect import Connection, DistanceDependent, Where, edge_quantity, prepare_rule
-from neurosim.lang.groups import Group, Population
+from neurosim.lang.groups import Group, Population, intermediates
 from neurosim.lang.links import linked, weight_dimension
 from neurosim.lang.plasticity import Plasticity, Traces, attach, detach
 from neurosim.lang.short_term import LABEL, ShortTerm, enter, leave
+from neurosim.lang.values import by_name
 from neurosim.params import Param
 from neurosim.units import DIMENSIONLESS, TIME, Quantity, parse_quantity, quantity, scalar
 
@@ -58,7 +59,7 @@ class Network:
     def __init__(self, name: str = "network", *, dt: Quantity, seed: int = 0) -> None:
         self.where = caller()
         self.name = str(name)
-        self.dt = scalar(dt, TIME, "dt of the network", self.where)
+        self._dt = scalar(dt, TIME, "dt of the network", self.where)
         if not self.dt > 0:
             raise ParameterError(f"dt of the network must be positive, got {dt}", self.where)
         if not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**64:
@@ -71,6 +72,15 @@ class Network:
         self.published: dict[str, dict[str, float]] = {}
         self.default_duration: Quantity | None = None
         self.origin: dict[str, Any] = {}  # format -> what its reader keeps for its writer
+
+    @property
+    def dt(self) -> float:
+        """Duration of a step, s."""
+        return self._dt
+
+    @dt.setter
+    def dt(self, value: Any) -> None:  # delays that were not given are one step
+        raise ParameterError("a network keeps the step it was made with: make another, ns.Network(dt=…)", caller())
 
     # -- building -----------------------------------------------------------------------------------------------
 
@@ -100,7 +110,8 @@ class Network:
             raise ParameterError(f"population '{name}' needs a whole number of neurons, at least 1; got {n!r}", where)
         if not isinstance(cell, Cell):
             raise ParameterError(f"population '{name}' needs a cell such as LIF(), got {cell!r}", where)
-        pop = Population(self, name, int(n), cell, dict(init or {}), positions)
+        values = by_name(init, f"initial values of population '{name}'", "init={'v': -65*mV}", where)
+        pop = Population(self, name, int(n), cell, values, positions)
         variables = [v for v in _variables(pop)]
         for var, value in {**cell.init, **pop.init}.items():
             if var not in variables:
@@ -250,8 +261,7 @@ class Network:
             raise ParameterError(f"'{target.name}' belongs to another network", where)
         if name is not None:
             _named(name, "stimulus", where)
-        if not isinstance(stimulus, (Current, Drive)):
-            raise ParameterError(f"a stimulus is a current or a Poisson input, got {stimulus!r}", where)
+        check_stimulus(stimulus, where)
         for pop, ids in target.parts:
             taken = pop.scope.parts.keys()
             key = name or next(k for k in (f"{stimulus.name.lower()}{i or ''}" for i in range(10**6)) if k not in taken)
@@ -275,10 +285,10 @@ class Network:
             pop.stimuli.append((key, stimulus, ids, receptor))
 
     def record(
-        self, target: Group | Connection | Iterable[Any], variable: str, *, every: Quantity | None = None
+        self, target: Group | Connection | Iterable[Any], variable: str | list[str], *, every: Quantity | None = None
     ) -> None:
         """Record ``"spikes"``, ``"rate"``, a state variable (``"v"``, ``"exc.x"``) or a projection's ``"weight"``, or
-        another variable of its synapses.
+        another variable of its synapses; a list of names records each.
 
         Parameters
         ----------
@@ -289,6 +299,10 @@ class Network:
         if not isinstance(target, (Group, Connection)):
             for one in _groups(target, self, where, Connection):
                 self.record(one, variable, every=every)
+            return
+        if isinstance(variable, (list, tuple)):
+            for name in variable:
+                self.record(target, name, every=every)
             return
         if (target.parts[0][0].network if isinstance(target, Group) else self) is not self:
             raise ParameterError(f"'{target.name}' belongs to another network", where)
@@ -311,7 +325,7 @@ class Network:
         for pop, ids in target.parts:
             known = ["spikes", "rate", *_variables(pop)]
             if variable not in known:
-                if variable in _intermediates(pop):
+                if variable in intermediates(pop):
                     raise UnknownNameError(
                         f"'{variable}' of population '{pop.label}' is an intermediate, which nothing keeps: only state "
                         f"variables are recorded ({', '.join(_variables(pop))})",
@@ -559,15 +573,6 @@ def _variables(pop: Population) -> list[str]:
     for key, part in pop.scope.parts.items():
         out += [f"{key}.{v}" for v in part.variables] if isinstance(part, (Traces, ShortTerm)) else []
     return out
-
-
-def _intermediates(pop: Population) -> set[str]:
-    return {
-        f"{prefix}.{eq.var}" if prefix else eq.var
-        for prefix, part in pop.scope.parts.items()
-        for eq in part.equations
-        if eq.kind == "let"
-    }
 
 
 def _groups(given: Any, network: Network, where: str | None, *more: type) -> list[Any]:

@@ -31,6 +31,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from neurosim.errors import EquationError, ParameterError, suggest
+from neurosim.habits import FUNCTIONS, elsewhere
 from neurosim.ir.expr import Expr, call, const, div, too_large, walk
 from neurosim.ir.expr import name as name_
 from neurosim.ir.ops import COMPARE
@@ -332,7 +333,10 @@ class Parser:
 
     def _function(self, text: str, at: int) -> Expr:
         if text not in _FUNCTIONS:
-            raise self.error(f"no function {text!r}{suggest(text, _FUNCTIONS)}", at)
+            timed = f"; what changes with time is a TimedArray, given as {text}=… and read as {text}"
+            t = [token[1] for token in self.tokens[self.at : self.at + 3]] == ["(", "t", ")"]
+            more = elsewhere(text, FUNCTIONS) or (timed if t else suggest(text, _FUNCTIONS))
+            raise self.error(f"no function {text!r}{more}", at)
         self.take()
         args: list[Expr] = []
         places: list[int] = []
@@ -375,6 +379,10 @@ class Parser:
             var, what = text, "update"
         else:
             var, what = text, "let"
+            if self.peek() == "*" and "/dt" in "".join(self.text.split()).partition("=")[0]:
+                raise self.error(f"only the derivative stands on the left: divide the right side by {text}", at)
+            if unit is not None and not self.peek():
+                raise self.error(f"'{text}' has a unit but no equation: a parameter is given as {text}=…", at)
         problem = reserved(var)
         if problem:
             raise self.error(f"'{var}' cannot name a variable: {problem}", at)
@@ -452,6 +460,12 @@ def _readable(text: str, where: str | None) -> None:
 def _dimension(text: str, where: str | None) -> Dimension:
     if text == "1":
         return DIMENSIONLESS
+    flags = re.fullmatch(r"[^()]+\((?P<flags>[A-Za-z ,]+)\)", text)
+    if flags:
+        more = ""
+        if "unless refractory" in flags["flags"]:
+            more = ": what the threshold reads stands still while refractory, and clamp='v, w' names other variables"
+        raise EquationError(f"after ':' stands a unit, such as mV, or 1, without '({flags['flags']})'{more}", where)
     try:
         value = parse_quantity(text if text[:1].isdigit() or not text else "1 " + text)
     except ParameterError as e:

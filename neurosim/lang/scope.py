@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from fractions import Fraction
 
 from neurosim.errors import DimensionError, EquationError, UnknownNameError, suggest
+from neurosim.habits import NAMES, elsewhere
 from neurosim.ir.expr import Expr, names, rename, walk
 from neurosim.ir.ops import COMPARE
 from neurosim.lang.components import Cell, Component, Current, Drive, Receptor
@@ -95,8 +96,9 @@ class Scope:
         }
         for node in walk(e):
             if node.op == "name" and node.attr not in (*hiding, "t", "dt"):
+                more = ": the number of a neuron is called 'index'" if node.attr == "i" else ""
                 raise UnknownNameError(
-                    f"unknown name '{node.attr}' in '{text}'{suggest(node.attr, [*hiding, 'dt'])}", where
+                    f"unknown name '{node.attr}' in '{text}'{more or suggest(node.attr, [*hiding, 'dt'])}", where
                 )
             if node.op == "next" or (node.op == "name" and node.attr == "t"):
                 raise EquationError(
@@ -125,12 +127,9 @@ class Scope:
             if name in ("t", "dt") or (not weight and (name in self.solver.known or name in self.solver.unknown)):
                 return name
             known = [*own, *self.cell.own, *self.cell.ports, "t", "dt"]
-            more = ""
-            if name == "I" and not prefix:
-                more = ": the sum of what receptors and currents put in is called 'i', or say ports=('I',)"
             raise UnknownNameError(
                 f"unknown name '{name}' in {part.kind} {part.name} of population "
-                f"'{self.population}'{more or suggest(name, known)}",
+                f"'{self.population}'{_what_it_is(name, known, prefix)}",
                 part.where,
             )
 
@@ -287,6 +286,21 @@ class Scope:
         """Return the dimension of any name of the population."""
         dim = self.solver.dimension(name)
         return DIMENSIONLESS if dim is None else dim
+
+
+def _what_it_is(name: str, known: list[str], prefix: str) -> str:
+    """Return the end of a message about a name that nothing defines: what may have been meant."""
+    target = name.removesuffix("_post")
+    if name == "I" and not prefix:
+        return ": the sum of what receptors and currents put in is called 'i', or say ports=('I',)"
+    if name in NAMES:
+        return elsewhere(name, NAMES)
+    if target != name and target in known:
+        return f": a receptor belongs to its target, whose variable is called '{target}'"
+    more = suggest(name, known)
+    if more.startswith("; known") and name.isidentifier() and not name.startswith("_"):
+        more += f"; a parameter is given with its value, {name}=…"
+    return more
 
 
 def _a(dim: Dimension) -> str:

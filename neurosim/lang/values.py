@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -120,6 +121,13 @@ def check_value(value: Any, param: Param, what: str, where: str | None) -> Any:
     si = quantity(value, DIMENSIONLESS, what, where)
     param.check(si, what, where)
     return si
+
+
+def by_name(given: Any, what: str, example: str, where: str | None) -> dict[str, Any]:
+    """Return a mapping as a dict; refuse what is none, with an example."""
+    if given is not None and not isinstance(given, Mapping):
+        raise ParameterError(f"{what} are given by name, as in {example}; got {given!r}", where)
+    return dict(given or {})
 
 
 def _article(dim: Dimension) -> str:

@@ -11,7 +11,15 @@ import numpy as np
 
 from neurosim import analysis
 from neurosim.analysis import RateTrace
-from neurosim.errors import ParameterError, ResultFileError, UnknownNameError, caller, suggest
+from neurosim.errors import (
+    ParameterError,
+    ResultFileError,
+    UnknownAttributeError,
+    UnknownNameError,
+    caller,
+    suggest,
+)
+from neurosim.habits import RESULT, elsewhere
 from neurosim.recording.records import Provenance, Recorded, Spikes, Trace, WeightTrace, as_float
 from neurosim.units import Quantity, ms
 
@@ -78,6 +86,13 @@ class RunResult:
         p = self.provenance
         spikes = sum(len(s) for s in self.spikes.values())
         return f"RunResult('{p.network}', {p.n_steps * p.dt:g} s on {p.backend or '?'}, {spikes} spikes, {p.status})"
+
+    if not TYPE_CHECKING:  # which shall go on to refuse what is not there
+
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("_"):  # copy and pickle ask for these before there is anything
+                raise AttributeError(name)
+            raise UnknownAttributeError(f"the result of a run has no '{name}'{elsewhere(name, RESULT)}", caller())
 
     # -- questions
 

@@ -51,7 +51,9 @@ def quantity(
     else:
         number = plain(value)
         if number is None or isinstance(value, bool) or getattr(value, "dtype", None) == np.bool_:
-            raise ParameterError(f"{must} {type(value).__name__} {value!r}", where)
+            text = isinstance(value, str) and dim != DIMENSIONLESS
+            more = f": write it without quotes, as in 1*{usual_unit(dim) or 'unit'}" if text else ""
+            raise ParameterError(f"{must} {type(value).__name__} {value!r}{more}", where)
         if dim != DIMENSIONLESS:
             raise DimensionError(f"{must} {_fix(number, dim)}", where)
     if finite and not np.all(np.isfinite(number)):

@@ -507,3 +507,9 @@ def test_long_texts_and_empty_columns(tmp_path: Path) -> None:
     assert back.provenance.overrides == long
     assert back.spikes["e"].identical(run.spikes["e"])
     assert all(back.state["e"][k].identical(run.state["e"][k]) for k in "vw")
+
+
+def test_a_trace_says_what_it_is_and_has_the_times_of_spikes_name():
+    trace = Trace("v", "V", [4], [1e-4, 2e-4], [[0.0], [0.0]])
+    assert repr(trace) == "Trace('v' of 1 neuron at 2 times, in V)"
+    assert trace.t is trace.times

@@ -177,8 +177,18 @@ class Trace:
         """The SI unit as text, such as "V"."""
         return unit_text(self.unit_dim)
 
+    @property
+    def t(self) -> np.ndarray:
+        """Times in s (the same array as ``times``)."""
+        return self.times
+
     def __len__(self) -> int:
         return len(self.times)
+
+    def __repr__(self) -> str:
+        unit = f", in {self.unit}" if self.unit not in ("", "1") else ""
+        neurons = f"{len(self.ids)} neuron{'s' * (len(self.ids) != 1)}"
+        return f"Trace('{self.variable}' of {neurons} at {len(self.times)} times{unit})"
 
     def of(self, id: int) -> np.ndarray:
         """Return the values of neuron ``id`` over time."""

@@ -120,3 +120,41 @@ def test_bar_without_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch:
 def test_clock() -> None:
     shown = {0.04: "0.0 s", 9.94: "9.9 s", 9.96: "10 s", 59.4: "59 s", 59.6: "1:00", 3725.0: "1:02:05"}
     assert {seconds: clock(seconds) for seconds in shown} == shown
+
+
+SILENT = """
+import neurosim as ns
+from neurosim.models import LIF, DCInput, ExpCurrent, SpikeSource
+from neurosim.units import ms, mV
+net = ns.Network("quiet", dt=0.1*ms)
+cell = LIF(receptors={"exc": ExpCurrent(tau=5*ms)})
+a, b, c, d = (net.population(name, 4, cell) for name in "abcd")
+never = net.population("never", 2, SpikeSource([[]*ms, []*ms]))
+net.stimulate(a, DCInput(15*mV))
+net.stimulate(d, DCInput(15*mV), name="dc")
+net.connect(a, b, weight=1*mV)
+net.record([a, b, c, d, never], "spikes")
+net.record(a[:2], "v")
+net.record(c, "v")
+"""
+
+
+def test_a_population_that_does_not_spike_is_explained() -> None:
+    said = call("run", "-b", "reference", "-d", "20ms", write("net.py", SILENT)).stdout
+    notes = " ".join(said[said.index("note:") :].split()).split("note: ")[1:]
+    assert [note.strip() for note in notes] == [
+        "'a' did not spike: v of 2 of its neurons lay between -69.93 mV and -60.52 mV, its threshold is "
+        "'v >= v_th', v_th = -50 mV",
+        "'b' did not spike: what is connected to it did not spike (a)",
+        "'c' did not spike: nothing stimulates it, and nothing is connected to it; v was -70 mV, its threshold is "
+        "'v >= v_th', v_th = -50 mV",
+        "'d' did not spike: net.record(net['d'], 'v') would show how near it comes to its threshold, "
+        "'v >= v_th', v_th = -50 mV",
+    ]
+
+
+def test_silence_that_is_none_is_not_explained() -> None:
+    some = SILENT.replace('net.record([a, b, c, d, never], "spikes")', 'net.record([a[:2], never], "spikes")')
+    assert "did not spike" not in call("run", "-b", "reference", "-d", "1ms", write("net.py", some)).stdout
+    assert "did not spike" not in call("run", "-b", "null", "-d", "1ms", write("net.py", SILENT)).stdout
+    assert "did not spike" not in call("run", "-b", "reference", "-d", "1ms", "--json", "net.py").stdout

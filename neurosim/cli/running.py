@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from neurosim import run as runner
-from neurosim.cli import ranks
+from neurosim.cli import ranks, silence
 from neurosim.cli.load import Loaded, load, parse_duration
 from neurosim.cli.main import sentence
 from neurosim.cli.progress import Bar
@@ -113,7 +113,7 @@ def run_command(
     if as_json:
         show.as_json(result, net.published, whole, files, None if failure is None else sentence(failure))
     elif not quiet:
-        show.closing(files, notes)
+        show.closing(files, notes + silence.silent(net, result))
     if failure is not None:
         raise failure
     if result.provenance.status == "interrupted":

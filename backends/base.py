@@ -179,6 +179,13 @@ class Backend(ABC):
                 where,
             )
 
+    def rounds(self, graph: Graph) -> str:
+        """Return what the backend rounds a graph's numbers to, beyond floating point, on purpose; empty: nothing.
+
+        It ends a sentence that begins with the backend's name, and explains where a run parts from the graph's program.
+        """
+        return ""
+
     def estimate(self, graph: Graph, threads: int | None = None) -> int:
         """Return about how many bytes the graph takes, built and run on so many threads (None: its own choice)."""
         every = (*graph.projections, *(link.edges for link in graph.links))

@@ -13,6 +13,11 @@ from neurosim.hardware.loihi2.quantisation import RANGE, Quantised, complaints, 
 from neurosim.ir.graph import Graph
 from neurosim.registry import load_backend
 
+ROUNDED = (
+    "computes in Loihi 2's integers: decays of 12 bits, weights of 8, thresholds of 17; quantise() and "
+    "'neurosim quantise' say what each number became"
+)
+
 
 class Loihi2Backend(Backend):
     """Loihi 2's integers, emulated to the bits of Lava 0.10 (:mod:`neurosim.hardware.loihi2`).
@@ -37,6 +42,10 @@ class Loihi2Backend(Backend):
                 what = f"recording of {probe.variable}: of a quantised cell there are spikes and v"
                 found.append((what, probe.where))
         return found
+
+    def rounds(self, graph: Graph) -> str:
+        """Return what the numbers of a network in SI units become."""
+        return "" if in_integers(graph) else ROUNDED
 
     def build(self, graph: Graph, options: Options) -> Engine:
         """Quantise, and build the native engine."""

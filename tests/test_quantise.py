@@ -106,6 +106,16 @@ def test_rates_of_a_recurrent_network() -> None:
         assert ours.spikes[name].count > 1000
 
 
+def test_what_parts_by_rounding_is_no_fault() -> None:
+    """Of two engines one may round on purpose; two that round alike are held to each other."""
+    net = balanced(200, inh=10 * ms)
+    (pair,) = ns.compare(net, 200 * ms, ["native", "loihi2"]).pairs
+    assert pair.verdict != "E0" and pair.diagnosis is not None
+    assert (pair.diagnosis.kind, pair.diagnosis.hint[:42]) == ("model", "loihi2 computes in Loihi 2's integers: dec")
+    (pair,) = ns.compare(quantise(net).network, 200 * ms, ["native", "loihi2"]).pairs
+    assert pair.verdict == "E0"
+
+
 def test_the_backend_is_the_quantised_network() -> None:
     net = balanced(400, inh=10 * ms)
     found = quantise(net)

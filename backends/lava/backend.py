@@ -14,7 +14,7 @@ from neurosim.backends.lava.environment import VERSION, python
 from neurosim.backends.lava.lower import complaints, lower
 from neurosim.backends.lava.script import ARRAYS, RESULT, SCRIPT, arrays, script
 from neurosim.backends.lava.worker import run_script
-from neurosim.backends.loihi2_backend import QuantisedEngine
+from neurosim.backends.loihi2_backend import ROUNDED, QuantisedEngine
 from neurosim.errors import ParameterError, UnsupportedError
 from neurosim.hardware.loihi2.quantisation import complaints as float_complaints
 from neurosim.hardware.loihi2.quantisation import in_integers, quantised_graph
@@ -49,6 +49,10 @@ class LavaBackend(Backend):
             if probe.sampled and probe.variable not in ("u", "v"):
                 found.append((f"recording of {probe.variable} (Lava's LIF has u and v)", probe.where))
         return found
+
+    def rounds(self, graph: Graph) -> str:
+        """Return what the numbers of a network in SI units become."""
+        return "" if in_integers(graph) else ROUNDED
 
     def build(self, graph: Graph, options: Options) -> Engine:
         """Find Lava, and check what can be checked before a run."""

@@ -176,7 +176,9 @@ def diagnose(graph: Graph, difference: Difference, names: tuple[str, str], first
     repeats = tuple(_repeats(first, second, end) for first, second in zip(firsts, runs, strict=True))
     sides = [_records(graph, run, {p for p, *_ in wanted} | {difference.population}) for run in runs]
     notes += _weight_differences(runs, learning, difference.step)
-    return _Case(graph, difference, names, firsts, runs, sides, repeats, notes).diagnosis()  # type: ignore[arg-type]
+    rounds = tuple(check.rounds(graph) for check in checks)
+    case = _Case(graph, difference, names, firsts, runs, sides, repeats, notes, rounds)  # type: ignore[arg-type]
+    return case.diagnosis()
 
 
 def _probes(graph: Graph, difference: Difference, steps: int) -> tuple[list[Any], list[str]]:
@@ -306,8 +308,9 @@ class _Case:
 
     def __init__(self, graph: Graph, difference: Difference, names: tuple[str, str], firsts: tuple[Any, Any],
                  runs: list[Any], sides: list[dict[str, Recorded]], repeats: tuple[bool, bool],
-                 notes: list[str]) -> None:  # fmt: skip
+                 notes: list[str], rounds: tuple[str, ...]) -> None:  # fmt: skip
         self.graph, self.at, self.names, self.firsts, self.runs = graph, difference, names, firsts, runs
+        self.rounds = rounds
         self.sides, self.repeats, self.notes = sides, repeats, notes
         self.pop = graph.population(difference.population)
         self.tolerance = TOLERANCE[graph.precision]
@@ -327,6 +330,8 @@ class _Case:
         findings = self._findings(population, neuron, self.at.step if state is None else state.step)
         threshold, outcomes, arrived = self._threshold(neuron if population == self.at.population else self.at.neuron)
         kind, hint = self._judge(state, findings, threshold, outcomes)
+        if kind in (FAULT, "unexplained"):
+            kind, hint = self._rounded(findings) or (kind, hint)
         return Diagnosis(self.at, kind, hint, self._before(), arrived, threshold, state, findings, self.repeats,
                          tuple(self.notes), self._around())  # fmt: skip
 
@@ -536,6 +541,16 @@ class _Case:
                              f"{finding.step}")  # fmt: skip
         kind = next((k for k in (FAULT, "unexplained", MODEL) if k in kinds), "unexplained")
         return kind, "; ".join(texts)
+
+    def _rounded(self, findings: tuple[Finding | None, Finding | None]) -> tuple[str, str] | None:
+        """Return the verdict where one side rounds on purpose, and the other follows the program."""
+        if bool(self.rounds[0]) == bool(self.rounds[1]):  # two that round alike shall give the same
+            return None
+        side = 0 if self.rounds[0] else 1
+        other = findings[1 - side]
+        if other is not None and not other.follows:
+            return None
+        return MODEL, f"{self.names[side]} {self.rounds[side]}"
 
     @staticmethod
     def _kind(causes: tuple[Cause, ...]) -> str:

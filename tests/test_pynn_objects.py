@@ -250,6 +250,22 @@ def test_errors_say_what_is_wrong_and_where(name: str, error: type[NeurosimError
     assert "test_pynn_objects.py" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("synapse", "says"),
+    [
+        ({"weight": -0.01}, "are at least 0; write weight=0.01, receptor_type='inhibitory'"),
+        ({"weight": RandomDistribution("normal", (0.0, 1.0))}, r"are at least 0; RandomDistribution\('normal_clipped'"),
+        ({"weight": RandomDistribution("uniform", (-2.0, -1.0))}, "are at least 0; bound the distribution 'uniform'"),
+        ({"delay": RandomDistribution("normal", (0.0, 1.0))}, r"max_delay\); RandomDistribution\('normal_clipped'"),
+    ],
+)
+def test_a_value_out_of_bounds_says_what_to_write(synapse: dict[str, Any], says: str) -> None:
+    sim.setup()
+    p = sim.Population(20, sim.IF_cond_exp())
+    with pytest.raises(ConnectivityError, match=says):
+        sim.Projection(p, p, sim.AllToAllConnector(), StaticSynapse(**{"weight": 0.01, **synapse}))
+
+
 def test_a_second_setup_begins_anew() -> None:
     sim.setup()
     old = sim.Population(1, sim.IF_curr_exp(), label="old")

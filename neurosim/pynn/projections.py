@@ -102,7 +102,7 @@ class Projection:
                 "a current-based cell negative; take a cell with conductances, or the excitatory receptor",
                 where,
             )
-        self._check_signs(self._weights, where)
+        self._check_signs(self._weights, given["weight"], where)
         self._check_bounds(self._weights, where)
         sim.projections.append(self)
 
@@ -181,18 +181,22 @@ class Projection:
             if bad < least if limit == least else bad > most:
                 raise ConnectivityError(
                     f"{what} is {bad * sim.timestep:g} ms; the {'shortest' if limit == least else 'longest'} of this "
-                    f"simulation is {limit * sim.timestep:g} ms (setup's min_delay and max_delay)", where)  # fmt: skip
+                    f"simulation is {limit * sim.timestep:g} ms (setup's min_delay and max_delay)"
+                    f"{_bounded(value)}", where)  # fmt: skip
         return np.array(steps, dtype=np.int64)
 
-    def _check_signs(self, weights: np.ndarray, where: str | None) -> None:
+    def _check_signs(self, weights: np.ndarray, value: Any, where: str | None) -> None:
         """PyNN's convention: inhibitory currents have negative weights, everything else positive ones."""
         kind = self.post.members()[0][0].celltype
         negative = self.receptor_type == "inhibitory" and not kind.conductance_based
         if len(weights) and (weights.max() > 0 if negative else weights.min() < 0):
             worst = weights.max() if negative else weights.min()
+            more = _bounded(value)
+            if not more and self.receptor_type == "inhibitory":
+                more = f"; write weight={-worst:g}, receptor_type='inhibitory'"
             raise ConnectivityError(
                 f"'{self.label}' has a weight of {worst:g}: weights onto the {self.receptor_type} receptor of "
-                f"{type(kind).__name__} are {'at most' if negative else 'at least'} 0", where)  # fmt: skip
+                f"{type(kind).__name__} are {'at most' if negative else 'at least'} 0{more}", where)  # fmt: skip
 
     def _check_bounds(self, weights: np.ndarray, where: str | None) -> None:
         """Weights that learn start within their bounds."""
@@ -218,7 +222,7 @@ class Projection:
                 self._delays = self._in_steps(value, where)
             else:
                 weights = self._values(name, value, where)
-                self._check_signs(weights, where)
+                self._check_signs(weights, value, where)
                 self._check_bounds(weights, where)
                 self._weights = weights
 
@@ -325,3 +329,13 @@ class Projection:
         """Return a line about the projection."""
         return (f"{self.label}: {len(self)} connections by {type(self._connector).__name__} onto "
                 f"{self.receptor_type}, {self.synapse_type!r}")  # fmt: skip
+
+
+def _bounded(value: Any) -> str:
+    """Return the end of a message about a drawn value that is out of bounds; empty where it was not drawn."""
+    drawn = distribution_of(value)
+    if drawn is None:
+        return ""
+    if drawn.name == "normal":
+        return "; RandomDistribution('normal_clipped', mu=…, sigma=…, low=…, high=…) draws within bounds"
+    return f"; bound the distribution '{drawn.name}'"

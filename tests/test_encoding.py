@@ -341,6 +341,7 @@ X = [0.5, 0.2]
         (lambda: encoding.population(X, 5, high=[1, 2, 3]), "high must be one finite number, or one for each of the 2"),
         (lambda: encoding.source([[2.0]], 1 * ms), "the value of sample 0, step 0, neuron 0 is 2"),
         (lambda: encoding.source(X, 1 * ms), "spikes are [time, neurons] or [batch, time, neurons], got float64"),
+        (lambda: encoding.source(np.zeros((2, 5, 8, 8)), 1 * ms), "float64 of shape [2, 5, 8, 8]: flatten the rest"),
         (lambda: encoding.source([X], -1 * ms), "dt must be above 0, got -1 ms"),
     ],
 )  # fmt: skip

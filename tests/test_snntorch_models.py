@@ -250,7 +250,9 @@ def own_class() -> Any:
 @pytest.mark.parametrize(
     ("modules", "options", "message"),
     [
-        (lambda: [nn.Conv2d(1, 2, 3)], {}, "input_shape is needed: the model begins with '0' (Conv2d)"),
+        (lambda: [nn.Conv2d(1, 2, 3)], {},
+         "input_shape is needed: the model begins with '0' (Conv2d), which does not say how large its input is: "
+         "input_shape=(1, 28, 28) is one channel of 28 by 28"),
         (lambda: [nn.Linear(4, 3), nn.ReLU()], {}, "the module '1' (ReLU) has no counterpart in a network; read are"),
         (lambda: [nn.Linear(4, 3)], {}, "the model has no neurons of snnTorch's"),
         (lambda: [snn.Leaky(0.9), nn.Linear(4, 3)], {"input_shape": 4}, "the model ends with a linear map"),

@@ -52,7 +52,7 @@ def source(spikes: Any, dt: Quantity, *, silence: int = 0) -> SourceSpikes:
     found = as_array(spikes)
     if found.dtype.kind not in "biuf" or found.ndim not in (2, 3):
         raise ParameterError(f"spikes are [time, neurons] or [batch, time, neurons], got {found.dtype} of shape "
-                             f"{list(found.shape)}", where)  # fmt: skip
+                             f"{list(found.shape)}{': flatten the rest' * (found.ndim > 3)}", where)  # fmt: skip
     found = found if found.ndim == 3 else found[None]
     wrong = (found != 0) & (found != 1)
     if wrong.any():

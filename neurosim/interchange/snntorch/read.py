@@ -179,7 +179,7 @@ class _Reader:
             if type(module).__name__ != "Linear":
                 raise ParameterError(
                     f"input_shape is needed: the model begins with '{label}' ({type(module).__name__}), which does not "
-                    "say how large its input is", self.where
+                    "say how large its input is: input_shape=(1, 28, 28) is one channel of 28 by 28", self.where
                 )  # fmt: skip
             shape = module.in_features
         given = np.atleast_1d(np.asarray(shape))

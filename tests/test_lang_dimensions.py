@@ -330,7 +330,8 @@ def exp_current(**more):
         (Receptor("dx/dt = -x/tau_s", event="x += w", output="x*nS", tau_s=5 * ms, init={}), None),
         (
             Receptor("dx/dt = (v - x)/tau_s", event="x += w", output="x/tau_s", tau_s=5 * ms),
-            "receptor 'e' does not fit the port 'i' of population 'p': voltage (V) and V/s in 'x / tau_s'",
+            "receptor 'e' does not fit the port 'i' of population 'p': voltage (V) in the equations, but V/s in "
+            "'x / tau_s'",
         ),
         (Receptor("dx/dt = -x/tau_s", event="x += w*v", output="x*x", tau_s=5), "the two sides differ"),
         (Receptor(event="v += w*t"), None),
@@ -387,11 +388,14 @@ def test_a_stimulus_that_does_not_fit():
     network = net()
     pop = network.population("p", 2, lif(receptors={"e": exp_current()}))
     message = refused(lambda: network.stimulate(pop, Current(output="a", a=1 * pA)))
-    assert (
-        message == "current 'current' does not fit the port 'i' of population 'p': voltage (V) and current (A) in 'a'"
+    assert message == (
+        "current 'current' does not fit the port 'i' of population 'p': voltage (V) in the equations, but current (A) "
+        "in 'a'"
     )
     message = refused(lambda: network.stimulate(pop, Current(output="3")))
-    assert message.endswith("voltage (V) and dimensionless in '3'; give the plain number its unit, as in 5*mV")
+    assert message.endswith(
+        "voltage (V) in the equations, but dimensionless in '3'; give the plain number its unit, as in 5*mV"
+    )
     message = refused(lambda: network.stimulate(pop, Drive(rate=5 * Hz, weight=1 * nS)))
     assert (
         message

@@ -333,9 +333,9 @@ class Parser:
 
     def _function(self, text: str, at: int) -> Expr:
         if text not in _FUNCTIONS:
-            timed = f"; what changes with time is a TimedArray, given as {text}=… and read as {text}"
-            t = [token[1] for token in self.tokens[self.at : self.at + 3]] == ["(", "t", ")"]
-            more = elsewhere(text, FUNCTIONS) or (timed if t else suggest(text, _FUNCTIONS))
+            more = elsewhere(text, FUNCTIONS) or suggest(text, _FUNCTIONS)
+            if [token[1] for token in self.tokens[self.at : self.at + 3]] == ["(", "t", ")"]:
+                more += f"; a TimedArray is given as {text}=… and read as {text}, without (t)"
             raise self.error(f"no function {text!r}{more}", at)
         self.take()
         args: list[Expr] = []

@@ -209,7 +209,8 @@ class Scope:
             self.solver.equal(
                 Form(((port, _ONE),), DIMENSIONLESS),
                 got,
-                f"{part.kind} '{prefix}' does not fit the port '{port}' of population '{self.population}':|and",
+                f"{part.kind} '{prefix}' does not fit the port '{port}' of population '{self.population}':|"
+                "in the equations, but",
                 str(output),
             )
         except DimensionError as e:

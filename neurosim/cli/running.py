@@ -145,8 +145,7 @@ def _page(result: Any, path: str, net: Network, options: dict[str, Any], output:
             return ResultFileError(f"'{path}' was not written: the recording is too large for the memory that is free")
         graph = compile_network(net, precision=options.get("precision", "double"),
                                 weight_bits=options.get("weight_bits"))  # fmt: skip
-        cells = {p.label: p.cell.describe() for p in net.populations.values()}
-        page.write(result, path, graph, cells, net.published)
+        page.write(result, path, graph, net, net.published)
     except NeurosimError as e:
         return e
     return None

@@ -103,7 +103,9 @@ def _arrow(a: dict[str, Any], b: dict[str, Any], below: bool, learns: bool, edge
     width = 0.8 + 0.35 * math.log10(max(1.0, edges))
     if a is b:
         ux, uy = (a["ux"], a["uy"]) if a["out"] else (0.0, -1.0)
-        turn = -0.9 if a["out"] else 0.0  # a loop is not drawn over the name, which stands outside or below
+        turn = 0.0  # a loop is not drawn over the name, which stands outside on a ring, else below
+        if a["out"]:
+            turn = -1.35 if a["anchor"] == "middle" else -0.9
         ux, uy = ux * math.cos(turn) - uy * math.sin(turn), ux * math.sin(turn) + uy * math.cos(turn)
         r, k = a["r"], a["r"] + 20 + (8 if below else 0)
         sx, sy = a["x"] + r * (ux * 0.7 - uy * 0.7), a["y"] + r * (uy * 0.7 + ux * 0.7)
@@ -184,11 +186,14 @@ def parts(net: Any) -> list[dict[str, Any]]:
 def _shown(value: Any) -> str:
     """Return a parameter as it was given: a number, a distribution, or what an array spans."""
     if getattr(value, "ndim", np.ndim(getattr(value, "value", 0))) == 0:
-        return f"{value:g}" if isinstance(value, float) else str(value)
+        if isinstance(value, float) or hasattr(value, "unit_name"):
+            return f"{value:.6g}"
+        symbol = getattr(getattr(value, "dim", None), "symbol", "")
+        return f"{value} {symbol}".strip() if symbol not in ("1", "dimensionless") else str(value)
     flat = np.ravel(np.asarray(getattr(value, "value", value), dtype=np.float64))
     if not flat.size:
         return "nothing"
     low, high = int(np.argmin(flat)), int(np.argmax(flat))
     row = np.ndim(getattr(value, "value", value)) == 1
-    ends = [str(value[k]) if row else f"{flat[k]:.6g} (SI)" for k in (low, high)]
+    ends = [_shown(value[k]) if row else f"{flat[k]:.6g} (SI)" for k in (low, high)]
     return f"{len(flat):,} values, {ends[0]} to {ends[1]}"

@@ -311,7 +311,7 @@ function rates(host) {
         if (rows) { g.globalAlpha = 0.3; g.lineTo(sx(START + (a + ys.length) * s), base); g.lineTo(sx(START + a * s), base); g.fill(); }
       }
       g.restore();
-      if (rows) { const text = `${value(greatest(ys))} Hz`; g.textAlign = "right"; g.textBaseline = "top"; g.strokeStyle = theme.ground; g.lineWidth = 4; g.strokeText(text, w - RIGHT, base - tall + 1); g.fillStyle = theme.soft; g.fillText(text, w - RIGHT, base - tall + 1); }
+      if (rows) { const text = `${value(+greatest(ys).toPrecision(3))} Hz`; g.textAlign = "right"; g.textBaseline = "top"; g.strokeStyle = theme.ground; g.lineWidth = 4; g.strokeText(text, w - RIGHT, base - tall + 1); g.fillStyle = theme.soft; g.fillText(text, w - RIGHT, base - tall + 1); }
       if (rows || (many && (j === 0 || Math.floor(j * tall / 13) > Math.floor((j - 1) * tall / 13)))) {
         g.fillStyle = theme.soft; g.textAlign = "right"; g.textBaseline = "middle"; g.fillText(cut(g, r.name, LEFT - 8), LEFT - 6, base - tall / 2);
       }

@@ -393,6 +393,7 @@ def test_the_page_stands_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert not re.search(r"""(?:src|href)=["'](?!\#|data:)""", page)  # nothing is fetched
     assert "prefers-color-scheme: dark" in page and "#010203" not in page
     assert page.count("<section") == 3 and page.count("<svg") == 2 * (1 + 3 + 3)
+    assert page.count('<th class="a" scope="col">reference</th>') >= 3  # a side is named, not only coloured
     assert {f"#{i}" for i in re.findall(r'<section id="(\w+)"', page)} == set(re.findall(r'<a href="(#\w+)"', page))
     assert result.pairs[1].diagnosis is not None and result.pairs[1].diagnosis.hint.split(":")[0] in page
     assert len(page) < 5e6

@@ -10,6 +10,7 @@ import numpy as np
 
 from neurosim.analysis.agreement import only
 from neurosim.report.page import FAINT, INK, NARROW, WIDE, bare, figure, render, svg, unit, write_page
+from neurosim.report.picture import shorten
 
 COMMON, ONLY_A, ONLY_B = "#8c9198", "#2f81f7", "#e5730b"
 MOST_DOTS, MOST_NEURONS, MOST_DRAWN, MOST_BINS, MOST_BYTES = 40_000, 600, 12, 120, 5_000_000
@@ -73,8 +74,11 @@ def _figures(pair: Any, comparison: Any, salt: str) -> list[tuple[str, str, str,
 
     chosen, note = _sample(pair)
     if any(len(ids) for ids in chosen.values()):
-        legend = "" if pair.identical else f"; only {pair.a.label} in blue, only {pair.b.label} in orange"
-        add("Spikes", f"Spikes of both in grey{legend}. {note}".strip(), lambda w: _raster(pair, chosen, w))
+        legend = "" if pair.identical else (
+            f", as full strokes; only {pair.a.label} in blue, as upper halves; only {pair.b.label} in orange, as lower "
+            "halves")  # fmt: skip
+        line = "" if pair.difference is None else "The dotted line is the first difference. "
+        add("Spikes", f"Spikes of both in grey{legend}. {line}{note}".strip(), lambda w: _raster(pair, chosen, w))
     if not pair.identical:
         add("Differences over time", f"Spikes that only {pair.a.label} has (up, blue) and only {pair.b.label} has "
             "(down, orange), all populations.", lambda w: _over_time(pair, w))  # fmt: skip
@@ -104,24 +108,27 @@ def _sample(pair: Any) -> tuple[dict[str, np.ndarray], str]:
 
 def _raster(pair: Any, chosen: dict[str, np.ndarray], width: float) -> Any:
     """Draw the spikes of both runs over each other, population above population."""
+    from matplotlib.markers import TICKDOWN, TICKUP
+
     rows = sum(map(len, chosen.values()))
     made = figure(width, min(4.6, 1.3 + 0.01 * rows + 0.1 * len(chosen)))
     axes = made.add_subplot()
     top, ticks, names = 0, [], []
     size = 7.0 if rows > 100 else 14.0 if rows > 30 else 60.0
     for name, ids in chosen.items():
-        for spikes, other, colour, layer in ((pair.a.result, pair.b.result, ONLY_A, 2),
-                                             (pair.b.result, pair.a.result, ONLY_B, 3)):  # fmt: skip
+        for spikes, other, colour, layer, half in ((pair.a.result, pair.b.result, ONLY_A, 2, TICKUP),
+                                                   (pair.b.result, pair.a.result, ONLY_B, 3, TICKDOWN)):  # fmt: skip
             s = spikes.spikes[name]
             mine = only(s, other.spikes[name])
             here = np.isin(s.ids, ids)
             for mask, shade, z in ((here & ~mine, COMMON, 1), (here & mine, colour, layer)):
                 if z == 1 and colour == ONLY_B:
                     continue  # those that both have were drawn
-                axes.scatter(s.t[mask] * 1e3, -top - np.searchsorted(ids, s.ids[mask]), s=size, c=shade, marker="|",
+                marker = "|" if z == 1 else half  # told apart without colours, too
+                axes.scatter(s.t[mask] * 1e3, -top - np.searchsorted(ids, s.ids[mask]), s=size, c=shade, marker=marker,
                              linewidths=0.9, zorder=z, rasterized=True)  # fmt: skip
         ticks.append(-top - (len(ids) - 1) / 2)
-        names.append(f"{name}")
+        names.append(shorten(name, 18 if width == WIDE else 9))
         top += len(ids)
         if name != list(chosen)[-1]:
             axes.axhline(-top + 0.5, color=FAINT, linewidth=0.6)
@@ -182,7 +189,7 @@ def _around(pair: Any, dt: float, width: float) -> Any:
         size = max(float(np.nanmax(np.abs([a, b]), initial=0.0)), 1e-300)
         panels[-1].plot(times, np.maximum(np.abs(a - b) / size, 1e-18), ".-", color=shade, linewidth=0.8, markersize=3,
                         label=var)  # fmt: skip
-    above = {"fontsize": 7, "frameon": False, "loc": "lower left", "bbox_to_anchor": (0.0, 0.97), "labelcolor": INK,
+    above = {"fontsize": 8, "frameon": False, "loc": "lower left", "bbox_to_anchor": (0.0, 0.97), "labelcolor": INK,
              "ncols": 3, "borderpad": 0.1}  # fmt: skip
     panels[0].legend(**above)
     panels[-1].set_yscale("log")

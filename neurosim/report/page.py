@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 INK, FAINT = "#010203", "#040506"
 _VARIABLES = {INK: "var(--ink)", FAINT: "var(--line)"}
 
-WIDE, NARROW = 8.6, 3.9
+WIDE, NARROW = 8.6, 3.4
 """Widths of a figure in inches: for a desk, and for a telephone; the page's style shows one and hides the other."""
 
 

@@ -63,3 +63,40 @@ def test_large_rasters_are_thinned(populations: int) -> None:
     dots = sum(len(c.get_offsets()) for c in figure.axes[0].collections)
     assert 0 < dots < 8000
     assert figure.axes[0].get_xlim() == pytest.approx((50, 150))
+
+
+def test_long_names_leave_room_and_every_letter_can_be_read() -> None:
+    from matplotlib.colors import to_rgb
+
+    name = "layer_2_3_pyramidal_cells_of_the_primary_visual_cortex_"
+    rng, spikes = np.random.default_rng(3), {}
+    for k in range(6):
+        spikes[name + str(k)] = Spikes(np.arange(50), rng.integers(0, 20, 50), 20, DT, STEPS)
+    trace = Trace("g", "S", np.array([3, 7]), (np.arange(STEPS) + 1) * DT, rng.random((STEPS, 2)) * 1e-8)
+    provenance = Provenance(network="network_" + 3 * name, dt=DT, n_steps=STEPS)
+    figure = RunResult({n: 20 for n in spikes}, provenance, spikes, {name + "0": {"g": trace}}).plot()
+    figure.canvas.draw()
+    raster, panel = figure.axes[0], figure.axes[-1]
+    assert raster.get_position().width > 0.5
+    labels = [text.get_text() for text in raster.get_yticklabels()]
+    assert len(set(labels)) == 6 and max(map(len, labels)) <= 24
+    assert [text.get_text() for text in panel.get_legend().get_texts()] == ["neuron 3", "neuron 7"]
+    assert len({line.get_color() for line in panel.get_lines()}) == 2
+    for text in [*raster.get_yticklabels(), *figure.axes[2].get_yticklabels(), panel.title]:
+        rgb = np.array(to_rgb(text.get_color()))
+        linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+        assert 1.05 / (linear @ [0.2126, 0.7152, 0.0722] + 0.05) >= 4.45
+
+
+def test_events_are_drawn_as_events() -> None:
+    """Not as the counts of steps, of up to 16,777,216, that their probes hold."""
+    steps = np.arange(STEPS)
+    since = np.where(steps < 500, float(1 << 24), (steps - 500.0) % 400)[:, None]
+    times = (steps + 1) * DT
+    state = {"p": {"plateau": Trace("plateau", "1", np.array([0]), times, since),
+                   "v": Trace("v", "V", np.array([0]), times, since * 0)}}  # fmt: skip
+    spikes = {"p": Spikes([1], [0], 1, DT, STEPS)}
+    figure = RunResult({"p": 1}, Provenance(dt=DT, n_steps=STEPS), spikes, state).plot()
+    offsets = [np.asarray(c.get_offsets()) for c in figure.axes[0].collections]
+    assert [len(o) for o in offsets] == [1, 4] and offsets[1][:, 0] == pytest.approx([50, 90, 130, 170])
+    assert [axes.get_ylabel() for axes in figure.axes if axes.get_ylabel()] == ["rate (Hz)", "v (V)"]

@@ -20,6 +20,7 @@ from neurosim.cli.main import cli
 from neurosim.compile import compile_network
 from neurosim.models import LIF, ExpConductance, ExpCurrent, PoissonInput, PoissonSource
 from neurosim.recording import Provenance, RunResult, Trace
+from neurosim.recording.events import events_of
 from neurosim.recording.records import Spikes
 from neurosim.report import picture, series
 from neurosim.report import run as report
@@ -184,7 +185,7 @@ def test_a_number_that_only_looks_like_a_count_is_drawn_as_a_variable() -> None:
     for values in (zero, zero + 1, np.cumsum(zero + 2, axis=0), np.arange(2000.0).reshape(1000, 2)):
         trace = Trace("k", "1", np.arange(2), times, values)
         result = RunResult({"p": 2}, provenance(n_steps=1000), {}, {"p": {"k": trace}})
-        assert series.events_of(result) == [] and len(series.traces(result, [], 1.0)) == 1
+        assert events_of(result) == [] and len(series.traces(result, [], 1.0)) == 1
 
 
 def test_thinned_traces_keep_every_peak() -> None:

@@ -43,7 +43,7 @@ def draw(result: Any, width: int, encoding: str) -> Text | None:
         colour = _COLOURS[k % len(_COLOURS)]
         cells = _braille(spikes, chosen[name], together, rows[name], start, end, columns)
         for r, line in enumerate(cells):
-            out.append(f"{_cut(name, label) if r == 0 else '':<{label}} ", style=f"bold {colour}")
+            out.append(f"{cut(name, label) if r == 0 else '':<{label}} ", style=f"bold {colour}")
             out.append(line + "\n", style=colour)
     counts = np.zeros(columns)
     for s in shown.values():
@@ -58,7 +58,8 @@ def draw(result: Any, width: int, encoding: str) -> Text | None:
     each = "one neuron" if together == 1 else f"{together} neurons"
     note = f"{each} a row of dots, {drawn:,} of {neurons:,}; mean rate of all, highest {peak:.3g} Hz"
     note += f"; {more} populations not shown" if more > 0 else ""
-    out.append(f"{'':<{label}} {_cut(note, columns)}", style="dim")
+    indent = max(0, min(label + 1, width - 1 - len(note)))
+    out.append(f"{'':<{indent}}{cut(note, width - 1 - indent)}", style="dim")
     return out
 
 
@@ -124,5 +125,6 @@ def _axis(start: float, end: float, label: int, columns: int) -> str:
     return f"{'':<{label}} {line}{right.rjust(columns - len(line))}\n"
 
 
-def _cut(text: str, most: int) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"
+def cut(text: str, most: int) -> str:
+    """Leave out the middle of what is too long: the ends of a name tell it from others."""
+    return text if len(text) <= most else text[: most // 2] + "…" + text[len(text) - (most - 1) // 2 :]

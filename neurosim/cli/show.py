@@ -19,6 +19,7 @@ from neurosim.cli.progress import clock
 
 _MOST_ROWS = 40
 _WIDEST = 100
+_WIDEST_NAME = 20
 
 
 def console() -> Console:
@@ -125,11 +126,13 @@ def _table(out: Console, rows: list[dict[str, Any]], published: Mapping[str, Map
 
 def _print(out: Console, heads: list[str], names: list[str], cells: list[list[str]]) -> None:
     table = Table(box=SIMPLE_HEAD, padding=(0, 0, 0, 1), pad_edge=False, show_edge=False, header_style="bold")
-    table.add_column("population", overflow="ellipsis", max_width=20)
+    table.add_column("population", overflow="ellipsis", max_width=_WIDEST_NAME)
     for head in heads:
         table.add_column(head, justify="right", no_wrap=True)
+    from neurosim.cli.raster import cut
+
     for name, row in zip(names, cells, strict=True):
-        table.add_row(name, *row)
+        table.add_row(cut(name, _WIDEST_NAME), *row)
     out.print()
     out.print(table)
     out.print()

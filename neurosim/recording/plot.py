@@ -13,6 +13,7 @@ from neurosim import analysis
 from neurosim.analysis.window import inside, neurons, seconds
 from neurosim.errors import ParameterError, caller
 from neurosim.recording.atomic import write_bytes
+from neurosim.recording.events import events_of
 from neurosim.recording.records import Spikes, Trace
 from neurosim.units import Quantity, second
 
@@ -28,7 +29,10 @@ MOST_BANDS = 16  # with more populations only the large ones are named, and one 
 # Paired hues, told apart in greyscale too: dark for the 1st, 3rd, 5th, ... population, light for the 2nd, 4th, 6th, ...
 FEW = ("#1b5e9e", "#c8452f", "#0b7a5c", "#7a3e8e")  # for up to four populations: first blue, second red
 COLOURS = ("#1b5e9e", "#6fb1e0", "#0b7a5c", "#5fc3a0", "#b3541e", "#f0a35e", "#7a3e8e", "#c08ad0", "#444444", "#9a9a9a")
-_INK, _FAINT = "#222222", "#8a8a8a"
+_INK, _FAINT = "#222222", "#6b6b6b"
+_LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
+_LONGEST = 24  # letters of a name
+TRACES = ("#1b5e9e", "#d1701f", "#15a671", "#a263c3", "#4a0c28")  # neurons of one panel, dark and light in turn
 _PREFIXES = {-12: "p", -9: "n", -6: "µ", -3: "m", 0: "", 3: "k", 6: "M", 9: "G"}
 
 
@@ -43,7 +47,11 @@ def draw(
     from matplotlib.figure import Figure
 
     shown = {name: s for name, s in result.spikes.items() if neurons(s) > 0}
-    traces = [(name, trace) for name, held in result.state.items() for trace in held.values() if trace.values.size][:3]
+    events = events_of(result)
+    shown |= {f"{name}: {event}": spikes for name, event, spikes in events}
+    counts = {(name, event) for name, event, _ in events}
+    found = [(name, var, trace) for name, held in result.state.items() for var, trace in held.items()]
+    traces = [(name, trace) for name, var, trace in found if trace.values.size and (name, var) not in counts][:3]
     if not shown and not traces:
         raise ParameterError("there is nothing to plot: this run recorded neither spikes nor variables", caller())
     ridges = len(FEW) < len(shown) <= MOST_BANDS
@@ -148,18 +156,20 @@ def _raster(
         drawn = row[ids] >= 0
         x, y = steps[drawn] * spikes.dt * scale, top + (row[ids[drawn]] + 0.5) * height / count
         side = float(np.clip(4.6 * 72 / rows * height / count * 1.3, 1.1, 4.0))  # points: a little more than a row
-        axes.scatter(x, y, s=side**2, c=colours[name], marker="o", linewidths=0, rasterized=True)
+        dense = side > 2.0 and np.count_nonzero(drawn) > 100 * count  # dots would lie over each other
+        marker, line = ("|", 0.25) if dense else ("o", 0.0)
+        axes.scatter(x, y, s=side**2, c=colours[name], marker=marker, linewidths=line, rasterized=True)
         bands[name] = (top, top + height)
         top += height + gap
     for low, _ in list(bands.values())[1:]:
         axes.axhline(low - gap / 2, color="#dddddd", linewidth=0.6, zorder=0)
     axes.set_ylim(top - gap / 2, -gap / 2)
     named = {name: band for name, band in bands.items() if band[1] - band[0] >= 0.03 * top}
-    axes.set_yticks([(low + high) / 2 for low, high in named.values()], list(named))
+    axes.set_yticks([(low + high) / 2 for low, high in named.values()], [_cut(name) for name in named])
     _plain(axes)
     axes.tick_params(axis="y", length=0, labelsize=9)
     for label, name in zip(axes.get_yticklabels(), named, strict=True):
-        label.set_color(colours[name])
+        label.set_color(_readable_on_white(colours[name]))
         label.set_fontweight("bold")
     total = sum(neurons(s) for s in shown.values())
     return bands, f"raster: {rows:,} of {total:,} recorded neurons" if rows < total else ""
@@ -190,7 +200,7 @@ def _mean_rates(
     _plain(axes)
     axes.spines["bottom"].set_visible(False)
     axes.tick_params(labelleft=False, left=False, labelbottom=False, bottom=False)
-    axes.set_title("mean rate, CV of intervals", fontsize=8, loc="left", color=_FAINT, pad=3)
+    axes.set_title("mean rate, CV ISI", fontsize=8, loc="left", color=_FAINT, pad=3)
 
 
 def _rates(
@@ -230,9 +240,9 @@ def _rates(
         _plain(axes)
         tops = [1.4 * float(np.max(trace.values, initial=0.0)) / peak - k for k, trace in enumerate(traces.values())]
         axes.set_ylim(0.85 - len(traces), max(0.6, *tops) + 0.1)
-        axes.set_yticks([0.3 - k for k in range(len(traces))], list(traces))
+        axes.set_yticks([0.3 - k for k in range(len(traces))], [_cut(name) for name in traces])
         for label, name in zip(axes.get_yticklabels(), traces, strict=True):
-            label.set_color(colours[name])
+            label.set_color(_readable_on_white(colours[name]))
     note = f"{'rate of all neurons' if 'all' in colours else 'rate'} in bins of {width * dt * 1e3:.3g} ms" + (
         "" if few else f"; highest {peak:.3g} Hz, one scale for all"
     )
@@ -256,12 +266,17 @@ def _trace(axes: Axes, population: str, trace: Trace, colour: str, scale: float,
     """Draw a variable of at most five neurons."""
     finite = trace.values[np.isfinite(trace.values)]
     factor, unit = _readable(float(np.max(np.abs(finite), initial=0.0)), trace.unit)
-    for column in range(min(5, len(trace.ids))):
-        shade = 1.0 - 0.15 * column
-        axes.plot(trace.times * scale, trace.values[:, column] * factor, color=colour, linewidth=0.8, alpha=shade)
+    few = min(5, len(trace.ids))
+    for column in range(few):
+        shade = colour if few == 1 else TRACES[column]
+        label = f"neuron {trace.ids[column]}"
+        axes.plot(trace.times * scale, trace.values[:, column] * factor, color=shade, linewidth=0.8, label=label)
+    legend = axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=7, frameon=False, handlelength=1.2)
+    legend.set_in_layout(spikes is None)  # beside a raster there is room: the column of mean rates
     more = f", {len(trace.ids)} neurons, 5 shown" if len(trace.ids) > 5 else ""
     axes.set_ylabel(f"{trace.variable} ({unit})" if unit else trace.variable, fontsize=9)
-    axes.set_title(f"{trace.variable} of {population}{more}", fontsize=8, loc="left", color=colour, pad=2)
+    title = f"{trace.variable} of {_cut(population)}{more}"
+    axes.set_title(title, fontsize=8, loc="left", color=_readable_on_white(colour), pad=2)
     _plain(axes)
 
 
@@ -281,8 +296,25 @@ def _title(figure: Figure, result: RunResult) -> None:
     facts += [engine] if engine else []
     facts += [p.precision] if p.precision != "double" else []
     facts += [p.status.upper()] if p.status != "finished" else []
-    figure.suptitle(p.network or "neurosim", fontsize=13, fontweight="bold", color=_INK, x=0.01, ha="left")
+    facts_width, letter = 4.5 * len("  ·  ".join(facts)), 8.6  # points, and of a letter of the title
+    room = int((72 * figure.get_size_inches()[0] - facts_width) / letter)
+    figure.suptitle(
+        _cut(p.network or "neurosim", max(12, room)), fontsize=13, fontweight="bold", color=_INK, x=0.01, ha="left"
+    )
     figure.text(0.995, 0.988, "  ·  ".join(facts), fontsize=8, color=_FAINT, ha="right", va="top")
+
+
+def _cut(name: str, most: int = _LONGEST) -> str:
+    """Leave out the middle of what is too long: the ends of a name tell it from others."""
+    return name if len(name) <= most else name[: most // 2] + "…" + name[len(name) - (most - 1) // 2 :]
+
+
+def _readable_on_white(colour: str) -> str:
+    """Return the colour, or a darker one of its hue: letters need a contrast of 4.5 to 1 (WCAG 2)."""
+    rgb = np.array([int(colour[k : k + 2], 16) for k in (1, 3, 5)]) / 255
+    while 1.05 / (0.05 + np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4) @ _LUMINANCE) < 4.5:
+        rgb = rgb * 0.95
+    return "#" + "".join(f"{round(255 * float(part)):02x}" for part in rgb)
 
 
 def _plain(axes: Any) -> None:

@@ -12,6 +12,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from neurosim.recording.events import events_of
 from neurosim.report import picture, series
 from neurosim.report.page import render, write_page
 
@@ -56,7 +57,7 @@ def page(result: Any, graph: Any = None, net: Any = None,
 def _page(result: Any, graph: Any, net: Any, published: Mapping[str, Mapping[str, float]], detail: float) -> bytes:
     p = result.provenance
     slots = {name: k % SLOTS for k, name in enumerate(result.populations)}
-    events = series.events_of(result)
+    events = events_of(result)
     raster, note = series.raster(result, events, detail)
     data = {
         "dt": p.dt, "steps": p.n_steps, "start": series.start_step(result) * p.dt, "slots": slots,

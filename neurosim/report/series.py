@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from neurosim import analysis
-from neurosim.errors import ParameterError
 from neurosim.recording import Spikes, WeightTrace
 from neurosim.recording.plot import _readable
 from neurosim.units import second
@@ -56,32 +55,6 @@ def start_step(result: Any) -> int:
 def neurons(spikes: Spikes) -> int:
     """Return how many neurons were recorded."""
     return spikes.size if spikes.recorded is None else len(spikes.recorded)
-
-
-def events_of(result: Any) -> list[tuple[str, str, Spikes]]:
-    """Return the events that were recorded: (population, event, when), found by what their samples look like.
-
-    The probe of an event counts the steps since it happened, up to a largest number: from one sample to the next it
-    grows by the steps between them, or is smaller than these.
-    """
-    found = []
-    for name, held in result.state.items():
-        for variable, trace in held.items():
-            if trace.unit not in ("", "1", "dimensionless") or not trace.values.size:
-                continue
-            values, steps = trace.values, np.rint(trace.times / result.provenance.dt)
-            since = np.diff(steps, prepend=0.0)[:, None]
-            grown = np.vstack([np.full((1, values.shape[1]), np.inf), values[:-1]]) + since
-            never = float(1 << 24)
-            if not np.all((values < since) | (values == np.minimum(grown, never)) | (values == never)):
-                continue
-            if not np.any(values[1:] == values[:-1] + since[1:]) and not np.all(values == never):
-                continue  # a number that stays below the interval of its samples is no count of steps
-            try:
-                found.append((name, variable, result.events(name, variable)))
-            except ParameterError:
-                continue
-    return found
 
 
 # -- spikes ---------------------------------------------------------------------------------------------------------

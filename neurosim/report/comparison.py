@@ -82,8 +82,8 @@ def _figures(pair: Any, comparison: Any, salt: str) -> list[tuple[str, str, str,
     if not pair.identical:
         add("Differences over time", f"Spikes that only {pair.a.label} has (up, blue) and only {pair.b.label} has "
             "(down, orange), all populations.", lambda w: _over_time(pair, w))  # fmt: skip
-        if pair.diagnosis is not None and pair.diagnosis.around:
-            at = pair.difference
+        at = pair.difference
+        if at is not None and pair.diagnosis is not None and pair.diagnosis.around:
             add("State around the first difference", f"Neuron {at.neuron} of '{at.population}'; the line marks step "
                 f"{at.step}, and the last panel how far the two sides are apart. Values at the end of each step.",
                 lambda w: _around(pair, comparison.graph.dt, w))  # fmt: skip
@@ -124,7 +124,7 @@ def _raster(pair: Any, chosen: dict[str, np.ndarray], width: float) -> Any:
             for mask, shade, z in ((here & ~mine, COMMON, 1), (here & mine, colour, layer)):
                 if z == 1 and colour == ONLY_B:
                     continue  # those that both have were drawn
-                marker = "|" if z == 1 else half  # told apart without colours, too
+                marker: Any = "|" if z == 1 else half  # told apart without colours, too
                 axes.scatter(s.t[mask] * 1e3, -top - np.searchsorted(ids, s.ids[mask]), s=size, c=shade, marker=marker,
                              linewidths=0.9, zorder=z, rasterized=True)  # fmt: skip
         ticks.append(-top - (len(ids) - 1) / 2)

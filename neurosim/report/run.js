@@ -203,6 +203,7 @@ function draw() {
   for (const one of linked) one();
   if (all) for (const one of still) one();
   all = false;
+  if (!document.documentElement.dataset.drawn) performance.mark("drawn");
   document.documentElement.dataset.drawn = "yes";
 }
 function paint(everything = false) {

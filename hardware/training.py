@@ -192,6 +192,12 @@ def _edges(network: Network, integers: Network, below: float) -> Iterator[_Edges
     graph = compile_network(network)
     unused = quantisation.Quantised(Network(graph.name, dt=Quantity(graph.dt, TIME)))
     for node in graph.projections:
+        if node.rule.kernel_shape is not None:
+            raise UnsupportedError(
+                f"the edges of projection '{node.name}' share their weights, and integers are trained edge by edge: "
+                "train it with net.to_torch(), or list its edges, with rule, element = convolution.edge_list()",
+                node.where,
+            )
         if len(node.pre) != 1 or len(node.post) != 1:
             raise UnsupportedError(
                 f"projection '{node.name}' connects more than two populations, whose weights would have units of their "

@@ -14,6 +14,7 @@ if typing.TYPE_CHECKING:
     from neurosim.comparison import compare
     from neurosim.ir.rules import (
         AllToAll,
+        Convolution,
         EdgeList,
         FixedInDegree,
         FixedOutDegree,
@@ -21,6 +22,7 @@ if typing.TYPE_CHECKING:
         FixedTotalNumber,
         OneToOne,
         Rule,
+        pooling,
     )
     from neurosim.lang.compartments import Channel, compartments
     from neurosim.lang.components import (
@@ -49,8 +51,8 @@ __version__ = "0.1.0"
 
 _RULES, _PARTS, _GROUPS = "neurosim.ir.rules", "neurosim.lang.components", "neurosim.lang.groups"
 _HOMES = {
-    "AllToAll": _RULES, "EdgeList": _RULES, "FixedInDegree": _RULES, "FixedOutDegree": _RULES,
-    "FixedProbability": _RULES, "FixedTotalNumber": _RULES, "OneToOne": _RULES, "Rule": _RULES,
+    "AllToAll": _RULES, "Convolution": _RULES, "EdgeList": _RULES, "FixedInDegree": _RULES, "FixedOutDegree": _RULES,
+    "FixedProbability": _RULES, "FixedTotalNumber": _RULES, "OneToOne": _RULES, "Rule": _RULES, "pooling": _RULES,
     "compare": "neurosim.comparison",
     "Channel": "neurosim.lang.compartments", "compartments": "neurosim.lang.compartments",
     "Cell": _PARTS, "Current": _PARTS, "Drive": _PARTS, "Event": _PARTS, "Receptor": _PARTS, "TimedArray": _PARTS,
@@ -65,10 +67,10 @@ _HOMES = {
 _MODULES = ("analysis", "errors", "recording", "units")
 
 __all__ = [
-    "AllToAll", "Cell", "Channel", "Current", "DistanceDependent", "Drive", "EdgeList", "Event", "FixedInDegree",
-    "FixedOutDegree", "FixedProbability", "FixedTotalNumber", "Group", "Network", "OneToOne", "Param", "Plasticity",
-    "Population", "Quantity", "Receptor", "Rule", "ShortTerm", "TimedArray", "Where", "compare", "compartments",
-    "exponential", "grid_positions", "lognormal", "network", "normal", "simulate", "uniform",
+    "AllToAll", "Cell", "Channel", "Convolution", "Current", "DistanceDependent", "Drive", "EdgeList", "Event",
+    "FixedInDegree", "FixedOutDegree", "FixedProbability", "FixedTotalNumber", "Group", "Network", "OneToOne", "Param",
+    "Plasticity", "Population", "Quantity", "Receptor", "Rule", "ShortTerm", "TimedArray", "Where", "compare",
+    "compartments", "exponential", "grid_positions", "lognormal", "network", "normal", "pooling", "simulate", "uniform",
 ]  # fmt: skip
 
 

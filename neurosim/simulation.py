@@ -23,6 +23,7 @@ from neurosim.errors import (
     caller,
     suggest,
 )
+from neurosim.ir.distributions import Shared
 from neurosim.ir.edges import edge_table
 from neurosim.ir.graph import Graph, PopulationNode, ProbeNode, digest
 from neurosim.ir.timegrid import whole_steps
@@ -410,8 +411,8 @@ class Simulation:
         projection : str
             Its name. Weights that do not learn are not recorded.
         weights : Quantity
-            One, or one for each edge, in the order of ``net.edges(projection)``. What is under way arrives with the new
-            ones.
+            One, or one for each edge, in the order of ``net.edges(projection)``; of a convolution the kernel. What is
+            under way arrives with the new ones.
         """
         where = caller()
         self._running()
@@ -429,28 +430,28 @@ class Simulation:
             )
         self._catch_up()
         nodes = (*self.graph.projections, *(link.edges for link in self.graph.links))
-        if old.plasticity is not None:
-            learned = self.engine.weights(projection)
-            assert learned is not None
-            edges = len(learned)
+        learned = self.engine.weights(projection) if old.plasticity is not None else None
+        if learned is not None:
+            count, kernel = len(learned), None
         else:
-            edges = len(edge_table(self.graph, next(node for node in nodes if node.name == projection)))
+            count = len(edge_table(self.graph, next(node for node in nodes if node.name == projection)))
+            kernel = old.rule.kernel_shape
         if held is self.network.links:
             dim = weight_dimension(old.pre, old.post, old.receptor, where)
         else:
             dim = next(pop.scope.weight_dimension(old.receptor) for pop, _ in old.post.parts)
         si = np.asarray(quantity(weights, dim, f"weights of '{projection}'", where), dtype=np.float64)
-        if si.shape not in ((), (edges,)) or not np.all(np.isfinite(si)):
+        if si.shape not in ((), kernel or (count,)) or not np.all(np.isfinite(si)):
+            many = f"{count}, one for each edge" if kernel is None else f"a kernel of them of shape {list(kernel)}"
             raise ParameterError(
-                f"the weights of '{projection}' are one finite value, or {edges}, one for each edge; got shape "
-                f"{list(si.shape)}",
-                where,
+                f"the weights of '{projection}' are one finite value, or {many}; got shape {list(si.shape)}", where
             )
-        each = np.broadcast_to(si, edges).copy()
-        if old.plasticity is not None:
+        each: Any = np.broadcast_to(si, kernel or count).copy()
+        if learned is not None:
             self.engine.write_weights(projection, each)
             self._changed[projection] = f"weights {_SET}"
             return
+        each = each if kernel is None else Shared(each, kernel)
         held[projection] = dataclasses.replace(old, weight=each)
         try:
             self._adopt(self._compiled(), projection, where)

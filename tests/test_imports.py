@@ -69,6 +69,7 @@ AT_IMPORT = {
     "neurosim.backends.native": {"numba", "llvmlite"},
     "neurosim.backends.snntorch_backend.arithmetic": {"torch"},
     "neurosim.backends.snntorch_backend.blocks": {"torch"},
+    "neurosim.backends.snntorch_backend.convolved": {"torch"},
     "neurosim.backends.snntorch_backend.delivery": {"torch"},
     "neurosim.backends.snntorch_backend.engine": {"torch"},
     "neurosim.backends.snntorch_backend.fused": {"torch"},

@@ -22,7 +22,7 @@ from neurosim.ir.distributions import Draw, bound
 from neurosim.ir.edges import Edges, iter_edges
 from neurosim.ir.graph import Graph, ProjectionNode
 from neurosim.ir.random import Draws
-from neurosim.ir.rules import EdgeList, Rule
+from neurosim.ir.rules import Convolution, EdgeList, Rule
 
 LEAST_RUN = 6.0
 """Edges of one source, delay and thread below which scattering into a ring is cheaper than looking up each delay."""
@@ -179,6 +179,8 @@ def most_arrivals(rule: Rule, n_pre: int, n_post: int) -> float:
     """Return a number that no target's edges exceed (where they are drawn: with a probability below 1e-20)."""
     if isinstance(rule, EdgeList):
         return float(np.bincount(rule.post).max(initial=0))
+    if isinstance(rule, Convolution):
+        return float(rule.most)
     mean = rule.expected(n_pre, n_post) / max(1, n_post)
     if not type(rule).__module__.startswith("neurosim.ir.rules."):
         return mean * n_post  # a user's rule may favour one target

@@ -13,7 +13,7 @@ from neurosim.backends.nest_backend.kernel import Clock
 from neurosim.backends.nest_backend.learning import MODEL, Learner, recognise_rule
 from neurosim.backends.nest_backend.short_term import Synapse, recognise_synapse
 from neurosim.errors import UnsupportedError
-from neurosim.ir.distributions import Draw
+from neurosim.ir.distributions import Draw, PerEdge
 from neurosim.ir.edges import Edges, iter_edges
 from neurosim.ir.graph import Graph, ProjectionNode
 
@@ -63,6 +63,8 @@ def local_edges(graph: Graph, projection: ProjectionNode, ranks: Ranks) -> Itera
 
 def signs(weight: Any) -> set[int]:
     """Return which signs a projection's weights can have: some of -1 and 1; 0 has either."""
+    if isinstance(weight, PerEdge):
+        weight = weight.support()
     if isinstance(weight, Draw):
         if weight.kind in ("lognormal", "exponential"):
             low, high = 0.0, np.inf

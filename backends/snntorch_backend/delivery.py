@@ -92,18 +92,29 @@ class Synapses:
     ``pre`` and ``post`` are positions in the groups, ``delays`` the different delays in steps, ``group`` the edge's
     place among them. ``sources`` and ``targets`` are (population, neurons or None for all) of the groups' parts.
     ``release`` is the variable of the sources that spikes carry, or None. ``moving``: the delays are trained.
+    ``initial`` are the weights in the shape in which they are a parameter: one an edge, or, where the edges share them
+    (``shared``), their kernel.
     """
 
     def __init__(self, graph: Graph, node: ProjectionNode) -> None:
-        self.name, self.receptor, self.where = node.name, node.receptor, node.where
-        self.release = node.release
+        self._describe(graph, node)
         edges = edge_table(graph, node)
         self.pre, self.post = edges.pre.astype(np.int64), edges.post.astype(np.int64)
         self.initial, self.delay_steps = edges.weight, edges.delay
-        self.sources, self.targets = self._parts(node.pre), self._parts(node.post)
-        self.n_pre, self.n_post = sum(s.size for s in node.pre), sum(s.size for s in node.post)
+        # where populations of a union round a kernel to different grids, there is no one that they share
+        self.shared = edges.kernel is not None and len({s.population for s in node.post}) == 1
         self.moving = False
         self._sort()
+        if self.shared and edges.kernel is not None:
+            self.initial = edges.kernel
+            self.index["element"] = torch.from_numpy(node.rule.element(self.pre, self.post))
+
+    def _describe(self, graph: Graph, node: ProjectionNode) -> None:
+        """Keep what is known without the edges."""
+        self.name, self.receptor, self.where, self.rule = node.name, node.receptor, node.where, node.rule
+        self.release = node.release
+        self.sources, self.targets = self._parts(node.pre), self._parts(node.post)
+        self.n_pre, self.n_post = sum(s.size for s in node.pre), sum(s.size for s in node.post)
 
     def _sort(self) -> None:
         """Find by what edges are reached: source, or slot (a delay and a target)."""
@@ -149,15 +160,34 @@ class Synapses:
 
     def unit(self) -> float:
         """Return the power of two in which the weights are about 1/sqrt(edges per target) large."""
-        size = float(np.sqrt(np.mean(self.initial**2))) if len(self.initial) else 0.0
-        if not size:
+        size = float(np.sqrt(np.mean(self.initial**2))) if self.initial.size else 0.0
+        if not size or not self.count:
             return 1.0
-        fan_in = len(self.pre) / len(np.unique(self.post))
-        return float(2.0 ** np.clip(np.rint(np.log2(size) + np.log2(fan_in) / 2), -1000, 1000))
+        return float(2.0 ** np.clip(np.rint(np.log2(size) + np.log2(self.fan_in()) / 2), -1000, 1000))
+
+    @property
+    def count(self) -> int:
+        """The number of edges."""
+        return len(self.pre)
+
+    def fan_in(self) -> float:
+        """Return the mean number of edges of the targets that have any."""
+        return self.count / len(np.unique(self.post))
+
+    def fan_out(self) -> Tensor:
+        """Return the number of edges of each source."""
+        return torch.bincount(self.index["pre"], minlength=self.n_pre)
+
+    def each(self, weight: Tensor) -> Tensor:
+        """Return the weight of each edge from the parameter."""
+        return weight.reshape(-1)[self.index["element"]] if self.shared else weight
 
     def to(self, device: torch.device) -> None:
         """Move what the edges are to a device."""
         self.index = {k: v.to(device) for k, v in self.index.items()}
+        self._moved(device)
+
+    def _moved(self, device: torch.device) -> None:
         for side in (self.sources, self.targets):
             side[:] = [(p, None if ids is None else ids.to(device), n) for p, ids, n in side]
 

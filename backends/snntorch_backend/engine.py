@@ -28,7 +28,7 @@ class TorchEngine(Engine):
 
     def edges(self) -> int:
         """Return the number of edges."""
-        return sum(len(s.pre) for s in self.module.synapses)
+        return sum(s.count for s in self.module.synapses)
 
     def advance(self, steps: int) -> None:
         """Take that many steps, on the engine's number of threads."""

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from neurosim.backends.snntorch_backend.arithmetic import FORMATS, Step, Surrogate
 from neurosim.backends.snntorch_backend.blocks import Blocks, groups_of
+from neurosim.backends.snntorch_backend.convolved import synapses_of
 from neurosim.backends.snntorch_backend.delivery import Synapses
 from neurosim.backends.snntorch_backend.fused import Fused
 from neurosim.backends.snntorch_backend.loop import loop_of, refusal
@@ -126,7 +127,8 @@ class NetworkModule(nn.Module):
     Attributes
     ----------
     weights : Weights
-        Projection -> weights of its edges, in the order that ``result.weights()`` has, in ``units``.
+        Projection -> weights of its edges, in the order that ``result.weights()`` has, in ``units``; of a convolution
+        its kernel [output channels, input channels of a group, ...].
     trained : Weights
         ``population.parameter`` -> its value, one or one per neuron, in ``units``; of what must be above 0 (times,
         capacitances, conductances, resistances) the logarithm of its ratio to where it started.
@@ -152,7 +154,7 @@ class NetworkModule(nn.Module):
         self._numpy_dtype: Any = np.float64 if graph.precision == "double" else np.float32
         fmt = FORMATS[self.dtype]
         self.steps = {p.name: Step(p.program, fmt) for p in graph.populations if p.program is not None}
-        self.synapses = [Synapses(graph, p) for p in graph.projections]
+        self.synapses = [synapses_of(graph, p) for p in graph.projections]
         units = {s.name: s.unit() for s in self.synapses}
         kept = weights_in or self.dtype
         self.weights = Weights({
@@ -466,7 +468,7 @@ class NetworkModule(nn.Module):
     # -- back to the network ------------------------------------------------------------------------------------
 
     def learned(self, projection: str) -> np.ndarray:
-        """Return the weights of a projection as a run uses them: on their grid, in SI."""
+        """Return the weights of a projection as a run uses them: on their grid, in SI; of a convolution its kernel."""
         values = self.weights[projection].detach().double()
         grid = self.edge_grid(next(s for s in self.synapses if s.name == projection), self.grids())
         values = values * self.weights.units[projection]

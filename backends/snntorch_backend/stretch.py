@@ -36,7 +36,7 @@ class Stretch:
         self.weights: list[Tensor] = []
         self.rounded: dict[str, tuple[Tensor, Any]] = {}  # where a projection needs them besides: and the grid
         for s in module.synapses:
-            weight, grid = module.weights[s.name] * module.weights.units[s.name], module.edge_grid(s, grids)
+            weight, grid = s.each(module.weights[s.name]) * module.weights.units[s.name], module.edge_grid(s, grids)
             values = weight.detach().double()
             rounded = torch.round(values / grid) * grid
             self.weights.append(s.prepared(weight, grid) if self.graded else rounded)

@@ -230,8 +230,70 @@ def _density(z: float) -> float:
     return math.exp(-0.5 * z * z) / math.sqrt(2.0 * math.pi)
 
 
-EdgeValue = float | Draw | NDArray[np.float64] | Program
-"""A value per edge: one number, a distribution, an array in the canonical order of the edges, or an expression."""
+class PerEdge:
+    """Base of values of edges that are no number, distribution, array or expression over edges."""
+
+    kind = "per edge"
+
+    def at(self, ctx: EdgeContext, start: int, pre: NDArray[Any], post: NDArray[Any], stream: str) -> F64:
+        """Return the values of consecutive edges; see :func:`edge_values`."""
+        raise NotImplementedError
+
+    def support(self) -> Draw | F64:
+        """Return what has the same least and greatest value: a distribution, or an array."""
+        raise NotImplementedError
+
+    def mean(self) -> float:
+        """Return the mean over all edges, or about that."""
+        raise NotImplementedError
+
+    def describe(self) -> str:
+        """Return one line."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Shared(PerEdge):
+    """A value for each element of a kernel, which the edges of a rule share.
+
+    Attributes
+    ----------
+    values : ndarray or Draw
+        In the kernel's shape; or a distribution: element k takes the number of index k of the stream.
+    shape : tuple of int
+        The kernel's.
+    """
+
+    values: Draw | NDArray[np.float64]
+    shape: tuple[int, ...]
+
+    kind = "kernel"
+
+    def kernel(self, draws: Draws) -> F64:
+        """Return the kernel; ``draws`` is the stream from which a distribution takes its numbers."""
+        if isinstance(self.values, Draw):
+            return self.values.sample(draws, 0, math.prod(self.shape)).reshape(self.shape)
+        return self.values
+
+    def at(self, ctx: EdgeContext, start: int, pre: NDArray[Any], post: NDArray[Any], stream: str) -> F64:
+        return self.kernel(ctx.draws(stream)).reshape(-1)[ctx.rule.element(pre, post)]
+
+    def support(self) -> Draw | F64:
+        return self.values
+
+    def mean(self) -> float:
+        return float(self.values.mean())
+
+    def describe(self) -> str:
+        kernel = f"a kernel of {' x '.join(map(str, self.shape))}"
+        if isinstance(self.values, Draw):
+            return f"{kernel}, each of {self.values.describe()}"
+        return f"{kernel}, {float(self.values.min()):.6g} to {float(self.values.max()):.6g}"
+
+
+EdgeValue = float | Draw | NDArray[np.float64] | Program | PerEdge
+"""A value per edge: one number, a distribution, an array in the canonical order of the edges, or an expression; what
+edges share, or what is read piece by piece, is a :class:`PerEdge`."""
 
 
 def edge_values(
@@ -258,6 +320,8 @@ def edge_values(
         return np.asarray(ctx.evaluate(value, pre, post, start, stream), dtype=np.float64)
     if isinstance(value, Draw):
         return value.sample(ctx.draws(stream), start, count)
+    if isinstance(value, PerEdge):
+        return value.at(ctx, start, pre, post, stream)
     array = np.asarray(value, dtype=np.float64)
     if array.ndim == 0:
         return np.full(count, float(array))
@@ -271,6 +335,8 @@ def edge_values(
 
 def bound(value: EdgeValue) -> float | None:
     """Return a magnitude that no edge's value exceeds; None for a program, whose values have to be computed."""
+    if isinstance(value, PerEdge):
+        value = value.support()
     if isinstance(value, Program):
         return None
     if isinstance(value, Draw):
@@ -282,4 +348,4 @@ def bound(value: EdgeValue) -> float | None:
     return largest
 
 
-__all__ = ["PARAMETERS", "Draw", "EdgeValue", "bound", "edge_values"]
+__all__ = ["PARAMETERS", "Draw", "EdgeValue", "PerEdge", "Shared", "bound", "edge_values"]

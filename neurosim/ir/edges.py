@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from neurosim.errors import ConnectivityError, NeurosimError, origin
-from neurosim.ir.distributions import edge_values
+from neurosim.ir.distributions import Shared, edge_values
 from neurosim.ir.graph import Graph, PlasticityNode, ProjectionNode, Segment
 from neurosim.ir.interp import evaluate
 from neurosim.ir.program import Instr, Program
@@ -51,12 +51,15 @@ class EdgeTable:
         In SI units, on the receptor's grid.
     delay : numpy.ndarray
         In steps, int64.
+    kernel : numpy.ndarray or None
+        The weights that the edges of a convolution share, [output channels, input channels of a group, ...].
     """
 
     pre: np.ndarray
     post: np.ndarray
     weight: np.ndarray
     delay: np.ndarray
+    kernel: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.pre)
@@ -87,6 +90,7 @@ def context(graph: Graph, projection: ProjectionNode, draws: MakeDraws = Draws, 
         pre_attributes=_attributes(graph, projection.pre),
         post_attributes=_attributes(graph, projection.post),
         chunk=chunk,
+        rule=projection.rule,
     )
 
 
@@ -167,7 +171,23 @@ def edge_table(graph: Graph, projection: ProjectionNode) -> EdgeTable:
         delay = np.asarray(_delay(graph, projection, ctx, start, pre, post), dtype=np.int64)
         parts.append((pre, post, np.broadcast_to(weight, len(pre)), np.broadcast_to(delay, len(pre))))
         start += len(pre)
-    return EdgeTable(*(np.concatenate(side) for side in zip(*parts, strict=True)))
+    pre, post, weights, delays = (np.concatenate(side) for side in zip(*parts, strict=True))
+    return EdgeTable(pre, post, weights, delays, kernel(graph, projection))
+
+
+def kernel(graph: Graph, projection: ProjectionNode) -> np.ndarray | None:
+    """Return the weights that the edges share, in SI, in the shape of the rule's kernel; None where they share none.
+
+    They are on their grid, the coarsest where the populations of a union have different ones.
+    """
+    shape = projection.rule.kernel_shape
+    if shape is None:
+        return None
+    weight, grid = projection.weight, float(np.max(grid_of(graph, projection), initial=0.0))
+    if isinstance(weight, Shared):
+        weight = weight.kernel(Draws(graph.seed, f"edges:{projection.name}/weight"))
+    values = np.array(np.broadcast_to(weight, shape), dtype=np.float64)
+    return np.asarray(on_grid(values, grid)) if grid else values
 
 
 def _pieces(projection: ProjectionNode, ctx: EdgeContext) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from neurosim.errors import NeurosimError
-from neurosim.ir.distributions import Draw
+from neurosim.ir.distributions import Draw, PerEdge
 from neurosim.ir.expr import render
 from neurosim.ir.graph import (
     Graph,
@@ -220,7 +220,7 @@ def _value(value: Any) -> str:
 def _edge_value(value: Any, unit: str) -> str:
     if isinstance(value, Program):
         return f"an expression of {len(value)} operations ({unit or '1'})"
-    if isinstance(value, Draw):
+    if isinstance(value, (Draw, PerEdge)):
         return f"{value.describe()} ({unit or '1'})"
     if np.ndim(value):
         return f"{_value(value)} ({unit or '1'})"

@@ -14,10 +14,12 @@ from neurosim.errors import (
     EquationError,
     ParameterError,
     UnknownNameError,
+    UnsupportedError,
     caller,
     suggest,
 )
 from neurosim.ir import rules as ir_rules
+from neurosim.ir.distributions import Shared
 from neurosim.ir.expr import Expr, walk
 from neurosim.ir.lower import edge_program
 from neurosim.lang.components import Random, TimedArray
@@ -147,7 +149,8 @@ def prepare_rule(
 ) -> tuple[ir_rules.Rule, Any]:
     """Turn what the user gave as ``rule`` into a rule of the IR; a weight matrix becomes an edge list and an array."""
     raw: Any = weight.value if isinstance(weight, Quantity) else weight
-    if hasattr(raw, "tocoo") or _is_matrix(raw):
+    shared = isinstance(rule, ir_rules.Rule) and rule.kernel_shape is not None
+    if not shared and (hasattr(raw, "tocoo") or _is_matrix(raw)):
         if rule is not None:
             raise ConnectivityError("a matrix of weights is the rule already: leave rule= out", where)
         if not hasattr(raw, "tocoo"):
@@ -189,6 +192,18 @@ def prepare_rule(
     return rule, None
 
 
+def check_shared(rule: ir_rules.Rule, label: str, weight: Any, plasticity: Any, where: str | None) -> None:
+    """Refuse what would give each edge a weight of its own where the rule's edges share theirs."""
+    if rule.kernel_shape is None or (plasticity is None and not isinstance(weight, str)):
+        return
+    raise UnsupportedError(
+        f"{'an expression' if plasticity is None else 'a learning rule'} gives each edge of projection '{label}' a "
+        f"weight of its own, and the edges of a {type(rule).__name__} share theirs: list them, with "
+        "rule, element = convolution.edge_list()",
+        where,
+    )
+
+
 def edge_expression(
     text: str, pre: Group, post: Group, where: str | None, condition: bool = False
 ) -> tuple[Expr, Dimension]:
@@ -226,13 +241,14 @@ def edge_expression(
 
 
 def edge_quantity(
-    value: Any, dim: Dimension, what: str, pre: Group, post: Group, edges: int | None, where: str | None
+    value: Any, dim: Dimension, what: str, pre: Group, post: Group, rule: ir_rules.Rule, where: str | None
 ) -> Any:
     """Check a weight or delay and return it as the IR wants it."""
+    kernel, edges = rule.kernel_shape, rule.count()
     if isinstance(value, Random):
         if value.dim != dim:
-            raise DimensionError(f"{what} must be {_a(dim)}, got a distribution of {value.dim}", where)
-        return value.draw
+            raise DimensionError(f"{what} must be {_a(dim)}, got {value.kind} of {value.dim}", where)
+        return value.draw if kernel is None else Shared(value.draw, kernel)
     if isinstance(value, str):
         e, got = edge_expression(value, pre, post, where)
         if got != dim:
@@ -241,7 +257,15 @@ def edge_quantity(
     si = quantity(value, dim, what, where)
     if np.ndim(si) == 0:
         return float(si)
-    array = np.asarray(si, dtype=float)
+    array = np.array(si, dtype=float)
+    if kernel is not None:
+        if array.shape != kernel:
+            raise ConnectivityError(
+                f"{what} needs the shape {list(kernel)} of the kernel, which the edges share: output channels, input "
+                f"channels of a group, elements; got {list(array.shape)}",
+                where,
+            )
+        return Shared(array, kernel)
     if edges is None:
         raise ConnectivityError(
             f"{what} is an array, but the rule does not fix the number of edges: use EdgeList, "

@@ -19,9 +19,9 @@ from neurosim.errors import (
     caller,
     suggest,
 )
-from neurosim.ir.rules import EdgeList, Rule
+from neurosim.ir.rules import Rule
 from neurosim.lang.components import Cell, Current, Drive, Random, TimedArray, check_stimulus, check_value
-from neurosim.lang.connect import Connection, DistanceDependent, Where, edge_quantity, prepare_rule
+from neurosim.lang.connect import Connection, DistanceDependent, Where, check_shared, edge_quantity, prepare_rule
 from neurosim.lang.groups import Group, Population, intermediates
 from neurosim.lang.links import linked, weight_dimension
 from neurosim.lang.plasticity import Plasticity, Traces, attach, detach
@@ -152,7 +152,8 @@ class Network:
         rule : Rule, optional
             All to all by default.
         weight : Quantity, array, distribution, expression or matrix
-            In the unit that the receptor adds up. A matrix [pre, post], dense or sparse, is rule and weight in one.
+            In the unit that the receptor adds up. A matrix [pre, post] is rule and weight in one; of a convolution, the
+            kernel.
         delay : Quantity, array, distribution or expression
             A whole number of steps, at least 1; drawn delays are rounded to one.
         plasticity : Plasticity, optional
@@ -213,8 +214,8 @@ class Network:
             chosen.check(len(pre), len(post))
         except ConnectivityError as e:
             raise ConnectivityError(f"projection '{label}': {e.message}", where) from None
-        edges = len(chosen.pre) if isinstance(chosen, EdgeList) else None
         dim = dims.pop()
+        check_shared(chosen, label, weight, plasticity, where)
         learned = None if plasticity is None else attach(plasticity, label, pre, post, dim, where)
         try:
             model = None if short_term is None else enter(short_term, label, pre, where)
@@ -233,8 +234,8 @@ class Network:
             post,
             receptor,
             chosen,
-            edge_quantity(weight, dim, what, pre, post, edges, where),
-            edge_quantity(delay, TIME, f"delay of the projection '{label}'", pre, post, edges, where),
+            edge_quantity(weight, dim, what, pre, post, chosen, where),
+            edge_quantity(delay, TIME, f"delay of the projection '{label}'", pre, post, chosen, where),
             where,
             learned,
             model,
@@ -484,8 +485,8 @@ class Network:
     def load_torch(self, module: Any) -> None:
         """Take the weights and trained parameters of a module made by :meth:`to_torch`, as they are now.
 
-        Projections become lists of their edges. In double precision the network then gives the module's spikes, on
-        every backend.
+        Projections become lists of their edges, convolutions get their kernel. In double precision the network then
+        gives the module's spikes, on every backend.
 
         Raises
         ------

@@ -16,6 +16,8 @@ from neurosim.units import DIMENSIONLESS, TIME, Dimension, Quantity, quantity, s
 class Random:
     """A value drawn per neuron or per edge: a distribution with a dimension. Made by :func:`normal` and its kin."""
 
+    kind = "a distribution"
+
     def __init__(self, draw: Draw, dim: Dimension) -> None:
         self.draw, self.dim = draw, dim
 

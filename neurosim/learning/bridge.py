@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from neurosim.compile import compile_network
-from neurosim.errors import ParameterError, UnknownNameError, suggest
+from neurosim.errors import ParameterError, UnknownNameError, UnsupportedError, suggest
+from neurosim.ir.distributions import Shared
 from neurosim.ir.rules import EdgeList
 from neurosim.lang.groups import Population
 from neurosim.lang.network import Network
@@ -49,6 +50,13 @@ def to_torch(
     backend = load_backend("snntorch")
     graph = compile_network(network, precision=precision)
     backend.check(graph)
+    for node in graph.projections:
+        if node.rule.kernel_shape is not None and len({s.population for s in node.post}) > 1:
+            raise UnsupportedError(
+                f"projection '{node.name}' ends at several populations, where its kernel is rounded to grids of their "
+                "own: for training, connect each of them",
+                node.where,
+            )
     scales = _scales(network, scale or {}) if surrogate is not None else {}
     graph, cells, makers, delays = trainable(network, graph, train, scales, max_delay)
     return backend.module(graph, surrogate, scales, detach_reset, fuse, cells, makers, delays)
@@ -71,10 +79,19 @@ def load_torch(network: Network, module: Any) -> None:
                 f"projection '{name}' has {sizes[0]} x {sizes[1]} neurons, the module's {edges.n_pre} x {edges.n_post}",
                 connection.where,
             )
+        learned = module.learned(name)
+        if edges.shared or connection.rule.kernel_shape is not None:
+            if connection.rule != edges.rule:
+                raise ParameterError(
+                    f"projection '{name}' is {connection.rule.describe()}, the module's {edges.rule.describe()}",
+                    connection.where,
+                )
+            changed[name] = dataclasses.replace(connection, weight=Shared(learned, learned.shape))
+            continue
         changed[name] = dataclasses.replace(
             connection,
             rule=EdgeList(edges.pre, edges.post),
-            weight=module.learned(name),
+            weight=learned,
             delay=edges.delay_steps * network.dt,
         )
     values = {}

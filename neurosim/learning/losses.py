@@ -170,10 +170,9 @@ class SynapticOperations:
 
     def __call__(self, output: Any, module: Any) -> Any:
         """Return the penalty."""
-        torch, total = _torch(), 0.0
+        total = 0.0
         for s in module.synapses:
-            fan_out = torch.bincount(s.index["pre"], minlength=s.n_pre)
-            at = 0
+            fan_out, at = s.fan_out(), 0
             for name, ids, size in s.sources:
                 spikes = _spikes(output, name).sum(1)
                 spikes = spikes if ids is None else spikes[:, ids]

@@ -25,7 +25,8 @@ def muon_adamw(
     Parameters
     ----------
     module : torch.nn.Module
-        Any. Of a network's module, projections that connect every pair of neurons once are matrices [post, pre].
+        Any. Of a network's module, projections that connect every pair of neurons once are matrices [post, pre], and
+        kernels of convolutions are [output channels, elements].
     lr, lr_rest : float
         Learning rates of Muon and of AdamW.
     weight_decay, momentum : float
@@ -86,6 +87,9 @@ def _views(module: Any) -> dict[int, Callable[[Any], Any]]:
     for part in module.modules():
         for s in getattr(part, "synapses", ()) if hasattr(part, "weights") else ():
             found = part.weights[s.name]
+            if s.shared:  # a kernel: the matrix from windows to channels, as Muon has it for convolutions
+                out[id(found)] = lambda p: p.view(len(p), -1)
+                continue
             pre_major = s.pre * s.n_post + s.post
             post_major = s.post * s.n_pre + s.pre
             if len(s.pre) != s.n_pre * s.n_post:

@@ -115,6 +115,9 @@ def trainable(
             if wanted[label] is not None:
                 raise ParameterError(f"train: '{label}' counts in steps; give None, and max_delay for the longest",
                                      network.where)  # fmt: skip
+            if network.projections[name].rule.kernel_shape is not None:
+                raise ParameterError(f"train: '{label}' would give each edge a delay of its own, and the edges of a "
+                                     "convolution share what they have", network.where)  # fmt: skip
             out.delays[name] = _longest(network, graph, longest)
         elif name in network.populations:
             keys.setdefault(name, []).append(key)

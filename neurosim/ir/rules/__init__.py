@@ -27,6 +27,7 @@ from __future__ import annotations
 
 from neurosim.ir.rules.base import GROUP_LIMIT, Piece, Rule, batched
 from neurosim.ir.rules.context import EdgeContext
+from neurosim.ir.rules.convolution import Convolution, pooling
 from neurosim.ir.rules.degree import FixedInDegree, FixedOutDegree
 from neurosim.ir.rules.listed import EdgeList, from_matrix
 from neurosim.ir.rules.pairwise import DistanceDependent, FixedProbability, Where
@@ -34,6 +35,7 @@ from neurosim.ir.rules.regular import AllToAll, OneToOne
 from neurosim.ir.rules.total import FixedTotalNumber
 
 __all__ = [
-    "GROUP_LIMIT", "AllToAll", "DistanceDependent", "EdgeContext", "EdgeList", "FixedInDegree", "FixedOutDegree",
-    "FixedProbability", "FixedTotalNumber", "OneToOne", "Piece", "Rule", "Where", "batched", "from_matrix",
+    "GROUP_LIMIT", "AllToAll", "Convolution", "DistanceDependent", "EdgeContext", "EdgeList", "FixedInDegree",
+    "FixedOutDegree", "FixedProbability", "FixedTotalNumber", "OneToOne", "Piece", "Rule", "Where", "batched",
+    "from_matrix", "pooling",
 ]  # fmt: skip

@@ -61,6 +61,19 @@ class Rule:
     def check(self, n_pre: int, n_post: int) -> None:
         """Raise :class:`ConnectivityError`, with the legal values, if the rule cannot join groups of these sizes."""
 
+    def count(self) -> int | None:
+        """Return the number of edges, for which weights may be an array, where the rule alone fixes it; else None."""
+        return None
+
+    @property
+    def kernel_shape(self) -> tuple[int, ...] | None:
+        """The shape of the kernel whose elements the edges share as weights; None where every edge has its own."""
+        return None
+
+    def element(self, pre: NDArray[Any], post: NDArray[Any]) -> I64:
+        """Return which element of the kernel, flattened, each edge takes its weight from."""
+        raise NotImplementedError(f"rule {type(self).__name__} does not say what of its kernel an edge has")
+
     def describe(self) -> str:
         """Return one line: the rule's name and its parameters."""
         names: list[str] = [f.name for f in dataclasses.fields(self)] if dataclasses.is_dataclass(self) else []

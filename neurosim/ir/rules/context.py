@@ -37,6 +37,8 @@ class EdgeContext:
         Name -> one value, or one per neuron, for expressions.
     chunk : int
         Edges per piece to aim at.
+    rule : Rule, optional
+        The projection's, which says what of a kernel an edge has.
     """
 
     n_pre: int
@@ -49,6 +51,7 @@ class EdgeContext:
     pre_attributes: Mapping[str, Any] = field(default_factory=dict)
     post_attributes: Mapping[str, Any] = field(default_factory=dict)
     chunk: int = 2_000_000
+    rule: Any = None
 
     @cached_property
     def self_post(self) -> I64:

@@ -57,6 +57,9 @@ class EdgeList(Rule):
     def expected(self, n_pre: int, n_post: int) -> float:
         return float(len(self.pre))
 
+    def count(self) -> int:
+        return len(self.pre)
+
     def check(self, n_pre: int, n_post: int) -> None:
         check_sizes(n_pre, n_post)
         for name, array, n in (("source", self.pre, n_pre), ("target", self.post, n_post)):

@@ -26,6 +26,7 @@ from neurosim.lang.components import Random, TimedArray
 from neurosim.lang.dimensions import Solver
 from neurosim.lang.groups import Group
 from neurosim.lang.parser import parse_expression
+from neurosim.lang.values import EdgeQuantity
 from neurosim.units import DIMENSIONLESS, LENGTH, Dimension, Quantity, quantity, scalar, usual_unit
 
 
@@ -245,9 +246,11 @@ def edge_quantity(
 ) -> Any:
     """Check a weight or delay and return it as the IR wants it."""
     kernel, edges = rule.kernel_shape, rule.count()
-    if isinstance(value, Random):
+    if isinstance(value, (Random, EdgeQuantity)):
         if value.dim != dim:
             raise DimensionError(f"{what} must be {_a(dim)}, got {value.kind} of {value.dim}", where)
+        if isinstance(value, EdgeQuantity) and value.of != rule:
+            raise ConnectivityError(f"{what} is {value.kind} of other edges than those of the rule", where)
         return value.draw if kernel is None else Shared(value.draw, kernel)
     if isinstance(value, str):
         e, got = edge_expression(value, pre, post, where)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from neurosim.errors import DimensionError, ParameterError, caller
-from neurosim.ir.distributions import Draw
+from neurosim.ir.distributions import Draw, PerEdge
 from neurosim.params import Param
 from neurosim.units import DIMENSIONLESS, TIME, Dimension, Quantity, quantity, scalar
 
@@ -23,6 +23,25 @@ class Random:
 
     def __repr__(self) -> str:
         return self.draw.describe()
+
+
+class EdgeQuantity:
+    """Values of the edges of one rule, with a dimension: what is read from its file, say.
+
+    Attributes
+    ----------
+    of : Rule
+        Whose edges they belong to.
+    draw : PerEdge
+        Their values.
+    dim : Dimension
+        What they are.
+    kind : str
+        What they are called in an error.
+    """
+
+    def __init__(self, of: Any, draw: PerEdge, dim: Dimension, kind: str) -> None:
+        self.of, self.draw, self.dim, self.kind = of, draw, dim, kind
 
 
 def _pair(a: Any, b: Any, what: str, *more: Any) -> tuple[list[Any], Dimension]:

@@ -3,3 +3,5 @@
 Source: SONATA developer guide (github AllenInstitute/sonata, docs/SONATA_DEVELOPER_GUIDE.md); K. Dai et al., PLoS
 Comput. Biol. 16 (2020), e1007696.
 """
+
+from neurosim.interchange.sonata.rule import SonataEdges as SonataEdges

@@ -139,7 +139,7 @@ def _piece(edges: Population, own: Any, kind: dict[str, Any], pre: np.ndarray, p
 
     def values(key: str, default: float) -> np.ndarray:
         if key in own:
-            return _gather(own, key, at)
+            return gather(own, key, at)
         given = kind.get(key)
         if given is None:
             return np.full(len(at), default)
@@ -162,7 +162,7 @@ def _piece(edges: Population, own: Any, kind: dict[str, Any], pre: np.ndarray, p
     return Piece(edges.name, kind, pre, post, weight, values("delay", np.nan), values("nsyns", 1.0))
 
 
-def _gather(own: Any, key: str, at: np.ndarray) -> np.ndarray:
+def gather(own: Any, key: str, at: np.ndarray) -> np.ndarray:
     """Return the entries of a column that are asked for; the slab that holds them is read, never more."""
     dataset = column(own, key, "iuf")
     lo, hi = int(at.min()), int(at.max()) + 1

@@ -356,3 +356,28 @@ def learn(
         if n in set(targets):
             w = rule.target(w, n * dt)
     return w
+
+
+# -- convolutions -----------------------------------------------------------------------------------------------------
+
+
+def correlation(
+    image: np.ndarray, kernel: np.ndarray, stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int],
+    groups: int,
+) -> np.ndarray:  # fmt: skip
+    """Return what an image [channels, ...] gives through a kernel [outputs, channels of a group, ...], sum by sum.
+
+    The definition of ``torch.nn.functional.conv2d`` for any number of axes, with zeros outside the image.
+    """
+    outputs, per_group, *window = kernel.shape
+    space = [
+        (n + 2 * padding[a] - dilation[a] * (window[a] - 1) - 1) // stride[a] + 1 for a, n in enumerate(image.shape[1:])
+    ]
+    out = np.zeros((outputs, *space))
+    for at in np.ndindex(*out.shape):
+        for c, *k in np.ndindex(per_group, *window):
+            here = [at[1 + a] * stride[a] - padding[a] + k[a] * dilation[a] for a in range(len(k))]
+            if all(0 <= i < n for i, n in zip(here, image.shape[1:], strict=True)):
+                channel = at[0] // (outputs // groups) * per_group + c
+                out[at] += image[(channel, *here)] * kernel[(at[0], c, *k)]
+    return out

@@ -8,7 +8,8 @@ from neurosim.conformance.kit import CASES as CASES
 
 _MODULES = (
     "time_and_delays", "cells", "chance", "learning", "learning_late", "learning_timing", "links",
-    "library_cells", "library_glif", "library_receptors", "events", "short_term", "published", "found_by_mutants",
+    "library_cells", "library_glif", "library_receptors", "events", "short_term", "convolutions", "published",
+    "found_by_mutants",
 )  # fmt: skip
 
 for _module in _MODULES:  # importing a module enters its cases

@@ -21,10 +21,10 @@ import numpy as np
 from neurosim.errors import NeurosimError, ParameterError, UnsupportedError, suggest
 from neurosim.interchange.nir import cells
 from neurosim.interchange.nir.file import STUMBLES, Flat, Origin, checked, components, read_graph, require
-from neurosim.interchange.nir.maps import LINEAR, Signals
+from neurosim.interchange.nir.maps import LINEAR, Signals, kernel, unrolled
 from neurosim.interchange.sonata.files import display
 from neurosim.ir.edges import MAX_DELAY
-from neurosim.ir.rules import EdgeList
+from neurosim.ir.rules import Convolution, EdgeList
 from neurosim.ir.timegrid import whole_steps
 from neurosim.lang.names import free_name, legal_name
 from neurosim.lang.network import Network
@@ -346,8 +346,17 @@ class _Builder:
             label = free_name(legal_name(via[0] if len(via) == 1 else f"{source}_{name}"), net.projections)
             if len(via) == 1:
                 self.labels[label] = via[0]
-            net.connect(pops[source], pops[name], receptor=cells.INPUT, rule=EdgeList(edges.col, edges.row),
-                        weight=edges.data, delay=Quantity(steps * self.dt, TIME), name=label)  # fmt: skip
+            rule, weight = self._shared(via, m) or (EdgeList(edges.col, edges.row), edges.data)
+            net.connect(pops[source], pops[name], receptor=cells.INPUT, rule=rule, weight=weight,
+                        delay=Quantity(steps * self.dt, TIME), name=label)  # fmt: skip
+
+    def _shared(self, via: tuple[str, ...], m: Any) -> tuple[Convolution, np.ndarray] | None:
+        """Return rule and kernel where a signal comes through one convolution and nothing else."""
+        node = self.flat.nodes[via[0]] if len(via) == 1 else None
+        if type(node).__name__ not in ("Conv1d", "Conv2d"):
+            return None
+        rule, weight = kernel(node, f"the node '{via[0]}'")
+        return (rule, weight) if (unrolled(rule, weight) != m).nnz == 0 else None  # else a wire leads past it
 
     def _constant(self, net: Network, pop: Any, signal: Signals, lag: int) -> None:
         models = importlib.import_module("neurosim.models")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from neurosim.errors import UnsupportedError
+from neurosim.ir.rules import Convolution
 
 WIRES = ("Input", "Output", "Flatten")
 """Nodes that hand on what they get."""
@@ -40,20 +42,7 @@ def matrix(node: Any, what: str) -> Any:
         if weight.ndim != 2:
             raise UnsupportedError(f"{what} has weights of shape {list(weight.shape)}; a matrix is read")
         return sparse.csr_matrix(weight)
-    if kind == "Conv1d":
-        shape = (1, int(np.asarray(node.input_shape).ravel()[0]))
-        made = convolution(np.asarray(node.weight, np.float64)[:, :, None, :], shape, _padding(node, (1, 0)),
-                            (1, _one(node.stride)), (1, _one(node.dilation)), int(node.groups), what)  # fmt: skip
-    elif kind == "Conv2d":
-        made = convolution(np.asarray(node.weight, np.float64), _pair(node.input_shape), _padding(node, (0, 0)),
-                            _pair(node.stride), _pair(node.dilation), int(node.groups), what)  # fmt: skip
-    else:
-        channels, *shape = (int(k) for k in node.input_type["input"])
-        size = _pair(node.kernel_size)
-        value = 1.0 if kind == "SumPool2d" else 1.0 / (size[0] * size[1])
-        pad = _pair(node.padding)
-        made = convolution(np.full((channels, 1, *size), value), _pair(shape), ((pad[0],) * 2, (pad[1],) * 2),
-                            _pair(node.stride), (1, 1), channels, what)  # fmt: skip
+    made = unrolled(*kernel(node, what))
     expected = tuple(int(np.prod(t)) for t in (node.output_type["output"], node.input_type["input"]))
     if made.shape != expected:
         raise UnsupportedError(f"{what} maps {made.shape[1]} inputs to {made.shape[0]} outputs, but its types say "
@@ -76,60 +65,69 @@ def bias(node: Any, what: str) -> np.ndarray | None:
     return values if np.any(values) else None
 
 
-def convolution(weight: np.ndarray, shape: tuple[int, int], padding: Any, stride: tuple[int, int],
-                 dilation: tuple[int, int], groups: int, what: str) -> Any:  # fmt: skip
-    """Return a convolution (a correlation, as torch has it) over [channels, rows, columns], flattened.
+def convolution(weight: np.ndarray, shape: tuple[int, ...], padding: Any, stride: tuple[int, ...],
+                dilation: tuple[int, ...], groups: int, what: str) -> Convolution:  # fmt: skip
+    """Return the rule of a convolution (a correlation, as torch has it) over [channels, ...], flattened.
 
     Parameters
     ----------
     weight : array
-        [outputs, inputs of a group, rows, columns].
-    padding : pair of pairs
-        Zeros before and after, for rows and for columns.
+        [outputs, inputs of a group, ...]: an axis of the kernel for each one in ``shape``.
+    padding : sequence of pairs
+        Zeros before and after, for each axis.
     """
-    from scipy import sparse
-
     c_out, per_group, *kernel = weight.shape
     if groups < 1 or c_out % groups:
         raise UnsupportedError(f"{what} has {c_out} output channels in {groups} groups")
-    out = [(shape[a] + sum(padding[a]) - dilation[a] * (kernel[a] - 1) - 1) // stride[a] + 1 for a in (0, 1)]
-    if min(out) < 1:
-        raise UnsupportedError(f"{what}: its kernel of {kernel[0]} x {kernel[1]} is larger than its input")
-    entries = weight.size * out[0] * out[1]
+    seen = [n + sum(padding[a]) - dilation[a] * (kernel[a] - 1) for a, n in enumerate(shape)]
+    if min(seen) < 1:
+        raise UnsupportedError(f"{what}: its kernel of {' x '.join(map(str, kernel))} is larger than its input")
+    rule = Convolution((groups * per_group, *shape), c_out, kernel, stride, padding, dilation, groups)
+    entries = int(rule.expected(0, 0))
     if entries > MAX_ENTRIES:
         raise UnsupportedError(f"{what} makes {entries:,} connections; at most {MAX_ENTRIES:,} are read")
-    # for every axis: the input that output y sees through element k of the kernel
-    seen = [np.arange(out[a])[:, None] * stride[a] - padding[a][0] + np.arange(kernel[a])[None, :] * dilation[a]
-            for a in (0, 1)]  # fmt: skip
-    o, c, ky, kx = (a.ravel() for a in np.indices(weight.shape))
-    channel = (o // (c_out // groups)) * per_group + c
-    y, x = (a.ravel() for a in np.indices(out))
-    row_in, col_in = seen[0][y[:, None], ky[None, :]], seen[1][x[:, None], kx[None, :]]
-    inside = (row_in >= 0) & (row_in < shape[0]) & (col_in >= 0) & (col_in < shape[1])
-    target = (o[None, :] * out[0] + y[:, None]) * out[1] + x[:, None]
-    origin = (channel[None, :] * shape[0] + row_in) * shape[1] + col_in
-    values = np.broadcast_to(weight.ravel()[None, :], inside.shape)
-    size = (c_out * out[0] * out[1], groups * per_group * shape[0] * shape[1])
-    return sparse.csr_matrix((values[inside], (target[inside], origin[inside])), shape=size)
+    return rule
 
 
-def _padding(node: Any, fixed: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Return zeros before and after the rows and the columns; ``fixed`` is (1, 0) where there is only one row."""
+def unrolled(rule: Convolution, weight: np.ndarray) -> Any:
+    """Return a convolution as a sparse matrix [outputs, inputs]."""
+    from scipy import sparse
+
+    edges, element = rule.edge_list()
+    size = math.prod(rule.shape_out), math.prod(rule.shape)
+    ends = edges.post.astype(np.int64), edges.pre.astype(np.int64)
+    return sparse.csr_matrix((weight.reshape(-1)[element], ends), shape=size)
+
+
+def kernel(node: Any, what: str) -> tuple[Convolution, np.ndarray]:
+    """Return rule and weights of a ``Conv1d``, a ``Conv2d`` or a pool."""
+    kind = type(node).__name__
+    if kind == "Conv1d":
+        weight, shape = np.asarray(node.weight, np.float64), (int(np.asarray(node.input_shape).ravel()[0]),)
+        pads, stride, dilation = _padding(node, 1), (_one(node.stride),), (_one(node.dilation),)
+    elif kind == "Conv2d":
+        weight, shape = np.asarray(node.weight, np.float64), _pair(node.input_shape)
+        pads, stride, dilation = _padding(node, 2), _pair(node.stride), _pair(node.dilation)
+    else:
+        channels, *sizes = (int(k) for k in node.input_type["input"])
+        size, pad, shape = _pair(node.kernel_size), _pair(node.padding), _pair(sizes)
+        weight = np.full((channels, 1, *size), 1.0 if kind == "SumPool2d" else 1.0 / (size[0] * size[1]))
+        pads = ((pad[0],) * 2, (pad[1],) * 2)
+        return convolution(weight, shape, pads, _pair(node.stride), (1, 1), channels, what), weight
+    return convolution(weight, shape, pads, stride, dilation, int(node.groups), what), weight
+
+
+def _padding(node: Any, axes: int) -> tuple[tuple[int, int], ...]:
+    """Return zeros before and after each axis."""
     given = node.padding
     given = given.decode() if isinstance(given, bytes) else given
-    kernel = np.shape(node.weight)[2:]
     if isinstance(given, (str, np.str_)):
         if given == "valid":
-            return ((0, 0), (0, 0))
-        dilation = (_one(node.dilation),) if fixed[0] else _pair(node.dilation)
-        total = [int(d * (k - 1)) for d, k in zip(dilation, kernel, strict=True)]
-        pads: list[tuple[int, int]] = [(t // 2, t - t // 2) for t in total]
-        return ((0, 0), pads[0]) if fixed[0] else (pads[0], pads[1])
-    if fixed[0]:
-        columns = _one(given)
-        return ((0, 0), (columns, columns))
-    rows, columns = _pair(given)
-    return ((rows, rows), (columns, columns))
+            return ((0, 0),) * axes
+        dilation = (_one(node.dilation),) if axes == 1 else _pair(node.dilation)
+        total = [int(d * (k - 1)) for d, k in zip(dilation, np.shape(node.weight)[2:], strict=True)]
+        return tuple((t // 2, t - t // 2) for t in total)
+    return tuple((k, k) for k in ((_one(given),) if axes == 1 else _pair(given)))
 
 
 def _one(value: Any) -> int:

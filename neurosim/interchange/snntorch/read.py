@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from neurosim.errors import BackendMissingError, ParameterError, UnsupportedError, caller
-from neurosim.interchange.nir.maps import convolution
+from neurosim.interchange.nir.maps import convolution, unrolled
 from neurosim.interchange.snntorch.cells import leaky, synaptic
-from neurosim.ir.rules import EdgeList
+from neurosim.ir.rules import Convolution, EdgeList
 from neurosim.lang.network import Network
 from neurosim.units import Quantity, ms, mV
 
@@ -148,13 +148,15 @@ def _flat(model: Any, nn: Any, label: str = "") -> Any:
 
 @dataclass
 class _Layer:
-    """A layer of neurons: the matrix before it [n, inputs], its bias, its shape, and the module."""
+    """A layer of neurons: the matrix before it [n, inputs], its bias, its shape, the module, and, where the matrix is
+    one convolution, that and its kernel."""
 
     matrix: Any
     bias: np.ndarray
     shape: tuple[int, ...]
     label: str
     module: Any
+    kernel: tuple[Convolution, np.ndarray] | None
 
 
 class _Reader:
@@ -171,6 +173,8 @@ class _Reader:
         self.shape: tuple[int, ...] = ()
         self.matrix: Any = None
         self.bias = np.zeros(0)
+        self.maps = 0  # linear modules since the last neurons
+        self.kernel: tuple[Convolution, np.ndarray] | None = None
 
     def begin(self, first: tuple[str, Any], shape: Any) -> None:
         """Begin with the shape of the input."""
@@ -193,6 +197,7 @@ class _Reader:
 
         size = math.prod(self.shape)
         self.matrix, self.bias = sparse.identity(size, format="csr"), np.zeros(size)
+        self.maps, self.kernel = 0, None
 
     def refuse(self, label: str, module: Any, why: str) -> UnsupportedError:
         return UnsupportedError(f"the module '{label}' ({type(module).__name__}) {why}", self.where)
@@ -245,13 +250,14 @@ class _Reader:
             matrix: Any = sparse.csr_matrix(weight)
             bias, shape = module.bias, (weight.shape[0],)
         else:
-            matrix, bias, shape = self._kernel(label, module, kind)
+            matrix, bias, shape = self._convolution(label, module, kind)
+        self.maps += 1
         more = np.zeros(matrix.shape[0])
         if bias is not None:
             more = np.repeat(_numbers(bias), matrix.shape[0] // len(bias))
         self.matrix, self.bias, self.shape = (matrix @ self.matrix).tocsr(), matrix @ self.bias + more, shape
 
-    def _kernel(self, label: str, module: Any, kind: str) -> tuple[Any, Any, tuple[int, ...]]:
+    def _convolution(self, label: str, module: Any, kind: str) -> tuple[Any, Any, tuple[int, ...]]:
         """Return matrix, bias and output shape of a convolution or an average."""
         axes = 1 if kind == "Conv1d" else 2
         if len(self.shape) != axes + 1:
@@ -262,26 +268,23 @@ class _Reader:
             if module.ceil_mode or (not module.count_include_pad and np.any(module.padding)):
                 raise self.refuse(label, module, "averages over fewer values at the border; read is ceil_mode=False "
                                   "with count_include_pad=True")  # fmt: skip
-            pool = _two(module.kernel_size)
+            pool = _axes(module.kernel_size, axes)
             if module.divisor_override is not None:
                 raise self.refuse(label, module, "has a divisor of its own")
             weight, groups = np.full((channels, 1, *pool), 1 / math.prod(pool)), channels
-            padding, dilation, bias = _two(module.padding), (1, 1), None
+            pads, dilation, bias = tuple((p, p) for p in _axes(module.padding, axes)), (1, 1), None
         else:
             weight, groups, bias = _numbers(module.weight), module.groups, module.bias
             if weight.shape[1] * groups != channels:
                 raise self.refuse(label, module, f"takes {weight.shape[1] * groups} channels, and gets {channels}")
             if module.padding_mode != "zeros" and np.any(module.padding != 0):
                 raise self.refuse(label, module, f"pads with {module.padding_mode!r}; zeros are read")
-            padding, dilation = _pads(module), _two(module.dilation, axes)
-        stride = _two(module.stride, axes)
-        if axes == 1:
-            weight, size = weight[:, :, None, :], [1, *size]
-        pads: Any = padding if isinstance(padding[0], tuple) else tuple((p, p) for p in padding)
-        matrix = convolution(weight, (size[0], size[1]), pads, stride, dilation, groups, f"the module '{label}'")
-        shape = tuple((size[a] + sum(pads[a]) - dilation[a] * (weight.shape[2 + a] - 1) - 1) // stride[a] + 1
-                      for a in (0, 1))  # fmt: skip
-        return matrix, bias, (weight.shape[0], *(shape[1:] if axes == 1 else shape))
+            pads, dilation = _pads(module), _axes(module.dilation, axes)
+        stride = _axes(module.stride, axes)
+        rule = convolution(weight, tuple(size), pads, stride, dilation, groups, f"the module '{label}'")
+        if kind != "AvgPool2d" and not self.maps:
+            self.kernel = rule, weight
+        return unrolled(rule, weight), bias, rule.shape_out
 
     def _neurons(self, label: str, module: Any) -> None:
         kind = type(module).__name__
@@ -299,7 +302,8 @@ class _Reader:
             has = f"reset_mechanism={module.reset_mechanism!r}, reset_delay={bool(module.reset_delay)}"
             raise self.refuse(label, module, f"has {has}: a LIF is reset to a value at once. Train it with "
                               "reset_mechanism='zero', reset_delay=False, or read it with cells='exact'")  # fmt: skip
-        self.layers.append(_Layer(self.matrix, self.bias, self.shape, label, module))
+        kernel = self.kernel if self.maps == 1 else None
+        self.layers.append(_Layer(self.matrix, self.bias, self.shape, label, module, kernel))
         self._reset()
 
     def build(self, name: str, dt: Quantity, seed: int, spikes: Any) -> Layers:
@@ -329,10 +333,9 @@ class _Reader:
                 steps = "a step" if k == 0 else f"{k + 1} steps"
                 out.notes.append(f"'{label}' has its bias from the beginning, {steps} before the first input comes")
             edges = layer.matrix.tocsc().tocoo()
-            net.connect(
-                before, pop, rule=EdgeList(edges.col.astype(np.int64), edges.row.astype(np.int64)),
-                weight=edges.data * scale, delay=dt, name=f"to_{label}",
-            )  # fmt: skip
+            listed = EdgeList(edges.col.astype(np.int64), edges.row.astype(np.int64)), edges.data
+            rule, weight = layer.kernel or listed
+            net.connect(before, pop, rule=rule, weight=weight * scale, delay=dt, name=f"to_{label}")
             net.record(pop, "spikes")
             out.names.append(label)
             out.shapes[label], before = layer.shape, pop
@@ -398,19 +401,16 @@ def _one(values: np.ndarray) -> Any:
     return float(values.ravel()[0]) if np.all(values == values.ravel()[0]) else np.array(values)
 
 
-def _two(value: Any, axes: int = 2) -> tuple[int, int]:
-    given = (value,) * axes if isinstance(value, int) else tuple(int(k) for k in value)
-    return (1, given[0]) if axes == 1 else (given[0], given[1])
+def _axes(value: Any, axes: int) -> tuple[int, ...]:
+    return (value,) * axes if isinstance(value, int) else tuple(int(k) for k in value)
 
 
-def _pads(module: Any) -> Any:
-    """Return zeros before and after the rows and the columns."""
+def _pads(module: Any) -> tuple[tuple[int, int], ...]:
+    """Return zeros before and after each axis."""
     axes = len(module.kernel_size)
     if module.padding == "valid":
-        return ((0, 0), (0, 0))
+        return ((0, 0),) * axes
     if module.padding == "same":
         total = [d * (k - 1) for d, k in zip(module.dilation, module.kernel_size, strict=True)]
-        pads = [(t // 2, t - t // 2) for t in total]
-    else:
-        pads = [(int(p), int(p)) for p in module.padding]
-    return ((0, 0), pads[0]) if axes == 1 else (pads[0], pads[1])
+        return tuple((t // 2, t - t // 2) for t in total)
+    return tuple((int(p), int(p)) for p in module.padding)

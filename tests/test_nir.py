@@ -231,6 +231,30 @@ def test_convolutions_and_pools_do_what_their_definition_says(tmp_path: Path) ->
         assert np.array_equal(circuit.output(result, name)[:25], expected[name]), name
 
 
+def test_a_convolution_alone_stays_one(tmp_path: Path) -> None:
+    """With a wire, or another linear node, on the way it is a list of edges; what it does is the same."""
+    rng = np.random.default_rng(1)
+    nodes = {
+        "in": nir.Input(size([1, 6, 5])),
+        "conv": nir.Conv2d((6, 5), rng.normal(1, 1, (2, 1, 3, 2)), (2, 1), (1, 0), 1, 1, np.zeros(2)),
+        "a": kit.neuron("IF", rng, (2, 3, 4)),
+        "line": nir.Conv2d((3, 4), rng.normal(1, 1, (2, 2, 1, 1)), 1, 0, 1, 1, np.zeros(2)),
+        "b": kit.neuron("IF", rng, (2, 3, 4)),
+        "out": nir.Output({"output": np.array([2, 3, 4])}),
+    }
+    order = list(nodes)
+    chain = list(zip(order, order[1:], strict=False))
+    for more, kinds in (([], ["Convolution", "Convolution"]), ([("a", "b")], ["Convolution", "EdgeList"])):
+        path = write(tmp_path, nodes, chain + more)
+        circuit = read_network(path, dt=1 * ms)
+        assert [type(c.rule).__name__ for c in circuit.network.projections.values()] == kinds
+        edges = circuit.network.edges("line")
+        dense = np.zeros((24, 24))
+        np.add.at(dense, (edges.post, edges.pre), edges.weight)
+        wanted = np.kron(nodes["line"].weight[:, :, 0, 0], np.eye(12)) + (np.eye(24) if more else 0)
+        assert np.allclose(dense, wanted, rtol=1e-9, atol=1e-11)
+
+
 @pytest.mark.engine("torch")
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
 @pytest.mark.parametrize("padding", [0, (1, 2), "same", "valid"])

@@ -131,6 +131,32 @@ def test_a_model_of_layers_has_its_spikes() -> None:
     np.testing.assert_array_equal(got, want)
 
 
+def test_a_convolution_is_trained_as_one_kernel() -> None:
+    """One that neurons follow at once; behind a pool it is a list of edges, as before."""
+    torch.manual_seed(5)
+    model = convolutional().eval()
+    read = read_model(model, input_shape=(2, 8, 12))
+    rules = [type(c.rule).__name__ for c in read.network.projections.values()]
+    assert rules == ["Convolution", "EdgeList", "EdgeList"]
+    module = read.to_torch(precision="double")
+    kernel = module.weights["to_layer1"].detach() * module.units["to_layer1"]
+    torch.testing.assert_close(kernel, model[0][0].weight.detach().double(), rtol=0, atol=1e-10)
+    x = torch.ones(1, 20, 2 * 8 * 12, dtype=torch.float64)
+    module({"input": x}).spikes["layer3"].sum().backward()
+    assert module.weights["to_layer1"].grad.shape == (4, 2, 3, 3) and module.weights["to_layer1"].grad.abs().sum() > 0
+    with torch.no_grad():
+        module.weights["to_layer1"].mul_(1.3)
+        wanted = module({"input": x}).spikes["layer1"]
+    read.network.load_torch(module)
+    back = write_model(read.network)
+    torch.testing.assert_close(
+        back.to_layer1(x[0, 0].float()), nn.functional.conv2d(
+            x[0, 0].reshape(2, 8, 12).float(), 1.3 * model[0][0].weight, model[0][0].bias, 2, 1).reshape(-1),
+        rtol=1e-5, atol=1e-5,
+    )  # fmt: skip
+    assert torch.equal(read.to_torch(precision="double")({"input": x}).spikes["layer1"], wanted)
+
+
 def test_there_and_back() -> None:
     torch.manual_seed(5)
     model = nn.Sequential(nn.Linear(9, 20), snn.Leaky(beta=0.8, threshold=0.4, init_hidden=True),

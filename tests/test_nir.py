@@ -236,11 +236,11 @@ def test_a_convolution_alone_stays_one(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     nodes = {
         "in": nir.Input(size([1, 6, 5])),
-        "conv": nir.Conv2d((6, 5), rng.normal(1, 1, (2, 1, 3, 2)), (2, 1), (1, 0), 1, 1, np.zeros(2)),
-        "a": kit.neuron("IF", rng, (2, 3, 4)),
-        "line": nir.Conv2d((3, 4), rng.normal(1, 1, (2, 2, 1, 1)), 1, 0, 1, 1, np.zeros(2)),
-        "b": kit.neuron("IF", rng, (2, 3, 4)),
-        "out": nir.Output({"output": np.array([2, 3, 4])}),
+        "conv": nir.Conv2d((6, 5), rng.normal(1, 1, (2, 1, 3, 3)), (2, 1), (1, 0), 1, 1, np.zeros(2)),
+        "a": kit.neuron("IF", rng, (2, 3, 3)),
+        "line": nir.Conv2d((3, 3), rng.normal(1, 1, (2, 2, 1, 1)), 1, 0, 1, 1, np.zeros(2)),
+        "b": kit.neuron("IF", rng, (2, 3, 3)),
+        "out": nir.Output({"output": np.array([2, 3, 3])}),
     }
     order = list(nodes)
     chain = list(zip(order, order[1:], strict=False))
@@ -249,9 +249,9 @@ def test_a_convolution_alone_stays_one(tmp_path: Path) -> None:
         circuit = read_network(path, dt=1 * ms)
         assert [type(c.rule).__name__ for c in circuit.network.projections.values()] == kinds
         edges = circuit.network.edges("line")
-        dense = np.zeros((24, 24))
+        dense = np.zeros((18, 18))
         np.add.at(dense, (edges.post, edges.pre), edges.weight)
-        wanted = np.kron(nodes["line"].weight[:, :, 0, 0], np.eye(12)) + (np.eye(24) if more else 0)
+        wanted = np.kron(nodes["line"].weight[:, :, 0, 0], np.eye(9)) + (np.eye(18) if more else 0)
         assert np.allclose(dense, wanted, rtol=1e-9, atol=1e-11)
 
 

@@ -106,7 +106,7 @@ class Convolution(Rule):
             if given != "same":
                 raise _wrong(f"padding is 'same', 'valid' or numbers, not {given!r}")
             if max(self.stride) > 1:
-                raise _wrong(f"padding='same' needs a stride of 1, not {_times(self.stride)}: give numbers")
+                raise _wrong(f"padding='same' needs a stride of 1, not {_times(self.stride)}: give it as numbers")
             zeros = [d * (k - 1) for d, k in zip(self.dilation, self.kernel, strict=True)]
             return tuple((z // 2, z - z // 2) for z in zeros)
         pairs = list(given) if _is_row(given) else [given] * axes

@@ -249,8 +249,10 @@ def edge_quantity(
     if isinstance(value, (Random, EdgeQuantity)):
         if value.dim != dim:
             raise DimensionError(f"{what} must be {_a(dim)}, got {value.kind} of {value.dim}", where)
-        if isinstance(value, EdgeQuantity) and value.of != rule:
-            raise ConnectivityError(f"{what} is {value.kind} of other edges than those of the rule", where)
+        if isinstance(value, EdgeQuantity):
+            if value.of != rule:
+                raise ConnectivityError(f"{what} is {value.kind} of other edges than those of the rule", where)
+            return value.draw
         return value.draw if kernel is None else Shared(value.draw, kernel)
     if isinstance(value, str):
         e, got = edge_expression(value, pre, post, where)

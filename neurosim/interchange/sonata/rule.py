@@ -12,7 +12,7 @@ import itertools
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -27,6 +27,15 @@ from neurosim.units import DIMENSIONLESS, Dimension, Quantity
 
 _IDS = ("source_node_id", "target_node_id")
 _OWN = {"edge_type_id", "edge_group_id", "edge_group_index", *_IDS}
+
+
+class _Seen(NamedTuple):
+    """What was found when the file was read through: edges that are taken before each piece, the largest id of either
+    end (-1: no edge), and the table of types."""
+
+    before: np.ndarray
+    largest: tuple[int, int]
+    table: dict[int, dict[str, str | None]]
 
 
 @dataclass(frozen=True)
@@ -65,6 +74,7 @@ class SonataEdges(Rule):
     sources: np.ndarray | None = field(default=None, compare=False, repr=False)
     targets: np.ndarray | None = field(default=None, compare=False, repr=False)
     content: str = field(init=False, default="", repr=False)
+    _seen: _Seen = field(init=False, compare=False, repr=False)
 
     if TYPE_CHECKING:
 
@@ -83,13 +93,11 @@ class SonataEdges(Rule):
         for key in ("sources", "targets"):
             object.__setattr__(self, key, _nodes(key, getattr(self, key), where))
         try:
-            table = {} if self.edge_types is None else _table(self.edge_types)
-            object.__setattr__(self, "_rows", table)
-            self._look()
+            self._look({} if self.edge_types is None else _table(self.edge_types))
         except NeurosimError as e:
             raise type(e)(e.message, where) from None
 
-    def _look(self) -> None:
+    def _look(self, table: dict[int, dict[str, str | None]]) -> None:
         """Read through the file: how many edges of each piece are taken, their largest ids, and a hash of them."""
         with self._open() as group:
             if self.types is not None:
@@ -100,8 +108,8 @@ class SonataEdges(Rule):
                 for k, ids in enumerate((pre, post) if len(pre) else ()):
                     largest[k] = max(largest[k], int(ids.max()))
                 _feed(digest, pre, post)
-        object.__setattr__(self, "_counts", np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))
-        object.__setattr__(self, "_largest", largest)
+        before = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        object.__setattr__(self, "_seen", _Seen(before, (largest[0], largest[1]), table))
         object.__setattr__(self, "content", digest.hexdigest())
 
     @contextlib.contextmanager
@@ -142,14 +150,14 @@ class SonataEdges(Rule):
         """Yield (rows that are taken, (sources, targets) in the groups), a hyperslab at a time, from the given one."""
         count = int(column(group, _IDS[0], "iu").shape[0])
         ids = [column(group, key, "iu", count) for key in _IDS]
-        kinds = None if self.types is None else column(group, "edge_type_id", "iu", count)
+        types = None if self.types is None else (column(group, "edge_type_id", "iu", count), self.types)
         for rows in itertools.islice(pieces(count), first, None):
             ends = [dataset[rows] for dataset in ids]
             for key, each in zip(_IDS, ends, strict=True):
                 if len(each) and (int(each.min()) < 0 or int(each.max()) >= GROUP_LIMIT):
                     worst = int(each.min()) if int(each.min()) < 0 else int(each.max())
                     raise ResultFileError(f"{self._what} have the {key} {worst}; ids are from 0 to 2^31 - 1")
-            taken = np.ones(rows.stop - rows.start, bool) if kinds is None else np.isin(kinds[rows], self.types)
+            taken = np.ones(rows.stop - rows.start, bool) if types is None else np.isin(types[0][rows], types[1])
             places = []
             for each, nodes in zip(ends, (self.sources, self.targets), strict=True):
                 local = each.astype(np.int64) if nodes is None else _places(nodes, each.astype(np.int64))
@@ -176,27 +184,22 @@ class SonataEdges(Rule):
         if self.types is None and self.sources is None and self.targets is None:
             return np.arange(start, start + count)
         out, end = [np.zeros(0, np.int64)], start + count
-        first = max(0, int(np.searchsorted(self._counts, start, "right")) - 1)
-        for before, (rows, _) in zip(self._counts[first:], self._read(group, first), strict=False):
+        first = max(0, int(np.searchsorted(self._seen.before, start, "right")) - 1)
+        for before, (rows, _) in zip(self._seen.before[first:], self._read(group, first), strict=False):
             if before >= end:
                 break
             out.append(rows[max(0, start - before) : end - before])
         return np.concatenate(out)
 
-    if TYPE_CHECKING:
-        _counts: np.ndarray
-        _largest: list[int]
-        _rows: dict[int, dict[str, str | None]]
-
     def count(self) -> int:
-        return int(self._counts[-1])
+        return int(self._seen.before[-1])
 
     def expected(self, n_pre: int, n_post: int) -> float:
         return float(self.count())
 
     def check(self, n_pre: int, n_post: int) -> None:
         sides = (("source", n_pre, self.sources), ("target", n_post, self.targets))
-        for (side, n, nodes), largest in zip(sides, self._largest, strict=True):
+        for (side, n, nodes), largest in zip(sides, self._seen.largest, strict=True):
             if nodes is not None and len(nodes) != n:
                 raise ConnectivityError(f"{side}s= names {len(nodes)} nodes, and the {side} group has {n} neurons")
             if largest >= n:
@@ -239,11 +242,11 @@ class SonataEdges(Rule):
             held = own if name in own else subgroup(own, "dynamics_params") if "dynamics_params" in own else {}
             if name in held:
                 out[some] = gather(held, name, (rows if index is None else index)[some])
-        if self._rows and np.isnan(out).any():
+        if self._seen.table and np.isnan(out).any():
             kinds = _gathered(group, "edge_type_id", rows)
             for kind in [] if kinds is None else np.unique(kinds).tolist():
                 here = np.isnan(out) & (kinds == kind)
-                out[here] = _number(self._rows.get(kind, {}).get(name), name, self.edge_types)
+                out[here] = _number(self._seen.table.get(kind, {}).get(name), name, self.edge_types)
         return out
 
     def attributes(self) -> list[str]:
@@ -253,7 +256,7 @@ class SonataEdges(Rule):
             for own in (subgroup(group, number) for number in group if number.isdigit()):
                 for held in (own, subgroup(own, "dynamics_params") if "dynamics_params" in own else {}):
                     found |= dict.fromkeys(k for k in held if getattr(held[k], "dtype", np.dtype("O")).kind in "iuf")
-        texts = [(k, text) for row in self._rows.values() for k, text in row.items() if k not in _OWN and text]
+        texts = [(k, text) for row in self._seen.table.values() for k, text in row.items() if k not in _OWN and text]
         return list(found | dict.fromkeys(k for k, text in texts if _is_number(text)))
 
 

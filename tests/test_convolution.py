@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pickle
 from typing import Any
 
@@ -67,13 +68,16 @@ def test_edges_are_what_torch_sums(rule: ns.Convolution, seed: int, chunk: int) 
     assert rule.most == max(1, np.bincount(post, minlength=1).max())
     listed, at = rule.edge_list()
     assert np.array_equal(listed.pre, pre) and np.array_equal(at, element)
+    some = slice(len(pre) // 3, len(pre) - len(pre) // 4)
+    assert np.array_equal(rule.element(pre[some], post[some], some.start), element[some])
 
 
 def test_small_blocks_change_no_edge(monkeypatch: pytest.MonkeyPatch) -> None:
     rule = ns.Convolution((2, 9, 8), 3, (3, 2), (2, 1), (1, 2), (1, 2))
-    before = rule.edge_list()
+    (before, at), alike = rule.edge_list(), dataclasses.replace(rule)
     monkeypatch.setattr(convolution, "BLOCK", 5)
-    assert rule.edge_list()[0] == before[0] and len(before[0].pre) > 500
+    monkeypatch.setattr(convolution, "_KEPT", 3)  # nothing is kept: every channel is made anew
+    assert alike.edge_list()[0] == before and np.array_equal(alike.edge_list()[1], at) and len(at) > 500
 
 
 def test_a_kernel_is_correlated_as_by_scipy() -> None:

@@ -107,7 +107,7 @@ class Synapses:
         self._sort()
         if self.shared and edges.kernel is not None:
             self.initial = edges.kernel
-            self.index["element"] = torch.from_numpy(node.rule.element(self.pre, self.post))
+            self.index["element"] = torch.from_numpy(node.rule.element(self.pre, self.post, 0))
 
     def _describe(self, graph: Graph, node: ProjectionNode) -> None:
         """Keep what is known without the edges."""

@@ -276,7 +276,7 @@ class Shared(PerEdge):
         return self.values
 
     def at(self, ctx: EdgeContext, start: int, pre: NDArray[Any], post: NDArray[Any], stream: str) -> F64:
-        return self.kernel(ctx.draws(stream)).reshape(-1)[ctx.rule.element(pre, post)]
+        return self.kernel(ctx.draws(stream)).reshape(-1)[ctx.rule.element(pre, post, start)]
 
     def support(self) -> Draw | F64:
         return self.values

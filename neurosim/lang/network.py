@@ -151,9 +151,8 @@ class Network:
             :func:`~neurosim.models.GapJunction`, takes no spikes: its edges act in every step, and have no delay.
         rule : Rule, optional
             All to all by default.
-        weight : Quantity, array, distribution, expression or matrix
-            In the unit that the receptor adds up. A matrix [pre, post] is rule and weight in one; of a convolution, the
-            kernel.
+        weight : Quantity, array, distribution, expression, matrix, or the kernel of a convolution
+            In the unit that the receptor adds up. A matrix [pre, post], dense or sparse, is rule and weight in one.
         delay : Quantity, array, distribution or expression
             A whole number of steps, at least 1; drawn delays are rounded to one.
         plasticity : Plasticity, optional
@@ -422,8 +421,8 @@ class Network:
         """Return the edges of a projection as every backend builds them, without running anything.
 
         They have the attributes ``pre`` and ``post`` (indices within the groups that it joins), ``weight`` (SI, on the
-        grid) and ``delay`` (seconds; 0 where no spikes travel), in the order in which ``result.weights(projection)``
-        counts them.
+        grid) and ``delay`` (seconds; 0 where no spikes travel), in the order of ``result.weights(projection)``; and
+        ``kernel``, what they share.
 
         Parameters
         ----------

@@ -21,13 +21,15 @@ def network(graph: Any, slots: Mapping[str, int]) -> dict[str, Any]:
     rows = []
     arrows: dict[tuple[str, str, bool, bool], float] = {}
     params = {p.name: p.params for p in graph.populations}
-    for proj in graph.projections:
+    links = [link.edges for link in graph.links]
+    for proj in (*graph.projections, *links):
         edges = proj.rule.expected(sum(s.size for s in proj.pre), sum(s.size for s in proj.post))
         learns = proj.plasticity is not None
         rows.append({"name": proj.name, "pre": " + ".join(s.population for s in proj.pre),
                      "post": " + ".join(s.population for s in proj.post), "receptor": proj.receptor,
                      "rule": proj.rule.describe(), "edges": edges, "weight": _value(proj.weight, proj.weight_unit),
-                     "delay": _value(proj.delay, "s", "ms"), "learns": learns})  # fmt: skip
+                     "delay": "acts in every step" if proj in links else _value(proj.delay, "s", "ms"),
+                     "learns": learns})  # fmt: skip
         whole = sum(s.size for s in proj.pre) * sum(s.size for s in proj.post)
         for a in proj.pre:
             for b in proj.post:

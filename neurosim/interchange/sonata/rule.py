@@ -43,6 +43,7 @@ class SonataEdges(Rule):
     """The edges of a SONATA file, in the order of the file.
 
     A node's id is the index of its neuron in the group, or ``sources`` and ``targets`` say which node each neuron is.
+    Two rules are equal where they make the same edges.
 
     Attributes
     ----------
@@ -63,8 +64,6 @@ class SonataEdges(Rule):
         A file that is missing, damaged, truncated, or no file of SONATA edges.
     ParameterError
         A population or type that the file does not have.
-
-    Two rules are equal where they make the same edges.
     """
 
     path: str = field(compare=False)

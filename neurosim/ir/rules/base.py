@@ -70,8 +70,11 @@ class Rule:
         """The shape of the kernel whose elements the edges share as weights; None where every edge has its own."""
         return None
 
-    def element(self, pre: NDArray[Any], post: NDArray[Any]) -> I64:
-        """Return which element of the kernel, flattened, each edge takes its weight from."""
+    def element(self, pre: NDArray[Any], post: NDArray[Any], start: int | None = None) -> I64:
+        """Return which element of the kernel, flattened, each edge takes its weight from.
+
+        ``start`` is the number of the first edge where they follow one another in the canonical order.
+        """
         raise NotImplementedError(f"rule {type(self).__name__} does not say what of its kernel an edge has")
 
     def describe(self) -> str:

@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 
 from neurosim.errors import ConnectivityError, caller
 from neurosim.ir.rules.base import BLOCK, GROUP_LIMIT, Piece, Rule, batched, check_sizes
-from neurosim.ir.rules.context import I64, EdgeContext
+from neurosim.ir.rules.context import I64, U32, EdgeContext
 from neurosim.ir.rules.listed import EdgeList
 
 _AXES = {1: ("width",), 2: ("height", "width"), 3: ("depth", "height", "width")}
+
+_KEPT = 1 << 22  # edges of one output channel up to which they are kept, at 12 bytes each
 
 Pair = tuple[int, int]
 Sizes = int | Sequence[int]
@@ -153,27 +155,49 @@ class Convolution(Rule):
 
     def edges(self, ctx: EdgeContext) -> Iterator[Piece]:
         self.check(ctx.n_pre, ctx.n_post)
-        return batched(self._generate(ctx.n_post), ctx.chunk)
+        return batched(self._generate(), ctx.chunk)
 
-    def _generate(self, n_post: int) -> Iterator[tuple[I64, I64]]:
-        per_group, shared = self.kernel_shape[1], self.channels_out // self.groups
-        size = max(1, BLOCK // self.most)
-        for begin in range(0, n_post, size):
-            target = np.arange(begin, min(begin + size, n_post), dtype=np.int64)
-            channel, *place = np.unravel_index(target, self.shape_out)
-            counts = [each[1][at] for each, at in zip(self._windows, place, strict=True)]
-            number = per_group * np.prod(counts, axis=0)
-            post = np.repeat(target, number)
-            rest = np.arange(len(post), dtype=np.int64) - np.repeat(np.cumsum(number) - number, number)
-            pre, stride = np.zeros(len(post), np.int64), 1
-            for a in reversed(range(len(place))):  # the last axis is the fastest, as in the kernel
-                many = np.repeat(counts[a], number)
-                rest, k = np.divmod(rest, many)
-                pre += (np.repeat(self._windows[a][2][place[a]], number) + k * self.dilation[a]) * stride
-                stride *= self.shape[1 + a]
-            yield pre + (rest + np.repeat(channel // shared * per_group, number)) * stride, post
+    def _generate(self) -> Iterator[Piece]:
+        places, sources = math.prod(self.space_out), self.kernel_shape[1] * math.prod(self.shape[1:])
+        for channel in range(self.channels_out):
+            first = np.uint32(channel * self.groups // self.channels_out * sources)
+            for pre, place, _ in self._plane or self._blocks():
+                yield pre + first, place + np.uint32(channel * places)
 
-    def element(self, pre: NDArray[Any], post: NDArray[Any]) -> I64:
+    @cached_property
+    def _plane(self) -> list[tuple[U32, U32, U32]] | None:
+        """The edges of one output channel, which the others repeat; None where they are too many to be kept."""
+        return list(self._blocks()) if self.expected(0, 0) <= _KEPT * self.channels_out else None
+
+    @cached_property
+    def _elements(self) -> U32 | None:
+        return np.concatenate([each for _, _, each in self._plane]) if self._plane else None
+
+    def _blocks(self) -> Iterator[tuple[U32, U32, U32]]:
+        """Yield the edges of an output channel: sources, counted from the first of its group, places of the targets,
+        and elements of the channel's part of the kernel."""
+        size, total = max(1, BLOCK // self.most), math.prod(self.space_out)
+        for begin in range(0, total, size):
+            places = np.arange(begin, min(begin + size, total), dtype=np.int64)
+            at = np.unravel_index(places, self.space_out)
+            counts = [each[1][here] for each, here in zip(self._windows, at, strict=True)]
+            number = self.kernel_shape[1] * np.prod(counts, axis=0)
+            rest = np.arange(int(number.sum()), dtype=np.int64) - np.repeat(np.cumsum(number) - number, number)
+            pre, element = np.zeros(len(rest), np.int64), np.zeros(len(rest), np.int64)
+            size_pre = size_kernel = 1
+            for a in reversed(range(len(at))):  # the last axis is the fastest, as in the kernel
+                rest, k = np.divmod(rest, np.repeat(counts[a], number))
+                first, _, where = (each[at[a]] for each in self._windows[a])
+                pre += (np.repeat(where, number) + k * self.dilation[a]) * size_pre
+                element += (np.repeat(first, number) + k) * size_kernel
+                size_pre, size_kernel = size_pre * self.shape[1 + a], size_kernel * self.kernel[a]
+            pre, element = pre + rest * size_pre, element + rest * size_kernel
+            post = np.repeat(places, number)
+            yield pre.astype(np.uint32), post.astype(np.uint32), element.astype(np.uint32)
+
+    def element(self, pre: NDArray[Any], post: NDArray[Any], start: int | None = None) -> I64:
+        if start is not None and self._elements is not None:
+            return self._consecutive(self._elements, start, len(pre))
         channel, *place = np.unravel_index(np.asarray(pre, np.int64), self.shape)
         out, *window = np.unravel_index(np.asarray(post, np.int64), self.shape_out)
         index = out * self.kernel_shape[1] + channel % self.kernel_shape[1]
@@ -182,11 +206,23 @@ class Convolution(Rule):
             index = index * size + k
         return np.asarray(index, dtype=np.int64)
 
+    def _consecutive(self, plane: U32, start: int, count: int) -> I64:
+        """Return the elements of edges that follow one another: those of a channel are those of the one before it,
+        a channel's part of the kernel further on."""
+        part, out, at = math.prod(self.kernel_shape[1:]), np.empty(count, np.int64), 0
+        while at < count:
+            channel, first = divmod(start + at, len(plane))
+            some = plane[first : first + count - at]
+            np.add(some, channel * part, out=out[at : at + len(some)], casting="unsafe")
+            at += len(some)
+        return out
+
     def edge_list(self) -> tuple[EdgeList, I64]:
         """Return the edges one by one, and which element of the kernel, flattened, is the weight of each."""
-        parts = list(self._generate(math.prod(self.shape_out)))
+        none = np.zeros(0, np.uint32)
+        parts = [(none, none), *self._generate()]
         pre, post = (np.concatenate(side) for side in zip(*parts, strict=True))
-        return EdgeList(pre, post), self.element(pre, post)
+        return EdgeList(pre, post), self.element(pre, post, 0)
 
     @property
     def most(self) -> int:

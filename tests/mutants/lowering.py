@@ -15,6 +15,7 @@ _STEP = "neurosim/passes/discretise.py"
 _SCHEMES = "neurosim/passes/integration.py"
 _ELIMINATION = "neurosim/passes/elimination.py"
 _EDGES = "neurosim/ir/edges.py"
+_CONVOLUTION = "neurosim/ir/rules/convolution.py"
 
 
 def _on_reference(name: str, breaks: str, file: str, old: str, new: str, *first: str, **more: object) -> Mutant:
@@ -536,5 +537,39 @@ MUTANTS = (
         'side == "every" or first == "spike_first"',
         'side == "every" or first != "arrival_first"',
         "coincident_events",
+    ),
+    # -- convolutions -----------------------------------------------------------------------------------------------
+    _on_reference(
+        "convolution_undilated",
+        "The elements of a kernel lie side by side, whatever its dilation.",
+        _CONVOLUTION,
+        "pre += (np.repeat(where, number) + k * self.dilation[a]) * size_pre",
+        "pre += (np.repeat(where, number) + k) * size_pre",
+        "convolution",
+    ),
+    _on_reference(
+        "convolution_of_one_group",
+        "Every output channel sees the input channels of the first group.",
+        _CONVOLUTION,
+        "first = np.uint32(channel * self.groups // self.channels_out * sources)",
+        "first = np.uint32(0 * channel * sources)",
+        "convolution",
+    ),
+    _on_reference(
+        "convolution_of_the_first_kernel",
+        "Every output channel has the kernel of the first.",
+        _CONVOLUTION,
+        "np.add(some, channel * part,",
+        "np.add(some, 0 * channel * part,",
+        "convolution",
+    ),
+    _on_reference(
+        "kernel_drawn_by_edge",
+        "Edges draw their weights from the distribution of a kernel one by one.",
+        "neurosim/ir/distributions.py",
+        "return self.kernel(ctx.draws(stream)).reshape(-1)[ctx.rule.element(pre, post, start)]",
+        "return edge_values(self.values, ctx, start, pre, post, stream) if isinstance(self.values, Draw) else "
+        "self.values.reshape(-1)[ctx.rule.element(pre, post, start)]",
+        "kernel_drawn_once",
     ),
 )

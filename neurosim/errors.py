@@ -13,7 +13,7 @@
     ├── BackendMissingError   (ImportError)   an engine is not installed; carries the line that installs it
     ├── BackendError          (RuntimeError)   a backend broke its contract
     ├── ResourceError         (MemoryError)   the run would not fit; carries the estimate
-    ├── ResultFileError       (OSError)       a results file that cannot be read or written
+    ├── ResultFileError       (OSError)       a file of neurosim's own that cannot be read or written
     ├── DataFileError         (OSError)       a file of a data set that is missing, foreign or damaged
     ├── DivergedError         (ArithmeticError)  a state variable left the finite numbers
     └── VerifyError           (AssertionError)   a pass produced an ill-formed graph: our bug, not the user's
@@ -24,10 +24,12 @@ the user's own file (``model.py:14``) at which the offending object was made.
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import difflib
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from neurosim.habits import same_thing
@@ -105,7 +107,7 @@ class ResourceError(NeurosimError, MemoryError):
 
 
 class ResultFileError(NeurosimError, OSError):
-    """A results file cannot be read or written."""
+    """A file of neurosim's own (results, a sweep, a checkpoint, a network) cannot be read or written."""
 
 
 class DataFileError(NeurosimError, OSError):
@@ -150,8 +152,24 @@ def origin(error: BaseException) -> str | None:
     return found
 
 
+_place: contextvars.ContextVar[str | None] = contextvars.ContextVar("place", default=None)
+
+
+@contextlib.contextmanager
+def placed(place: str) -> Iterator[None]:
+    """Blame a place that is no line of Python, such as ``net.h5: population 'exc'``, for what is made meanwhile."""
+    token = _place.set(place)
+    try:
+        yield
+    finally:
+        _place.reset(token)
+
+
 def caller() -> str | None:
-    """Return ``file:line`` of the innermost frame outside neurosim, or None."""
+    """Return ``file:line`` of the innermost frame outside neurosim, or what :func:`placed` says, or None."""
+    place = _place.get()
+    if place is not None:
+        return place
     frame = sys._getframe(1)
     while frame is not None:
         path = frame.f_code.co_filename

@@ -77,6 +77,10 @@ NETWORKS: dict[str, str] = {
 }
 
 
+SCHEDULES: dict[str, str] = {"SpikeTimes": "neurosim.models.cells.spike_source:SpikeTimes"}
+"""Where given spikes can come from: what a cell's ``schedule`` is."""
+
+
 def backends() -> dict[str, Entry]:
     """Return all backends, ours and those that other packages bring."""
     out = dict(BACKENDS)
@@ -129,6 +133,16 @@ def load_network(name: str) -> Callable[..., Any]:
     if name not in NETWORKS:
         raise UnknownNameError(f"no network '{name}'{suggest(name, NETWORKS)}", caller())
     return _resolve(NETWORKS[name])
+
+
+def load_schedule(name: str) -> Callable[..., Any]:
+    """Return a class of schedules."""
+    return _resolve(SCHEDULES[name])
+
+
+def schedule_name(schedule: Any) -> str | None:
+    """Return the name of a schedule's class; None if it is not one of ours."""
+    return next((name for name in SCHEDULES if type(schedule) is load_schedule(name)), None)
 
 
 def _entry(name: str) -> Entry:

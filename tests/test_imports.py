@@ -35,6 +35,7 @@ ARROWS["trials"] = ARROWS["simulation"]
 ARROWS["learning"] = ARROWS["compile"] | {"compile", "registry"}
 ARROWS["encoding"] = ARROWS["ir"] | {"ir"}
 ARROWS["datasets"] = ARROWS["ir"] | {"ir", "recording"}
+ARROWS["saving"] = ARROWS["lang"] | {"lang", "registry", "recording"}
 ARROWS["report"] = {"errors", "units", "recording", "analysis"}
 ARROWS["comparison"] = ARROWS["run"] | {"run", "report"}
 ARROWS[""] = ARROWS["comparison"] | {"comparison"}

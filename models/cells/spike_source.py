@@ -40,14 +40,15 @@ def SpikeSource(
 class SpikeTimes:
     """Times and neurons in order, to be put on a network's grid."""
 
-    def __init__(self, times: Any, ids: Any, period: Quantity | None, align: str, duplicates: str) -> None:
+    def __init__(self, times: Any, ids: Any, period: Quantity | None, align: str, duplicates: str,
+                 size: int | None = None) -> None:  # fmt: skip
         self.where = where = caller()
         if align not in ("exact", "round"):
             raise ParameterError(f"align must be 'exact' or 'round', got {align!r}", where)
         if duplicates not in ("error", "merge"):
             raise ParameterError(f"duplicates must be 'error' or 'merge', got {duplicates!r}", where)
         self.align, self.duplicates = align, duplicates
-        self.size: int | None = None
+        self.size = size  # neurons that the times were given for, where that was said
         if ids is not None:
             self.times = _seconds(times, where)
             self.ids = np.asarray(ids)

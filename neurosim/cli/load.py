@@ -2,7 +2,8 @@
 
 A Python file is executed as a module of its own. If it comes to run its network, execution ends there and that
 network, its duration and its options are taken, so that a script works unchanged under ``python`` and under
-``neurosim run``. A JSON file is a simulation in SONATA, a .nir file a graph in NIR.
+``neurosim run``. A JSON file is a simulation in SONATA, a .nir file a graph in NIR, an HDF5 file a network that
+``net.save`` wrote.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any, Protocol
 
 from neurosim import registry
 from neurosim import run as runner
-from neurosim.errors import NeurosimError, ParameterError, UnknownNameError, suggest
+from neurosim.errors import NeurosimError, ParameterError, ResultFileError, UnknownNameError, suggest
 from neurosim.lang.network import Network
 from neurosim.units import TIME, Quantity, parse_quantity, quantity
 
@@ -61,8 +62,8 @@ def load(target: str, settings: tuple[str, ...] = (), seed: int | None = None) -
     Parameters
     ----------
     target : str
-        Path of a Python file, of a SONATA configuration (JSON) or of a NIR graph (.nir), or a name that
-        ``neurosim networks`` lists.
+        Path of a Python file, of a saved network (.h5), of a SONATA configuration (JSON) or of a NIR graph (.nir), or
+        a name that ``neurosim networks`` lists.
     settings : tuple of str
         ``key=value``: with a dot a parameter of a population, without one a keyword of the builder.
     seed : int, optional
@@ -74,6 +75,8 @@ def load(target: str, settings: tuple[str, ...] = (), seed: int | None = None) -
         return _configured(target, overrides, seed)
     if target.lower().endswith(".nir"):
         return _intermediate(target, overrides, seed)
+    if _is_saved(target):
+        return _saved(target, overrides, seed)
     by_name = target in registry.NETWORKS or not (target.endswith(".py") or os.sep in target or os.path.exists(target))
     with _intercepted(target):
         try:
@@ -169,9 +172,10 @@ def _execute(target: str) -> ModuleType:
                  errno.EACCES: "you have no permission to"}  # fmt: skip
         raise ParameterError(f"cannot read '{target}': {words.get(e.errno or 0) or e.strerror or e}") from None
     if b"\0" in source:
-        hint = f"; 'neurosim report {target}' shows a result" if source.startswith((b"\x89HDF", b"neurosim")) else ""
-        raise ParameterError(f"'{target}' is not a Python script, as it holds a byte of zero: a network is a script "
-                             f"(.py), a SONATA configuration (.json) or a NIR graph (.nir){hint}")  # fmt: skip
+        raise ParameterError(
+            f"'{target}' is not a Python script, as it holds a byte of zero: a network is a script (.py), a saved "
+            "network (.h5), a SONATA configuration (.json) or a NIR graph (.nir)"
+        )
     module = ModuleType(f"_network_{os.path.splitext(os.path.basename(path))[0]}")
     module.__file__ = path
     sys.modules[module.__name__] = module  # dataclasses and pickle look their module up
@@ -228,6 +232,34 @@ def _find(module: ModuleType, target: str) -> Network | Callable[..., Any]:
         raise ParameterError(f"'{target}' defines {len(networks)} networks ({names}): name the one to run 'network'")
     raise ParameterError(f"'{target}' defines no network: make one (network = ns.Network(...)), or write a function "
                          "network() that returns one")  # fmt: skip
+
+
+def _is_saved(target: str) -> bool:
+    """Whether a file is HDF5, by its name or its beginning: of those a saved network can be run."""
+    if target in registry.NETWORKS:
+        return False
+    if target.lower().endswith((".h5", ".hdf5")):
+        return True
+    try:
+        with open(target, "rb") as file:
+            return file.read(16).startswith((b"\x89HDF", b"neurosim "))
+    except OSError:
+        return False
+
+
+def _saved(target: str, overrides: dict[str, str], seed: int | None) -> Loaded:
+    """Read a network that was saved."""
+    try:
+        network = Network.load(target)
+    except ResultFileError as e:  # nothing has run: a file that cannot be read ends as a script that cannot be
+        raise ParameterError(e.message) from None
+    for key in overrides:
+        if "." not in key:
+            raise UnknownNameError(f"'{target}' holds a network, not a function that builds one, so it has no keyword "
+                                   f"'{key}': --set takes POPULATION.PARAMETER=VALUE there")  # fmt: skip
+    if not network.populations:
+        raise ParameterError(f"the network '{network.name}' of '{target}' has no population")
+    return _settled(Loaded(network), overrides, seed)
 
 
 def _configured(target: str, overrides: dict[str, str], seed: int | None) -> Loaded:

@@ -113,6 +113,7 @@ def cli() -> None:
     neurosim new                                       a network to begin with
     neurosim run potjans_diesmann --set scale=0.1      a network of the library
     neurosim run net.py --duration 2s -o out.h5        a network of your own
+    neurosim run net.h5                                one that was saved: net.save("net.h5")
     neurosim networks                                  what the library has
     """
 
@@ -140,7 +141,7 @@ def new(place: str | None, template: str, force: bool) -> None:
 
 
 @cli.command()
-@click.argument("network", metavar="NET.py|NAME")
+@click.argument("network", metavar="NET.py|NET.h5|NAME")
 @click.option("--backend", "-b", metavar="NAME", help="Engine that runs it (native; see 'neurosim backends').")
 @click.option(
     "--backend-option",
@@ -168,7 +169,8 @@ def run(ctx: click.Context, **options: Any) -> None:
     """Run a network and show what it did.
 
     NET.py is a Python file that defines 'network' (a Network, or a function that returns one), or simply builds one
-    Network; if it runs the network itself, it is read up to there. NAME is a network of the library.
+    Network; if it runs the network itself, it is read up to there. NET.h5 is a network that net.save("NET.h5") wrote;
+    no code is in it. NAME is a network of the library.
 
     Ctrl-C stops the run and keeps what was recorded. With --checkpoint-every the same command, with --resume, goes on
     after Ctrl-C, a crash or a kill, and gives the spikes of a run that was never interrupted.
@@ -230,7 +232,7 @@ def convert(**options: Any) -> None:
 
 
 @cli.command(short_help="Run a network many times: all values of some settings, several trials.")
-@click.argument("network", metavar="NET.py|NAME")
+@click.argument("network", metavar="NET.py|NET.h5|NAME")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUES",
               help="KEY=FIRST:LAST:STEP (LAST included), KEY=A,B,C, or one fixed VALUE; several vary together.")
 @click.option("--trials", type=int, default=1, metavar="N", help="Runs of each combination; trial k has seed + k.")
@@ -263,7 +265,7 @@ def sweep(ctx: click.Context, **options: Any) -> None:
 
 
 @cli.command(short_help="Run a network on several engines and compare them.")
-@click.argument("network", metavar="NET.py|NAME")
+@click.argument("network", metavar="NET.py|NET.h5|NAME")
 @click.option("--backends", default="native,reference", metavar="A,B,...", show_default=True,
               help="Engines, each with options of its own as in brian2:mode=standalone or native:threads=2.")
 @click.option("--duration", "-d", metavar="TIME", help="Biological time, such as 1s or 500ms.")
@@ -294,7 +296,7 @@ def compare(ctx: click.Context, **options: Any) -> None:  # fmt: skip
 
 
 @cli.command(short_help="Write a network in another format, such as SONATA.")
-@click.argument("network", metavar="NET.py|NAME")
+@click.argument("network", metavar="NET.py|NET.h5|NAME")
 @click.option("--to", "target", required=True, metavar="FORMAT", help="lava, nir, pynn or sonata.")
 @click.option("-o", "--output", required=True, metavar="DIR", help="A folder, new or empty.")
 @_options("set", "seed")
@@ -319,7 +321,7 @@ def export(**options: Any) -> None:
 
 
 @cli.command(short_help="Print what a network is compiled to.")
-@click.argument("network", metavar="NET.py|NAME")
+@click.argument("network", metavar="NET.py|NET.h5|NAME")
 @click.option("--after", default="order", metavar="PASS", help="units, expand, discretise, delays or order (the last).")
 @_options("set", "seed", "precision", "weight_bits", "debug")
 def ir(network: str, after: str, settings: tuple[str, ...], seed: int | None, precision: str | None,
@@ -335,7 +337,7 @@ def ir(network: str, after: str, settings: tuple[str, ...], seed: int | None, pr
 
 
 @cli.command(short_help="Bring a network to Loihi 2's integers, and say what changes.")
-@click.argument("network", metavar="NET.py|NAME")
+@click.argument("network", metavar="NET.py|NET.h5|NAME")
 @click.option("--below", type=float, metavar="X", help="Room of v below the reset, in distances to the threshold [2].")
 @_options("set", "seed", "debug")
 def quantise(network: str, below: float | None, settings: tuple[str, ...], seed: int | None) -> None:
@@ -352,7 +354,7 @@ def quantise(network: str, below: float | None, settings: tuple[str, ...], seed:
 
 
 @cli.command(name="map", short_help="Put a network on the cores of a chip, and say what binds.")
-@click.argument("network", metavar="NET.py|NAME")
+@click.argument("network", metavar="NET.py|NET.h5|NAME")
 @click.option("--chip", default="loihi2", metavar="CHIP", help="loihi2.")
 @click.option("--order", default="given", metavar="ORDER", help="Of the neurons: given, or local (needs SciPy).")
 @click.option("--duration", "-d", metavar="TIME", help="Run so long in integers, and estimate the costs of a step.")

@@ -30,11 +30,14 @@ def emit(builder: Builder, e: Expr, leaf: Callable[[Expr], int]) -> int:
     return builder.emit(e.op, *(emit(builder, a, leaf) for a in e.args), attr=e.attr)
 
 
-def edge_program(e: Expr) -> Program:
-    """Make a program over edges: names become ``param`` leaves (``i``, ``distance``, ``x_pre`` …)."""
+def edge_program(e: Expr, written: str = "") -> Program:
+    """Make a program over edges: names become ``param`` leaves (``i``, ``distance``, ``x_pre`` …).
+
+    ``written`` is the text that the expression was read from.
+    """
     b = Builder()
 
     def leaf(x: Expr) -> int:
         return b.emit(x.op, attr=x.attr) if x.op in ("uniform", "normal") else b.emit("param", attr=x.attr)
 
-    return b.build(emit(b, e, leaf))
+    return b.build(emit(b, e, leaf), written)

@@ -7,7 +7,7 @@ subexpressions are found by looking an instruction up. :class:`Builder` is the o
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from neurosim.errors import VerifyError
@@ -38,10 +38,14 @@ class Instr:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A sequence of instructions; the effects (``store``, ``emit``) are what remains of it after a step."""
+    """A sequence of instructions; the effects (``store``, ``emit``) are what remains of it after a step.
+
+    ``written`` is the text of an expression over edges, for whoever writes it down again; no engine reads it.
+    """
 
     instrs: tuple[Instr, ...]
     result: int | None = None
+    written: str = field(default="", compare=False, repr=False)
 
     def __len__(self) -> int:
         return len(self.instrs)
@@ -135,7 +139,7 @@ class Builder:
         """Append a literal; a Python int makes an integer value."""
         return self.emit("const", attr=value)
 
-    def build(self, result: int | None = None) -> Program:
+    def build(self, result: int | None = None, written: str = "") -> Program:
         """Return the finished program, without instructions that nothing uses."""
         live: set[int] = set() if result is None else {result}
         for k in range(len(self.instrs) - 1, -1, -1):
@@ -149,7 +153,7 @@ class Builder:
             if k in live:
                 number[k] = len(kept)
                 kept.append(Instr(ins.op, tuple(number[a] for a in ins.args), ins.attr, ins.phase))
-        return Program(tuple(kept), None if result is None else number[result])
+        return Program(tuple(kept), None if result is None else number[result], written)
 
 
 __all__ = ["Builder", "Instr", "Program"]

@@ -246,6 +246,7 @@ class Drive(Component):
                 "the weight of a Poisson drive is one value; use several drives for several weights", self.where
             )
         self.receptor = receptor
+        self.rate_text = rate if varying else ""
         self.rate_expr = self._parse(rate) if varying else self._parse("rate")
 
 

@@ -67,12 +67,12 @@ class Where:
         condition = probability = None
         if self.condition is not None:
             e, _ = edge_expression(self.condition, pre, post, self.where, condition=True)
-            condition = edge_program(e)
+            condition = edge_program(e, self.condition)
         if self.p is not None:
             e, dim = edge_expression(str(self.p), pre, post, self.where)
             if dim != DIMENSIONLESS:
                 raise DimensionError(f"the probability '{self.p}' must be dimensionless, got {dim}", self.where)
-            probability = edge_program(e)
+            probability = edge_program(e, str(self.p))
         return ir_rules.Where(condition, probability)
 
 
@@ -103,7 +103,8 @@ class DistanceDependent:
         e, dim = edge_expression(self.p, pre, post, self.where)
         if dim != DIMENSIONLESS:
             raise DimensionError(f"the probability '{self.p}' must be dimensionless, got {dim}", self.where)
-        return ir_rules.DistanceDependent(edge_program(e), max_distance=self.max_distance, autapses=self.autapses)
+        p = edge_program(e, self.p)
+        return ir_rules.DistanceDependent(p, max_distance=self.max_distance, autapses=self.autapses)
 
 
 _PLACES = {"distance", *(f"{a}_{side}" for a in "xyz" for side in ("pre", "post"))}
@@ -258,7 +259,7 @@ def edge_quantity(
         e, got = edge_expression(value, pre, post, where)
         if got != dim:
             raise DimensionError(f"{what} must be {_a(dim)}, got '{value}' of {got}", where)
-        return edge_program(e)
+        return edge_program(e, value)
     si = quantity(value, dim, what, where)
     if np.ndim(si) == 0:
         return float(si)

@@ -26,6 +26,7 @@ from neurosim.lang.groups import Group, Population, intermediates
 from neurosim.lang.links import linked, weight_dimension
 from neurosim.lang.plasticity import Plasticity, Traces, attach, detach
 from neurosim.lang.short_term import LABEL, ShortTerm, enter, leave
+from neurosim.lang.stored import Stored
 from neurosim.lang.values import by_name
 from neurosim.params import Param
 from neurosim.units import DIMENSIONLESS, TIME, Quantity, parse_quantity, quantity, scalar
@@ -43,7 +44,7 @@ class Probe:
     edge: bool = False
 
 
-class Network:
+class Network(Stored):
     """A spiking network.
 
     Parameters

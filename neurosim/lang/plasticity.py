@@ -138,6 +138,7 @@ class Plasticity(Component):
             side: parse_statements(text, known, self.where) if text.strip() else ()
             for side, text in (("pre", on_pre), ("post", on_post), ("every", on_every))
         }
+        self.every_text, self.require_text = every if isinstance(every, str) else "", require or ""
         self.every = self._interval(every)
         self.require = None if require is None else self._requirement(require)
         self.edge_dimensions: dict[str, Dimension] = {}

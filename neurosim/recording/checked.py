@@ -15,7 +15,7 @@ import numpy as np
 
 from neurosim.errors import NeurosimError, ResultFileError
 from neurosim.recording.endure import fault
-from neurosim.recording.seal import broken
+from neurosim.recording.seal import another, broken
 from neurosim.recording.sonata import COMPRESSION_LIMIT
 
 FLOAT, INTEGER = "f", "iu"
@@ -27,13 +27,15 @@ class DamagedError(Exception):
 
 
 @contextlib.contextmanager
-def opened(path: str | os.PathLike[str], form: str, what: str, where: str | None) -> Iterator[Any]:
+def opened(
+    path: str | os.PathLike[str], form: str, what: str, where: str | None, ours: bool = False
+) -> Iterator[Any]:
     """Open a file; whatever goes wrong with it becomes one sentence that names it.
 
     Parameters
     ----------
     form : str
-        Of its seal; a file without one is read, too.
+        Of its seal; a file without one is read, too, unless it has to be ``ours``.
     what : str
         What it should be: "results", "sweep".
     where : str, optional
@@ -54,13 +56,16 @@ def opened(path: str | os.PathLike[str], form: str, what: str, where: str | None
     try:
         with open(shown, "rb") as head:
             empty = not head.read(1)
+        other = another(shown, form)
         wrong = broken(shown, form)  # "": of before seals, or of another program
     except OSError as error:
         raise ResultFileError(f"cannot read '{shown}': {(error.strerror or str(error)).lower()}", where) from None
     if empty:
         raise ResultFileError(f"'{shown}' is empty", where)
-    if wrong:
-        raise ResultFileError(f"'{shown}' is {wrong}", where)
+    if other or wrong:
+        raise ResultFileError(f"'{shown}' is {other or wrong}", where)
+    if wrong is not None and ours:
+        raise ResultFileError(f"'{shown}' is not a {what} that neurosim has saved, or its beginning is damaged", where)
     if not h5py.is_hdf5(shown):
         raise ResultFileError(f"'{shown}' is not an HDF5 file, so not a {what.removesuffix('s')}; or its beginning is "
                               "damaged", where)  # fmt: skip

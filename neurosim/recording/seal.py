@@ -8,12 +8,21 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from typing import Any
 
 _written: set[bytes] = set()
 
 HEAD = 512
 """Bytes of the head: the format, the length and the digest, as text, then zeros."""
+
+KINDS = {
+    "result": ("the result of a run", "'neurosim report {}' shows it"),
+    "network": ("a network", "'neurosim run {}' runs it"),
+    "checkpoint": ("a part of a checkpoint", "'neurosim run … --resume' goes on from the folder that it lies in"),
+    "sweep": ("the result of a sweep", "neurosim.sweep.SweepResult.load reads it"),
+}
+"""Files of ours: the word in their head -> what they are, and what is done with them."""
 
 
 def seal(file: Any, form: str) -> None:
@@ -29,6 +38,27 @@ def written_here(path: str | os.PathLike[str]) -> bool:
     """Whether this process has sealed a file with this head; that the rest is as it was is for `broken` to say."""
     with open(path, "rb") as file:
         return file.read(HEAD) in _written
+
+
+def another(path: str | os.PathLike[str], form: str) -> str | None:
+    """Say what a file of ours is if it is not of a form, but of another kind or version; None else.
+
+    Raises
+    ------
+    OSError
+        It cannot be read.
+    """
+    with open(path, "rb") as file:
+        found = re.match(rb"neurosim (\w+) (\d{1,9})\n", file.read(HEAD))
+    if found is None or found[0].decode() == f"{form}\n":
+        return None
+    kind, version = found[1].decode(), int(found[2])
+    wanted, mine = form.split(" ")[1:]
+    if kind != wanted:
+        what, use = KINDS.get(kind, (f"a '{kind}'", "this version of neurosim does not know what that is"))
+        return f"{what}, not {KINDS[wanted][0]}: {use.format(os.fspath(path))}"
+    age = "a newer" if version > int(mine) else "an older"
+    return f"by {age} version of neurosim: its layout is number {version}, and this version reads number {mine}"
 
 
 def broken(path: str | os.PathLike[str], form: str) -> str | None:

@@ -33,6 +33,7 @@ from neurosim.recording import (
     read_spikes,
     sonata,
 )
+from neurosim.recording.safe import SafeFile
 from neurosim.recording.seal import HEAD, seal
 from neurosim.recording.sonata import FORMAT
 from neurosim.units import VOLTAGE, ms
@@ -373,14 +374,14 @@ def test_places_that_cannot_be_written(saved: Path, tmp_path: Path) -> None:
 
 
 def full_after(monkeypatch: pytest.MonkeyPatch, room: int) -> None:
-    real = sonata._SafeFile._write
+    real = SafeFile._write
 
-    def limited(self: sonata._SafeFile, data: bytes) -> None:
+    def limited(self: SafeFile, data: bytes) -> None:
         if self.at + len(data) > room:
             raise OSError(errno.ENOSPC, "No space left on device")
         real(self, data)
 
-    monkeypatch.setattr(sonata._SafeFile, "_write", limited)
+    monkeypatch.setattr(SafeFile, "_write", limited)
 
 
 @pytest.mark.parametrize("room", [0, 100, 3000, 20_000, 60_000])
@@ -458,15 +459,15 @@ def test_an_interrupted_run_keeps_what_was_recorded(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_while_writing_waits_for_the_flush(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run, real, sent = result(), sonata._SafeFile._write, []
+    run, real, sent = result(), SafeFile._write, []
 
-    def interrupted(self: sonata._SafeFile, data: bytes) -> None:
+    def interrupted(self: SafeFile, data: bytes) -> None:
         if self.at > 5000 and not sent:
             sent.append(True)
             signal.raise_signal(signal.SIGINT)
         real(self, data)
 
-    monkeypatch.setattr(sonata._SafeFile, "_write", interrupted)
+    monkeypatch.setattr(SafeFile, "_write", interrupted)
     monkeypatch.setattr(sonata, "_BUFFER_BYTES", 1000)
     with pytest.raises(KeyboardInterrupt), StreamWriter(tmp_path / "run.h5", run.provenance, run.populations) as writer:
         chunks(writer)

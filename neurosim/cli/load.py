@@ -21,7 +21,7 @@ from typing import Any, Protocol
 
 from neurosim import registry
 from neurosim import run as runner
-from neurosim.errors import NeurosimError, ParameterError, ResultFileError, UnknownNameError, suggest
+from neurosim.errors import NeurosimError, ParameterError, UnknownNameError, suggest
 from neurosim.lang.network import Network
 from neurosim.units import TIME, Quantity, parse_quantity, quantity
 
@@ -249,10 +249,7 @@ def _is_saved(target: str) -> bool:
 
 def _saved(target: str, overrides: dict[str, str], seed: int | None) -> Loaded:
     """Read a network that was saved."""
-    try:
-        network = Network.load(target)
-    except ResultFileError as e:  # nothing has run: a file that cannot be read ends as a script that cannot be
-        raise ParameterError(e.message) from None
+    network = Network.load(target)
     for key in overrides:
         if "." not in key:
             raise UnknownNameError(f"'{target}' holds a network, not a function that builds one, so it has no keyword "

@@ -62,8 +62,10 @@ def opened(
         raise ResultFileError(f"cannot read '{shown}': {(error.strerror or str(error)).lower()}", where) from None
     if empty:
         raise ResultFileError(f"'{shown}' is empty", where)
-    if other or wrong:
-        raise ResultFileError(f"'{shown}' is {other or wrong}", where)
+    if other:
+        raise ResultFileError(f"'{shown}' {other}", where)
+    if wrong:
+        raise ResultFileError(f"'{shown}' is {wrong}", where)
     if wrong is not None and ours:
         raise ResultFileError(f"'{shown}' is not a {what} that neurosim has saved, or its beginning is damaged", where)
     if not h5py.is_hdf5(shown):

@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 
 from neurosim.errors import ParameterError, ResultFileError, caller
-from neurosim.recording.atomic import begin, commit, discard, refusal
+from neurosim.recording.atomic import discard, refusal
 from neurosim.recording.endure import fault
-from neurosim.recording.seal import HEAD, broken, seal
+from neurosim.recording.safe import sealed
+from neurosim.recording.seal import broken
 from neurosim.recording.sonata import COMPRESSION_LIMIT
 
 FORMAT = "neurosim checkpoint 2"
@@ -184,25 +185,13 @@ class Checkpoints:
         self._write(self._chunk_name(self.chunks), "recording", attrs, arrays)
 
     def _write(self, name: str, kind: str, attrs: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-        import h5py
-
-        path = os.path.join(self.folder, name)
-        descriptor, part, target = begin(path)
-        os.close(descriptor)
-        try:
-            with h5py.File(part, "w", userblock_size=HEAD) as file:
-                file.attrs["about"] = json.dumps({"kind": kind, **attrs}, sort_keys=True)
-                for key, array in arrays.items():
+        shown = os.path.join(self.shown, name)
+        with sealed(os.path.join(self.folder, name), FORMAT, shown) as (file, raw):
+            file.attrs["about"] = json.dumps({"kind": kind, **attrs}, sort_keys=True)
+            for key, array in arrays.items():
+                if raw.error is None:
                     file.create_dataset(key, data=array)
-            with open(part, "r+b") as raw:
-                seal(raw, FORMAT)
-        except OSError as error:
-            discard(part)
-            raise refusal(os.path.join(self.shown, name), error) from None
-        except BaseException:
-            discard(part)
-            raise
-        commit(part, target)
+                    file.flush()
 
     def _read(self, name: str, kind: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Read a file, and see that it holds what was written."""

@@ -17,10 +17,10 @@ HEAD = 512
 """Bytes of the head: the format, the length and the digest, as text, then zeros."""
 
 KINDS = {
-    "result": ("the result of a run", "'neurosim report {}' shows it"),
-    "network": ("a network", "'neurosim run {}' runs it"),
+    "result": ("the result of a run", "'neurosim report {}' shows it, RunResult.load reads it"),
+    "network": ("a network", "'neurosim run {}' runs it, Network.load reads it"),
     "checkpoint": ("a part of a checkpoint", "'neurosim run … --resume' goes on from the folder that it lies in"),
-    "sweep": ("the result of a sweep", "neurosim.sweep.SweepResult.load reads it"),
+    "sweep": ("the result of a sweep", "SweepResult.load reads it"),
 }
 """Files of ours: the word in their head -> what they are, and what is done with them."""
 
@@ -56,9 +56,9 @@ def another(path: str | os.PathLike[str], form: str) -> str | None:
     wanted, mine = form.split(" ")[1:]
     if kind != wanted:
         what, use = KINDS.get(kind, (f"a '{kind}'", "this version of neurosim does not know what that is"))
-        return f"{what}, not {KINDS[wanted][0]}: {use.format(os.fspath(path))}"
+        return f"is {what}, not {KINDS[wanted][0]}: {use.format(os.fspath(path))}"
     age = "a newer" if version > int(mine) else "an older"
-    return f"by {age} version of neurosim: its layout is number {version}, and this version reads number {mine}"
+    return f"was written by {age} version of neurosim: its layout is number {version}, and this one reads number {mine}"
 
 
 def broken(path: str | os.PathLike[str], form: str) -> str | None:

@@ -25,11 +25,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import errno
 import json
 import os
-import signal
-import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -39,6 +36,7 @@ from neurosim.analysis.spiketrains import RateTrace
 from neurosim.errors import ParameterError, ResultFileError, UnknownNameError, suggest
 from neurosim.recording.atomic import begin, commit, discard, refusal
 from neurosim.recording.records import Provenance, as_float, unit_text
+from neurosim.recording.safe import SafeFile, uninterrupted
 from neurosim.recording.seal import HEAD, seal
 
 FORMAT = "neurosim result 1"
@@ -60,87 +58,6 @@ def quote(name: str) -> str:
     """Return ``name`` as one component of an HDF5 path."""
     quoted = name.replace("%", "%25").replace("/", "%2F")
     return quoted.replace(".", "%2E") if set(quoted) <= {"."} else quoted
-
-
-class _SafeFile:
-    """The part file as HDF5 sees it: an error of the disk is kept for later, never shown to HDF5.
-
-    HDF5 loses its footing when a write fails (it prints tracebacks as it closes, and can crash the process). So a
-    failed write is remembered here, what HDF5 wrote since is held in memory for it to read back, and the writer, which
-    looks at ``error`` after each flush, closes at once.
-    """
-
-    def __init__(self, descriptor: int) -> None:
-        self.file = os.fdopen(descriptor, "r+b", buffering=0)
-        self.error: OSError | None = None
-        self.held: list[tuple[int, bytes]] = []
-        self.at = self.end = 0
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        self.at = offset + (0, self.at, self.end)[whence]
-        return self.at
-
-    def tell(self) -> int:
-        return self.at
-
-    def write(self, data: bytes) -> int:
-        try:
-            if self.error is None:
-                self._write(data)
-        except OSError as error:
-            self.error = error
-        if self.error is not None:
-            self.held.append((self.at, bytes(data)))
-        self.at += len(data)
-        self.end = max(self.end, self.at)
-        return len(data)
-
-    def _write(self, data: bytes) -> None:
-        self.file.seek(self.at)
-        view = memoryview(data)
-        while view:  # a nearly full disk takes a part of it first
-            done = self.file.write(view)
-            if not done:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            view = view[done:]
-
-    def read(self, size: int) -> bytes:
-        found = bytearray(size)
-        try:
-            self.file.seek(self.at)
-            piece = self.file.read(size) or b""
-            found[: len(piece)] = piece
-        except OSError as error:
-            self.error = self.error or error
-        for start, data in self.held:
-            lo, hi = max(start, self.at), min(start + len(data), self.at + size)
-            if lo < hi:
-                found[lo - self.at : hi - self.at] = data[lo - start : hi - start]
-        self.at += size
-        return bytes(found)
-
-    def readinto(self, buffer: Any) -> int:
-        view = memoryview(buffer).cast("B")
-        view[:] = self.read(len(view))
-        return len(view)
-
-    def truncate(self, size: int) -> int:
-        try:
-            if self.error is None:
-                self.file.truncate(size)
-        except OSError as error:
-            self.error = error
-        self.end = size
-        return size
-
-    def flush(self) -> None:
-        """Nothing is buffered here."""
-
-    def close(self) -> None:
-        try:
-            self.file.close()
-        except OSError as error:  # some file systems report a full disk only now
-            self.error = self.error or error
 
 
 class _Growing:
@@ -227,7 +144,7 @@ class StreamWriter:
         self.provenance = provenance
         self.populations = dict(populations)
         descriptor, self._part, self._target = begin(path)
-        self._raw = _SafeFile(descriptor)
+        self._raw = SafeFile(descriptor)
         self._spikes: dict[str, tuple[_Growing, ...]] = {}
         self._last_step: dict[str, int] = {}
         self._start_step = self.reached = 0
@@ -375,7 +292,7 @@ class StreamWriter:
     def close(self, provenance: Provenance | None = None) -> None:
         """Write what is left and the provenance, and move the file into place."""
         final = provenance or self.provenance
-        with _uninterrupted():  # down to the renaming
+        with uninterrupted():  # down to the renaming
             with self._writing():
                 for parts in self._spikes.values():
                     for part in parts:
@@ -447,7 +364,7 @@ class StreamWriter:
         if self._file is None and self._raw.file.closed:
             raise ResultFileError(f"'{self.path}' is already closed")
         try:
-            with _uninterrupted():
+            with uninterrupted():
                 yield
         except (OSError, RuntimeError, ValueError) as error:
             self._give_up()
@@ -464,19 +381,3 @@ class StreamWriter:
         self._file = None
         self._raw.close()
         discard(self._part)
-
-
-@contextlib.contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Hold back Ctrl-C until HDF5 is done: an exception inside its callbacks would ruin the file."""
-    if threading.current_thread() is not threading.main_thread():  # only the main thread is interrupted
-        yield
-        return
-    waiting: list[tuple[int, Any]] = []
-    before = signal.signal(signal.SIGINT, lambda number, frame: waiting.append((number, frame)))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before if before is not None else signal.SIG_DFL)
-        if waiting and callable(before):
-            before(*waiting[0])

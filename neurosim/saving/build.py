@@ -81,7 +81,7 @@ def _published(node: Node) -> dict[str, dict[str, float]]:
 def _population(net: Network, node: Node, shown: str) -> None:
     found = node.object(("name", "n", "cell"), ("init", "positions"))
     name = found["name"].label()
-    with placed(f"{shown}: population {ascii(name)[:80]}"):
+    with placed(f"{shown}: population '{name[:80]}'"):
         init = {key: take(each) for key, each in found["init"].members().items()} if "init" in found else {}
         positions = Quantity(found["positions"].array("values", 2), LENGTH) if "positions" in found else None
         net.population(name, found["n"].whole(1, GROUP_LIMIT - 1), component(found["cell"], Cell), init=init,
@@ -91,7 +91,7 @@ def _population(net: Network, node: Node, shown: str) -> None:
 def _stimulus(net: Network, node: Node, shown: str) -> None:
     found = node.object(("stimulus", "at", "of"))
     key = found["stimulus"].label()
-    with placed(f"{shown}: stimulus {ascii(key)[:80]}"):
+    with placed(f"{shown}: stimulus '{key[:80]}'"):
         target = _part(net, found["at"])
         pop = target.parts[0][0]
         made = component(found["of"], Current, Drive)
@@ -104,7 +104,7 @@ def _projection(net: Network, node: Node, shown: str) -> None:
     found = node.object(("projection", "pre", "post", "receptor", "rule", "weight", "delay"),
                         ("plasticity", "short_term"))  # fmt: skip
     label = found["projection"].label()
-    with placed(f"{shown}: projection {ascii(label)[:80]}"):
+    with placed(f"{shown}: projection '{label[:80]}'"):
         pre, post = _group(net, found["pre"]), _group(net, found["post"])
         learned = component(found["plasticity"], Plasticity) if "plasticity" in found else None
         model = component(found["short_term"], ShortTerm) if "short_term" in found else None

@@ -54,7 +54,7 @@ def document(network: Network, w: Writer) -> dict[str, Any]:
 
 def _population(pop: Population, w: Writer) -> dict[str, Any]:
     with w.of(f"population '{pop.label}'"):
-        out: dict[str, Any] = {"name": pop.label, "n": int(pop.n), "cell": describe(pop.cell, w, "its cell")}
+        out: dict[str, Any] = {"name": pop.label, "n": int(pop.n), "cell": describe(pop.cell, w, "the cell")}
         init: dict[str, Any] = {}
         for key, value in pop.init.items():
             with w.of(f"the initial {key}"):
@@ -145,9 +145,9 @@ def _projection(c: Connection, w: Writer) -> dict[str, Any]:
             with w.of(f"the {key}"):
                 out[key] = _edge_value(value, dim, w)
         if c.plasticity is not None:
-            out["plasticity"] = describe(c.plasticity, w, "its learning rule")
+            out["plasticity"] = describe(c.plasticity, w, "the learning rule")
         if c.short_term is not None:
-            out["short_term"] = describe(c.short_term, w, "its short-term plasticity")
+            out["short_term"] = describe(c.short_term, w, "the short-term plasticity")
         return out
 
 

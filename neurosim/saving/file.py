@@ -11,8 +11,7 @@ import numpy as np
 from neurosim.errors import NeurosimError, ParameterError, ResultFileError, caller
 from neurosim.lang.network import Network
 from neurosim.recording import checked
-from neurosim.recording.atomic import begin, commit, discard, refusal
-from neurosim.recording.seal import HEAD, seal
+from neurosim.recording.safe import sealed
 from neurosim.saving import build
 from neurosim.saving.describe import NAME, VERSION, document
 from neurosim.saving.nodes import MOST_BYTES, TYPES, Arrays, DocumentError, Node, parse
@@ -53,35 +52,26 @@ def _described(network: Network, where: str | None) -> tuple[bytes, list[np.ndar
         copy = build.network(Node(parse(data), "", Arrays(dict(enumerate(w.arrays)))), "the file")
         same = written(document(copy, again)) == data and all(map(np.array_equal, w.arrays, again.arrays))
     except UnsaveableError as error:
-        raise ParameterError(f"the network '{network.name}' cannot be saved: {error}", where) from None
+        raise ParameterError(f"the network {network.name!r} cannot be saved: {error}", where) from None
     except (DocumentError, NeurosimError) as error:
         said = error.message if isinstance(error, NeurosimError) else str(error)
-        raise ParameterError(f"the network '{network.name}' cannot be saved, as it could not be read again: {said}",
+        raise ParameterError(f"the network {network.name!r} cannot be saved, as it could not be read again: {said}",
                              where) from None  # fmt: skip
     if not same:
-        raise ParameterError(f"the network '{network.name}' cannot be saved, as another one would be read again: it "
+        raise ParameterError(f"the network {network.name!r} cannot be saved, as another one would be read again: it "
                              "was changed by something else than the functions of Network", where)  # fmt: skip
     return data, w.arrays
 
 
 def _write(path: str | os.PathLike[str], data: bytes, arrays: list[np.ndarray]) -> None:
-    descriptor, part, target = begin(path)
-    os.close(descriptor)
-    try:
-        with h5py.File(part, "w", userblock_size=HEAD) as file:
-            file.create_dataset("network", data=np.frombuffer(data, np.uint8))
-            group = file.create_group("arrays")
-            for k, array in enumerate(arrays):
-                group.create_dataset(str(k), data=array)
-        with open(part, "r+b") as raw:
-            seal(raw, FORMAT)
-    except OSError as error:
-        discard(part)
-        raise refusal(os.fspath(path), error) from None
-    except BaseException:
-        discard(part)
-        raise
-    commit(part, target)
+    with sealed(path, FORMAT) as (file, raw):
+        file.create_dataset("network", data=np.frombuffer(data, np.uint8))
+        group = file.create_group("arrays")
+        for k, array in enumerate(arrays):
+            if raw.error is not None:
+                break
+            group.create_dataset(str(k), data=array)
+            file.flush()
 
 
 def _read(shown: str, where: str | None) -> tuple[bytes, dict[int, np.ndarray]]:

@@ -80,6 +80,9 @@ NETWORKS: dict[str, str] = {
 SCHEDULES: dict[str, str] = {"SpikeTimes": "neurosim.models.cells.spike_source:SpikeTimes"}
 """Where given spikes can come from: what a cell's ``schedule`` is."""
 
+PROTOTYPES: dict[str, str] = {"NIR_": "neurosim.interchange.nir.cells:every", "": "neurosim.models:__all__"}
+"""Components that somebody knows by identity, by how their names begin: those of a module, or what a function gives."""
+
 
 def backends() -> dict[str, Entry]:
     """Return all backends, ours and those that other packages bring."""
@@ -138,6 +141,20 @@ def load_network(name: str) -> Callable[..., Any]:
 def load_schedule(name: str) -> Callable[..., Any]:
     """Return a class of schedules."""
     return _resolve(SCHEDULES[name])
+
+
+def prototype_group(name: str) -> str:
+    """Return the group of prototypes that a component of a name may be a copy of."""
+    return next(start for start in PROTOTYPES if name.startswith(start))
+
+
+def load_prototypes(group: str) -> list[Any]:
+    """Return the components of a group of prototypes, among what else there is."""
+    found = _resolve(PROTOTYPES[group])
+    if callable(found):
+        return list(found())
+    module = importlib.import_module(PROTOTYPES[group].partition(":")[0])
+    return [getattr(module, name) for name in found]
 
 
 def schedule_name(schedule: Any) -> str | None:

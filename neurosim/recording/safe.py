@@ -110,8 +110,8 @@ def sealed(
     Returns
     -------
     context manager
-        Of the HDF5 file and what lies below it. Whoever writes much looks at ``error`` of the second now and then: what HDF5 writes after an error is kept in
-        memory.
+        Of the HDF5 file and of what lies below it: whoever writes much looks at the ``error`` of the latter now and
+        then, since what HDF5 writes after an error is kept in memory.
 
     Raises
     ------

@@ -17,7 +17,7 @@ from neurosim.lang.short_term import LABEL, ShortTerm
 from neurosim.lang.values import Random
 from neurosim.saving.rules import put_expression, put_rule
 from neurosim.saving.table import describe
-from neurosim.saving.values import put
+from neurosim.saving.values import number, put
 from neurosim.saving.writer import Writer
 from neurosim.units import DIMENSIONLESS, TIME, Dimension, Quantity
 
@@ -32,6 +32,9 @@ def document(network: Network, w: Writer) -> dict[str, Any]:
     UnsaveableError
         Something in it has no description.
     """
+    for label, pop in network.populations.items():
+        if pop.label != label or pop.network is not network:
+            w.refuse(f"its population '{label}' is called '{pop.label}' by itself, or belongs to another network")
     with w.of("the network's name"):
         name = w.label(network.name)
     out: dict[str, Any] = {
@@ -42,7 +45,7 @@ def document(network: Network, w: Writer) -> dict[str, Any]:
             out["duration"] = put(network.default_duration, w)
     if network.published:
         with w.of("published"):
-            out["published"] = {w.label(label): {w.label(key): float(value) for key, value in rates.items()}
+            out["published"] = {w.label(label): {w.label(key): number(value, w) for key, value in rates.items()}
                                 for label, rates in network.published.items()}  # fmt: skip
     out["populations"] = [_population(pop, w) for pop in network.populations.values()]
     out["built"] = list(_built(network, w))

@@ -6,7 +6,6 @@ A field is an option of the component's constructor. A constructor that has anot
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import json
 from collections.abc import Callable, Mapping
@@ -19,7 +18,7 @@ from neurosim.lang.components import Cell, Current, Drive, Receptor
 from neurosim.lang.event import Event
 from neurosim.lang.plasticity import CHOICES, Plasticity
 from neurosim.lang.short_term import ShortTerm
-from neurosim.registry import load_schedule, schedule_name
+from neurosim.registry import load_prototypes, load_schedule, prototype_group, schedule_name
 from neurosim.saving.nodes import Node
 from neurosim.saving.values import put, put_param, take, take_param
 from neurosim.saving.writer import Writer
@@ -132,6 +131,14 @@ def _own(name: str) -> Callable[[Any], Any]:
     return lambda made: made.value(name) if name in made.params else made.rate_text
 
 
+def _side(side: str) -> Field:
+    return Field(TEXT, lambda rule: "\n".join(eq.text for eq in rule.sides[side]))
+
+
+def _on(event: str) -> Field:
+    return Field(TEXT, lambda rule: _lines(rule.events[event]) or "")
+
+
 @dataclass(frozen=True)
 class Kind:
     """A kind of component."""
@@ -192,10 +199,12 @@ KINDS = {kind.name: kind for kind in (
         "source": Field(LABEL, _of("source")),
     }),
     Kind("plasticity", Plasticity, {
-        **{side: Field(TEXT, lambda rule, s=side: "\n".join(eq.text for eq in rule.sides[s]))
-           for side in ("pre", "post", "edge")},
-        **{f"on_{side}": Field(TEXT, lambda rule, s=side: _lines(rule.events[s]) or "")
-           for side in ("pre", "post", "every")},
+        "pre": _side("pre"),
+        "post": _side("post"),
+        "on_pre": _on("pre"),
+        "on_post": _on("post"),
+        "edge": _side("edge"),
+        "on_every": _on("every"),
         "every": Field(VALUE, lambda rule: rule.every_text or rule.every),
         "lower": Field(TEXT, lambda rule: rule.bounds_text[0]),
         "upper": Field(TEXT, lambda rule: rule.bounds_text[1]),
@@ -281,7 +290,7 @@ def component(node: Node, *wanted: type[Component]) -> Any:
     for key in values:
         if key not in params:
             members["values"].into(key).fail("is the value of a parameter that is not declared")
-    like = _library().get(_declaration(kind, node.value))
+    like = _library(prototype_group(given.get("name", ""))).get(_declaration(kind, node.value))
     if like is not None and like.init.keys() <= (given.get("init") or {}).keys():
         none = {"receptors": {}, "init": {}}
         changes = {key: given.get(key, none.get(key, kind.defaults[key]))
@@ -297,16 +306,14 @@ def _declaration(kind: Kind, described: Mapping[str, Any]) -> str:
     return json.dumps([kind.name, fixed, list(described.get("params", {}).items())])
 
 
-@lru_cache(maxsize=1)
-def _library() -> dict[str, Any]:
-    """Return the components of the library by their declarations."""
-    models = importlib.import_module("neurosim.models")
+@lru_cache
+def _library(group: str) -> dict[str, Any]:
+    """Return the components of a group of prototypes by their declarations."""
     found = {}
-    for name in models.__all__:
-        made = getattr(models, name)
+    for made in load_prototypes(group):
         kind = _KINDS.get(type(made))
         if kind is not None and not kind.unknown:
-            found[_declaration(kind, describe(made, Writer(), name))] = made
+            found[_declaration(kind, describe(made, Writer(), made.name))] = made
     return found
 
 

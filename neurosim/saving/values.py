@@ -52,7 +52,7 @@ def put(value: Any, w: Writer, bound: bool = False) -> Any:
     if isinstance(value, Quantity):
         of = {"unit": unit(value.dim, w)}
         shown = value.unit_name
-        if shown and _readable(shown) == value.dim and shown != of["unit"]:
+        if shown and _readable(shown) == value.dim:
             of["shown"] = shown
         return {**(_array(value.value, w) or {"si": number(value.value, w, bound)}), **of}
     found = _array(value, w)

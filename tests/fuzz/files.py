@@ -124,6 +124,69 @@ def read_sweep(folder: Path) -> None:
             result.result(point.index).summary()
 
 
+def make_saved(folder: Path) -> None:
+    """A network with something of everything, small enough that a change of the file meets all of it."""
+    import numpy as np
+
+    import neurosim as ns
+    from neurosim.models import LIF, ArrayCurrent, ExpCurrent, PairSTDP, PoissonInput, SpikeSource, TsodyksMarkram
+    from neurosim.units import Hz, ms, mV, um
+
+    net = ns.Network("fuzz", dt=0.1 * ms, seed=3)
+    cell = LIF(tau_m=ns.normal(20 * ms, 2 * ms, lo=5 * ms), receptors={"exc": ExpCurrent(tau="tau_m/4")})
+    p = net.population("p", 4, cell, init={"v": ns.uniform(-60 * mV, -50 * mV)}, positions=np.eye(4)[:, :3] * um)
+    q = net.population("q", 3, cell(v_th=[-50, -51, -52] * mV), positions=np.ones((3, 2)) * um)
+    own = ns.Cell("dv/dt = (i - v)/tau; x[n+1] = x*exp(-dt/tau)", threshold="v >= 1", reset="v = 0; x += 1",
+                  refractory=1 * ms, tau=10 * ms, events={"na": ns.Event("x > 3", "x = 0", refractory="tau/2")},
+                  receptors={"in": ns.Receptor(event="v += w")})  # fmt: skip
+    r = net.population("r", 2, own)
+    s = net.population("s", 2, SpikeSource([[0.1, 0.5] * ms, [0.3] * ms]))
+    net.connect(s, p, rule=ns.EdgeList([0, 1, 1], [3, 2, 0]), weight=[1, 2, 3] * mV, delay=[0.1, 0.2, 0.1] * ms)
+    net.connect(p + q[:2], q, weight="mV*(1 + i)/N_pre", delay=ns.uniform(0.1 * ms, 1 * ms),
+                rule=ns.Where("i != j", p="exp(-distance/um)"), name="where")  # fmt: skip
+    wire = net.connect(p, q, rule=ns.FixedInDegree(2), weight=1 * mV, plasticity=PairSTDP(rate=0.1, w_max=5 * mV),
+                       short_term=TsodyksMarkram, name="learns")  # fmt: skip
+    net.connect(p, r, rule=ns.DistanceDependent(1.0) if False else ns.FixedProbability(0.5), weight=0.5)
+    net.stimulate(p[1:3], ArrayCurrent(np.arange(8.0).reshape(2, 4) * mV, 1 * ms, True))
+    net.stimulate(q, PoissonInput("300*Hz*(1 + sin(2*pi*10*Hz*t))", 5 * mV))
+    net.stimulate(q, PoissonInput(100 * Hz, 5 * mV, n=3), name="more")
+    net.set_parameter("q.learns.tau_plus", 11 * ms)
+    net.record([p, q, r], "spikes")
+    net.record(p[[2, 0]], "v", every=0.2 * ms)
+    net.record(wire, "weight", every=0.5 * ms)
+    net.published, net.default_duration = {"nowhere": {"p": 1.5}}, 5 * ms
+    net.save(folder / "net.h5")
+
+
+def read_saved(folder: Path) -> None:
+    """Load a network, ask of it what a user would, save it again, compile it and run two steps of it."""
+    import neurosim as ns
+    from neurosim.compile import compile_network
+    from neurosim.recording import RunResult
+
+    path = folder / "net.h5"
+    with refused():
+        RunResult.load(path)
+    net = ns.Network.load(path)
+    repr(net)
+    for pop in net.populations.values():
+        for part in pop.scope.parts.values():
+            part.describe()
+    net.save(folder / "again.h5")  # what can be read can be written
+    if sum(pop.n for pop in net.populations.values()) < 10_000:  # a billion neurons are legal, and take their time
+        graph = compile_network(net)
+        if all(rate < 1e6 for rate in _rates(graph)):
+            net.run(2 * _step(net), backend="reference")
+
+
+def _rates(graph: Any) -> list[float]:
+    """Return the arrays' sizes that a run would make of tables and delays."""
+    import numpy as np
+
+    delays = [float(np.max(c.delay)) / graph.dt for c in graph.projections if isinstance(c.delay, (float, np.ndarray))]
+    return delays
+
+
 # -- files of others --------------------------------------------------------------------------------------------------
 
 
@@ -232,6 +295,7 @@ def refused() -> Any:
 KINDS = {
     "results": Kind(make_result, read_result, "neurosim result 1"),
     "checkpoints": Kind(make_checkpoint, read_checkpoint, "neurosim checkpoint 2"),
+    "networks": Kind(make_saved, read_saved, "neurosim network 1"),
     "sweeps": Kind(make_sweep, read_sweep, "neurosim sweep 1"),
     "sonata": Kind(make_sonata, read_sonata),
     "nir": Kind(make_nir, read_nir),

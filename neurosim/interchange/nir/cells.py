@@ -8,6 +8,7 @@ Everything but time is dimensionless.
 from __future__ import annotations
 
 import importlib
+import itertools
 from functools import cache
 from typing import Any
 
@@ -126,6 +127,12 @@ def _readout() -> Cell:
     models = importlib.import_module("neurosim.models")
     return Cell("v[n+1] = i", receptors={INPUT: models.PulseCurrent}, name="NIR_Output",
                 doc="what arrives in a step, added up")  # fmt: skip
+
+
+def every() -> list[Cell]:
+    """Return all cells that this module declares."""
+    ways = itertools.product(SPIKING + GRADED, ("exact", "euler"), RESETS, ("step", "second"), (False, True))
+    return [*dict.fromkeys(declared(*way) for way in ways), readout()]
 
 
 def cell_of(node: Any, scheme: str, reset: str, integrators: str, begin: float) -> Cell:

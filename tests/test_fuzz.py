@@ -6,7 +6,7 @@ import pytest
 from fuzz import files, texts
 from fuzz.pool import tried
 
-SAMPLE = {"equations": 60, "settings": 100, "results": 8, "sonata": 8}
+SAMPLE = {"equations": 60, "settings": 100, "results": 8, "sonata": 8, "networks": 40}
 FULL = dict.fromkeys([*texts.TARGETS, *files.KINDS], 60) | {"equations": 2000, "cells": 400, "settings": 2000}
 
 

@@ -37,6 +37,10 @@ def load(path: str | os.PathLike[str]) -> Network:
         return build.network(Node(parse(data), "", Arrays(held)), shown)
     except DocumentError as error:
         raise ResultFileError(f"'{shown}' does not describe a network: {error}", where) from None
+    except NeurosimError as error:
+        if error.where is not None:
+            raise
+        raise type(error)(error.message, shown) from None
     except RecursionError:
         raise ResultFileError(f"'{shown}' does not describe a network: it is nested too deeply", where) from None
 

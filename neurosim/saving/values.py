@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from neurosim.errors import NeurosimError
+from neurosim.errors import NeurosimError, ParameterError, caller
 from neurosim.ir.distributions import PARAMETERS, Draw
 from neurosim.lang.values import Random, TimedArray
 from neurosim.params import Param
@@ -142,7 +142,10 @@ def _draw(node: Node) -> Draw:
     found = node.object(("kind", "a"), ("b", "lo", "hi", "how"))
     numbers = {key: found[key].number() for key in ("a", "b", "lo", "hi") if key in found}
     how = found["how"].choice("redraw", "clip") if "how" in found else "redraw"
-    return Draw(found["kind"].choice(*PARAMETERS), how=how, **numbers)
+    try:
+        return Draw(found["kind"].choice(*PARAMETERS), how=how, **numbers)
+    except ParameterError as error:
+        raise ParameterError(error.message, caller()) from None
 
 
 # -- units

@@ -11,11 +11,12 @@ SOURCES = [
     "neurosim/lang/parser.py", "neurosim/lang/components.py", "neurosim/lang/scope.py", "neurosim/passes/*.py",
     "neurosim/units/*.py", "neurosim/cli/load.py", "neurosim/recording/*.py", "neurosim/report/run.py",
     "neurosim/sweep/*.py", "neurosim/interchange/nir/*.py", "neurosim/interchange/sonata/*.py",
-    "neurosim/pynn/connectors.py", "models/layers/files.py", "tests/fuzz/*.py",
+    "neurosim/pynn/connectors.py", "neurosim/saving/*.py", "neurosim/lang/network.py", "neurosim/lang/connect.py",
+    "models/layers/files.py", "tests/fuzz/*.py",
 ]  # fmt: skip
 
-MINUTES = {"equations": 7, "cells": 8, "quantities": 3, "settings": 3, "results": 9, "checkpoints": 6, "sweeps": 5,
-           "sonata": 9, "nir": 6, "pynn": 2, "safetensors": 2}  # fmt: skip
+MINUTES = {"equations": 7, "cells": 7, "quantities": 2, "settings": 3, "results": 6, "checkpoints": 5, "networks": 10,
+           "sweeps": 4, "sonata": 7, "nir": 5, "pynn": 2, "safetensors": 2}  # fmt: skip
 """Sixty in all."""
 
 STEP = 3

@@ -152,7 +152,7 @@ def structure(path: Path, rng: random.Random, outside: Path) -> str:
             if not names:
                 return "structure: empty"
             name = rng.choice(names)
-            change = rng.choice(CHANGES)
+            change = document if "network" in file and rng.random() < 0.7 else rng.choice(CHANGES)
             done = change(file, name, rng, outside)
             return f"structure: {change.__name__} {name} {done or ''}".rstrip()
     except Exception as error:  # the change itself cannot be made, as on what an earlier one has left
@@ -356,6 +356,32 @@ def said(file: Any, name: str, rng: random.Random, outside: Path) -> str:
     what = tree(told, rng)
     holder.attrs[key] = json.dumps(told)[:60_000]
     return f"{key}: {what}"
+
+
+def document(file: Any, name: str, rng: random.Random, outside: Path) -> str:
+    """The JSON that a saved network is, changed as JSON is; or a text in it, as texts are."""
+    from fuzz.texts import broken, of_library
+
+    told = json.loads(bytes(file["network"][()]))
+    if rng.random() < 0.6:
+        what = tree(told, rng)
+    else:
+        leaves = [(node, key) for node in _nodes(told) for key in (node if isinstance(node, dict) else range(len(node)))
+                  if isinstance(node[key], str)]  # fmt: skip
+        node, key = rng.choice(leaves)
+        library = of_library()
+        node[key] = rng.choice(library) if rng.random() < 0.2 else broken(rng, node[key], library)
+        what = f"text at {str(key)[:40]!r}"
+    del file["network"]
+    file["network"] = np.frombuffer(json.dumps(told).encode(), np.uint8)
+    return what
+
+
+def _nodes(found: Any) -> list[Any]:
+    """Return all objects and lists of a JSON document."""
+    if not isinstance(found, (dict, list)):
+        return []
+    return [found, *(n for x in (found.values() if isinstance(found, dict) else found) for n in _nodes(x))]
 
 
 def _all(file: Any) -> list[str]:

@@ -150,9 +150,9 @@ def prototype_group(name: str) -> str:
 
 def load_prototypes(group: str) -> list[Any]:
     """Return the components of a group of prototypes, among what else there is."""
-    found = _resolve(PROTOTYPES[group])
+    found: Any = _resolve(PROTOTYPES[group])
     if callable(found):
-        return list(found())
+        return [*found()]  # type: ignore[misc]
     module = importlib.import_module(PROTOTYPES[group].partition(":")[0])
     return [getattr(module, name) for name in found]
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from neurosim.errors import ParameterError, caller
 from neurosim.ir.graph import Schedule
-from neurosim.ir.timegrid import TOLERANCE, whole_steps
+from neurosim.ir.timegrid import MOST_STEPS, TOLERANCE, whole_steps
 from neurosim.lang.components import Cell
 from neurosim.units import TIME, Quantity, quantity
 
@@ -84,7 +84,11 @@ class SpikeTimes:
         bad = self.ids[(self.ids < 0) | (self.ids >= n)]
         if len(bad):
             raise ParameterError(f"the SpikeSource of population '{label}' names neuron {bad[0]}; there are {n}", where)
-        ratio = self.times / dt
+        with np.errstate(over="ignore"):
+            ratio = self.times / dt
+        late = np.flatnonzero(~(ratio < MOST_STEPS))
+        if len(late):
+            whole_steps(float(self.times[late[0]]), dt, f"a spike time of population '{label}'", self.where)
         steps = np.rint(ratio).astype(np.int64)
         off = np.flatnonzero(np.abs(ratio - steps) > TOLERANCE)
         if self.align == "exact" and len(off):

@@ -11,6 +11,9 @@ LONGEST = 1 << 24
 """Whole numbers up to this one are exact in single precision: countdowns and the steps since an event are held in the
 precision of the run."""
 
+MOST_STEPS = 1 << 53
+"""Steps from here on are not told apart in double precision."""
+
 NEVER = float(LONGEST)
 """Steps since an event that has not happened, or that happened longer ago than anyone counts."""
 
@@ -20,6 +23,10 @@ def whole_steps(
 ) -> int:
     """Return a constant duration in steps, or complain and name the nearest legal values."""
     ratio = seconds / dt
+    if not ratio < MOST_STEPS:
+        raise ParameterError(
+            f"{what} is {seconds:.6g} s, more steps at dt = {_ms(dt)} than can be counted (2^53)", where
+        )
     if most is not None and ratio >= most:
         raise ParameterError(
             f"{what} is {_ms(seconds)}, which is not less than {most} steps at dt = {_ms(dt)} ({_ms(most * dt)}): the "

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from neurosim.errors import placed
-from neurosim.ir.rules.base import GROUP_LIMIT
+from neurosim.ir.rules.base import GROUP_LIMIT, Rule
 from neurosim.lang.components import Cell, Current, Drive
 from neurosim.lang.groups import Group, Population
 from neurosim.lang.network import Network
@@ -39,7 +39,7 @@ def network(node: Node, shown: str) -> Network:
         It is, and describes no network: what the language says of such a one, with the place in the file.
     """
     found = node.object(("format", "version", "name", "dt", "seed", "populations", "built", "probes"),
-                        ("duration", "published", "settings"))  # fmt: skip
+                        ("duration", "published", "settings", "links"))  # fmt: skip
     found["format"].choice(NAME)
     found["version"].whole(VERSION, VERSION)
     with placed(shown):
@@ -57,6 +57,8 @@ def network(node: Node, shown: str) -> Network:
     for each in found["built"].items():
         stimulus = isinstance(each.value, dict) and "stimulus" in each.value
         (_stimulus if stimulus else _projection)(net, each, shown)
+    for each in found["links"].items() if "links" in found else ():
+        _projection(net, each, shown, linked=True)
     for each in found["settings"].items() if "settings" in found else ():
         setting = each.object(("parameter", "value"))
         with placed(f"{shown}: {each.path}"):
@@ -100,18 +102,34 @@ def _stimulus(net: Network, node: Node, shown: str) -> None:
         net.stimulate(target, made, name=None if own == key else key)
 
 
-def _projection(net: Network, node: Node, shown: str) -> None:
-    found = node.object(("projection", "pre", "post", "receptor", "rule", "weight", "delay"),
-                        ("plasticity", "short_term"))  # fmt: skip
+def _projection(net: Network, node: Node, shown: str, linked: bool = False) -> None:
+    needs = ("projection", "pre", "post", "receptor", "rule", "weight")
+    more = ("delay",), ("plasticity", "short_term")
+    found = node.object(needs, ()) if linked else node.object((*needs, *more[0]), more[1])
     label = found["projection"].label()
-    with placed(f"{shown}: projection '{label[:80]}'"):
+    with placed(f"{shown}: {'link' if linked else 'projection'} '{label[:80]}'"):
         pre, post = _group(net, found["pre"]), _group(net, found["post"])
         learned = component(found["plasticity"], Plasticity) if "plasticity" in found else None
         model = component(found["short_term"], ShortTerm) if "short_term" in found else None
+        rule = take_rule(found["rule"], pre, post)
+        weight = _in_kernel(take(found["weight"]), rule)
+        delay = None if linked else _in_kernel(take(found["delay"]), rule)
         net.connect(
-            pre, post, receptor=found["receptor"].label(), rule=take_rule(found["rule"], pre, post),
-            weight=take(found["weight"]), delay=take(found["delay"]), plasticity=learned, short_term=model, name=label,
+            pre, post, receptor=found["receptor"].label(), rule=rule, weight=weight, delay=delay, plasticity=learned,
+            short_term=model, name=label,
         )  # fmt: skip
+        if (label in net.links) != linked:
+            node.fail(f"leads to a receptor that {'takes' if linked else 'has'} {'' if linked else 'no '}spikes")
+
+
+def _in_kernel(value: Any, rule: Rule) -> Any:
+    """Return values that edges share in the shape of their kernel; others as they are, to be looked at."""
+    shape = rule.kernel_shape
+    raw = value.value if isinstance(value, Quantity) else value
+    if shape is None or np.ndim(raw) != 1 or np.size(raw) != np.prod(shape):
+        return value
+    made = np.asarray(raw).reshape(shape)
+    return Quantity(made, value.dim) if isinstance(value, Quantity) else made
 
 
 def _group(net: Network, node: Node) -> Group:

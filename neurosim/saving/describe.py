@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from neurosim.ir.distributions import Draw
+from neurosim.ir.distributions import Draw, PerEdge, Shared
 from neurosim.ir.program import Program
 from neurosim.lang.connect import Connection
 from neurosim.lang.groups import Group, Population
+from neurosim.lang.links import weight_dimension
 from neurosim.lang.network import Network, Probe
 from neurosim.lang.plasticity import Traces
 from neurosim.lang.short_term import LABEL, ShortTerm
@@ -49,6 +50,8 @@ def document(network: Network, w: Writer) -> dict[str, Any]:
                                 for label, rates in network.published.items()}  # fmt: skip
     out["populations"] = [_population(pop, w) for pop in network.populations.values()]
     out["built"] = list(_built(network, w))
+    links = [_projection(c, w, linked=True) for c in network.links.values()]
+    out |= {"links": links} if links else {}
     settings = [setting for c in network.projections.values() for setting in _settings(c, w)]
     out |= {"settings": settings} if settings else {}
     out["probes"] = [_probe(probe, w) for probe in network.probes]
@@ -135,8 +138,8 @@ def _stimulus(pop: Population, key: str, w: Writer) -> dict[str, Any]:
     return {"stimulus": key, "at": _part(pop, ids, w), "of": made}
 
 
-def _projection(c: Connection, w: Writer) -> dict[str, Any]:
-    with w.of(f"projection '{c.name}'"):
+def _projection(c: Connection, w: Writer, linked: bool = False) -> dict[str, Any]:
+    with w.of(f"{'link' if linked else 'projection'} '{c.name}'"):
         out: dict[str, Any] = {
             "projection": c.name,
             "pre": [_part(pop, ids, w) for pop, ids in c.pre.parts],
@@ -144,7 +147,8 @@ def _projection(c: Connection, w: Writer) -> dict[str, Any]:
             "receptor": c.receptor,
             "rule": put_rule(c.rule, w),
         }
-        for key, value, dim in (("weight", c.weight, _weight(c.post, c.receptor)), ("delay", c.delay, TIME)):
+        weight = weight_dimension(c.pre, c.post, c.receptor, c.where) if linked else _weight(c.post, c.receptor)
+        for key, value, dim in (("weight", c.weight, weight), *(() if linked else (("delay", c.delay, TIME),))):
             with w.of(f"the {key}"):
                 out[key] = _edge_value(value, dim, w)
         if c.plasticity is not None:
@@ -162,8 +166,12 @@ def _edge_value(value: Any, dim: Dimension, w: Writer) -> Any:
     """Write a weight or delay: it is in SI, and an expression is a program."""
     if isinstance(value, Program):
         return put_expression(value, w)
+    if isinstance(value, Shared):  # in one row: the rule has the kernel's shape
+        value = value.values if isinstance(value.values, Draw) else value.values.reshape(-1)
     if isinstance(value, Draw):
         return put(Random(value, dim), w)
+    if isinstance(value, PerEdge):
+        w.refuse(f"it is {value.describe()}, which a file does not hold: give the values, net.edges(NAME)")
     if isinstance(value, np.ndarray) and value.ndim:  # without a copy: there may be a billion
         return {**w.array(value, "values"), "unit": dim.symbol}
     return put(float(value) if dim == DIMENSIONLESS else Quantity(value, dim), w)

@@ -27,6 +27,10 @@ FIELDS: dict[type[rules.Rule], dict[str, str]] = {
         "probability": "expression", "sigma": "number", "p0": "number", "max_distance": "number", "autapses": "flag",
     },
     rules.Where: {"condition": "expression", "probability": "expression", "autapses": "flag"},
+    rules.Convolution: {
+        "shape": "sizes", "channels_out": "number", "kernel": "sizes", "stride": "sizes", "padding": "pairs",
+        "dilation": "sizes", "groups": "number",
+    },
 }  # fmt: skip
 """Every rule that a file holds, and how its fields are written."""
 
@@ -37,8 +41,10 @@ def put_rule(rule: Any, w: Writer) -> dict[str, Any]:
     """Return a rule as JSON."""
     fields = FIELDS.get(type(rule))
     if fields is None:
-        w.refuse(f"the rule {type(rule).__name__} is a class of your own, and a file holds no code: connect with its "
-                 "edges, e = net.edges(NAME), rule=EdgeList(e.pre, e.post)")  # fmt: skip
+        ours = type(rule).__module__.startswith("neurosim.interchange.")
+        why = "finds its edges elsewhere" if ours else "is a class of your own, and a file holds no code"
+        w.refuse(f"the rule {type(rule).__name__} {why}: connect with its edges, e = net.edges(NAME), "
+                 "rule=EdgeList(e.pre, e.post)")  # fmt: skip
     out: dict[str, Any] = {"kind": type(rule).__name__}
     for each in dataclasses.fields(rule):
         if each.name not in fields:
@@ -65,6 +71,8 @@ _PUT: dict[str, Callable[[Any, Writer], Any]] = {
     "flag": lambda value, w: bool(value),
     "number": number,
     "edges": lambda value, w: w.array(value, "edges"),
+    "sizes": lambda value, w: [number(k, w) for k in value],
+    "pairs": lambda value, w: [[number(k, w) for k in pair] for pair in value],
     "expression": _expression,
 }
 
@@ -90,6 +98,10 @@ def take_rule(node: Node, pre: Group, post: Group) -> rules.Rule:
             given[key] = each.number()
         elif form == "edges":
             given[key] = each.array("edges")
+        elif form == "sizes":
+            given[key] = tuple(k.number() for k in each.items())
+        elif form == "pairs":
+            given[key] = tuple(tuple(k.number() for k in pair.items()) for pair in each.items())
         else:
             found = each.object((), ("text", "kernel"))
             if len(found) != 1:

@@ -177,6 +177,7 @@ KINDS = {kind.name: kind for kind in (
     Kind("receptor", Receptor, {
         "equations": Field(TEXT, _of("text")),
         "event": Field(TEXT, _of("event_text")),
+        "link": Field(TEXT, _of("link_text")),
         "output": Field(TEXT, lambda receptor: receptor.output_text or None),
         "when": Field(TEXT, _of("when"), changes=True),
         "port": Field(TEXT, _of("port"), changes=True),

@@ -18,6 +18,7 @@ from test_checkpoint import network
 import neurosim as ns
 from neurosim.cli.main import cli
 from neurosim.compile import compile_network
+from neurosim.errors import ParameterError
 from neurosim.models import LIF, ExpConductance, ExpCurrent, PoissonInput, PoissonSource
 from neurosim.recording import Provenance, RunResult, Trace
 from neurosim.recording.events import events_of
@@ -213,6 +214,37 @@ def test_rates_that_were_recorded_without_spikes_are_drawn() -> None:
     text = report.page(result).decode()
     (found,) = data_of(text)["rates"]
     assert floats(found["values"]) == pytest.approx(result.population_rates["p"].values) and 'id="rates"' in text
+
+
+def test_curves_of_ones_own(made: tuple[Any, str, dict[str, Any]]) -> None:
+    loss = report.Curve("Loss", [1, 2, 3], {"train": [2.0, 1.5, 1.0], "test": [2.1, np.nan, 1.4]}, "epoch", "loss")
+    text = report.page(made[0], curves=[loss]).decode()
+    (held,) = data_of(text)["curves"]
+    assert held["x"] == [1, 2, 3] and [s["y"] for s in held["lines"]] == [[2.0, 1.5, 1.0], [2.1, None, 1.4]]
+    assert "<h2>Curves</h2>" in text and "<h2>Curves</h2>" not in made[1]
+    for x, lines in (([1, 2], {"a": [1.0]}), ([], {}), ([np.nan], {"a": [1.0]})):
+        with pytest.raises(ParameterError, match="curve 'Loss': x must be a row of finite numbers"):
+            report.page(made[0], curves=[loss._replace(x=x, lines=lines)])
+    with pytest.raises(ParameterError, match="has 6,000 points; thin it out to 5,000"):
+        report.page(made[0], curves=[loss._replace(x=np.arange(6000), lines={"a": np.arange(6000)})])
+    with pytest.raises(ParameterError, match="has 9 lines; 1 to 8 can be told apart"):
+        report.page(made[0], curves=[loss._replace(lines={str(k): [1.0, 2.0, 3.0] for k in range(9)})])
+
+
+@pytest.mark.browser
+def test_a_browser_draws_curves_of_ones_own(page: Page, made: tuple[Any, str, dict[str, Any]], tmp_path: Path) -> None:
+    lag = np.linspace(-100, 100, 81)
+    window = np.sign(lag) * np.exp(-np.abs(lag) / 20)
+    given = [report.Curve("STDP", lag, {"all pairs": window, "nearest": window / 2}, "lag (ms)", "change (mV)"),
+             report.Curve("Accuracy", [5], {"test": [0.9]}, "epoch", "share"),
+             report.Curve("Nothing", [1, 2], {"none": [np.nan, np.nan]}, "x", "y")]  # fmt: skip
+    report.write(made[0], tmp_path / "curves.html", curves=given)
+    for width in (1440, 390):
+        page.open(tmp_path / "curves.html", width)
+        ink = page.js(INK)[4:7]
+        assert ink[0] > ink[2] + 300 and ink[1] > 500 and page.errors == []
+        assert page.js("document.documentElement.scrollWidth") == width
+        assert page.js("document.querySelector('#curves .legend').textContent") == "all pairsnearest"
 
 
 def test_nothing_is_fetched(made: tuple[Any, str, dict[str, Any]]) -> None:

@@ -419,6 +419,42 @@ function curves(host, series, xlabel, ylabel, label, bars) {
   });
 }
 
+function ownCurves(host) {
+  for (const t of D.curves) {
+    const box = document.createElement("div"), title = document.createElement("h3"), legend = document.createElement("div");
+    title.textContent = t.title;
+    legend.className = "legend soft";
+    host.append(box);
+    box.append(title);
+    const known = t.lines.flatMap(s => s.y).filter(v => v !== null), lo = known.reduce((a, b) => Math.min(a, b), Infinity), hi = greatest(known);
+    const c = canvas(box, 210, `${t.title}: ` + t.lines.map(s => { const y = s.y.filter(v => v !== null); return `${s.name} from ${value(y[0])} to ${value(y[y.length - 1])}`; }).join("; ") + ` (${t.ylabel} over ${t.xlabel})`);
+    t.lines.forEach((s, j) => {
+      const item = document.createElement("span"), mark = document.createElement("i");
+      mark.className = "swatch s" + j;
+      item.append(mark, s.name);
+      legend.append(item);
+    });
+    box.append(legend);
+    still.push(() => {
+      const [g, w, h] = fit(c), room = (hi - lo || Math.abs(hi) || 1) * 0.06, left = t.x.reduce((a, b) => Math.min(a, b)), right = greatest(t.x);
+      const x = left < right ? [left, right] : [left - 1, right + 1], y = known.length ? [lo - room, hi + room] : [0, 1];
+      const [sx, sy] = frame(g, w, h, x, y, t.xlabel, t.ylabel);
+      clip(g, w, h);
+      g.strokeStyle = theme.axis; g.setLineDash([2, 4]); g.beginPath();
+      if (y[0] < 0 && y[1] > 0) { g.moveTo(LEFT, sy(0)); g.lineTo(w, sy(0)); }
+      if (x[0] < 0 && x[1] > 0) { g.moveTo(sx(0), 0); g.lineTo(sx(0), h); }
+      g.stroke();
+      t.lines.forEach((s, j) => {
+        g.strokeStyle = theme.slots[j]; g.lineWidth = 1.4; g.setLineDash(DASHES[t.lines.length > 2 ? j % 2 : 0]); g.beginPath();
+        let gap = true;
+        s.y.forEach((v, k) => { if (v === null) gap = true; else { if (gap) g.moveTo(sx(t.x[k]) - 0.7, sy(v)); g.lineTo(sx(t.x[k]) + (gap ? 0.7 : 0), sy(v)); gap = false; } });
+        g.stroke();
+      });
+      g.restore();
+    });
+  }
+}
+
 // -- the network --------------------------------------------------------------------------------------------------
 
 function graph() {
@@ -444,6 +480,7 @@ if (host("raster")) raster(host("raster"));
 if (host("rates")) rates(host("rates"));
 if (host("traces")) traces(host("traces"));
 if (host("weights")) weights(host("weights"));
+if (host("curves")) ownCurves(host("curves"));
 if (host("intervals")) curves(host("intervals"), D.intervals, "interval (ms)", "density (1/ms)", "Density of the intervals between spikes; the table below has the numbers", true);
 if (host("spectra")) curves(host("spectra"), D.spectra, "frequency (Hz)", "power / Poisson", "Power spectrum of the rates; the table below has the numbers", false);
 legend();

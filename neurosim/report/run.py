@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from neurosim.recording.events import events_of
 from neurosim.report import picture, series
 from neurosim.report.page import render, write_page
+from neurosim.report.series import Curve
 
 MOST_BYTES, SLOTS, MOST_LINES, MOST_LISTED = 5_000_000, 8, 8, 24
 """Size of a page, colours, curves of a figure that are drawn at first, populations listed before the figures."""
@@ -25,8 +26,14 @@ DARK = ("#4a78ff", "#f69028", "#a2e2a5", "#d5aaf8", "#d2326f", "#5aeedd", "#9f63
 are told apart with every kind of colour vision; the tests measure it."""
 
 
-def write(result: Any, path: str | os.PathLike[str], graph: Any = None, net: Any = None,
-          published: Mapping[str, Mapping[str, float]] | None = None) -> None:  # fmt: skip
+def write(
+    result: Any,
+    path: str | os.PathLike[str],
+    graph: Any = None,
+    net: Any = None,
+    published: Mapping[str, Mapping[str, float]] | None = None,
+    curves: Iterable[Curve] = (),
+) -> None:
     """Write the page of a run.
 
     Parameters
@@ -41,20 +48,33 @@ def write(result: Any, path: str | os.PathLike[str], graph: Any = None, net: Any
         The network as it was written, for equations and parameters of cells, receptors, inputs and learning rules.
     published : mapping, optional
         Label -> population -> rate in Hz, shown beside the measured ones.
+    curves : iterable of Curve, optional
+        Figures of one's own, such as a learning curve or the window of a learning rule.
+
+    Raises
+    ------
+    ParameterError
+        If a line of a curve has another length than its x, or a curve more lines or points than can be seen.
     """
-    write_page(path, page(result, graph, net, published))
+    write_page(path, page(result, graph, net, published, curves))
 
 
-def page(result: Any, graph: Any = None, net: Any = None,
-         published: Mapping[str, Mapping[str, float]] | None = None) -> bytes:  # fmt: skip
+def page(
+    result: Any,
+    graph: Any = None,
+    net: Any = None,
+    published: Mapping[str, Mapping[str, float]] | None = None,
+    curves: Iterable[Curve] = (),
+) -> bytes:
     """Return the page as UTF-8: with less detail where it would have more than 5 MB."""
-    detail = 1.0
-    while len(made := _page(result, graph, net, published or {}, detail)) > MOST_BYTES and detail > 1e-3:
+    detail, own = 1.0, series.curves(curves)
+    while len(made := _page(result, graph, net, published or {}, own, detail)) > MOST_BYTES and detail > 1e-3:
         detail *= min(0.8, 0.95 * MOST_BYTES / len(made))
     return made
 
 
-def _page(result: Any, graph: Any, net: Any, published: Mapping[str, Mapping[str, float]], detail: float) -> bytes:
+def _page(result: Any, graph: Any, net: Any, published: Mapping[str, Mapping[str, float]],
+          own: list[dict[str, Any]], detail: float) -> bytes:  # fmt: skip
     p = result.provenance
     slots = {name: k % SLOTS for k, name in enumerate(result.populations)}
     events = events_of(result)
@@ -63,7 +83,7 @@ def _page(result: Any, graph: Any, net: Any, published: Mapping[str, Mapping[str
         "dt": p.dt, "steps": p.n_steps, "start": series.start_step(result) * p.dt, "slots": slots,
         "sizes": dict(result.populations), "raster": raster, "rates": series.rates(result, detail),
         "traces": series.traces(result, events, detail), "intervals": series.intervals(result),
-        "spectra": series.spectra(result), "weights": series.weights(result),
+        "spectra": series.spectra(result), "weights": series.weights(result), "curves": own,
     }  # fmt: skip
     rows = result.summary()
     by_spikes = sorted((r for r in rows if r.spikes), key=lambda r: -r.spikes)
@@ -86,6 +106,7 @@ def _panels(result: Any, data: Mapping[str, Any]) -> dict[str, bool]:
     """Return which figures have something to show."""
     kinds = ("raster", "rates", "traces", "intervals", "spectra", "weights")
     has = {kind: bool(data[kind]) and result.provenance.n_steps > 0 for kind in kinds}
+    has["curves"] = bool(data["curves"])
     has["raster"] = has["raster"] and any(band["spikes"] for band in data["raster"])
     silent = bool(result.spikes) and not any(map(len, result.spikes.values()))
     has["rates"] = has["rates"] and not (silent and not result.population_rates)

@@ -8,18 +8,64 @@ from __future__ import annotations
 
 import base64
 import math
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from neurosim import analysis
+from neurosim.errors import ParameterError, caller
 from neurosim.recording import Spikes, WeightTrace
 from neurosim.recording.plot import _readable
 from neurosim.units import second
 
 MOST_SPIKES, MOST_BINS, MOST_SAMPLES, MOST_TRACES, MOST_WEIGHTS = 1_200_000, 60_000, 120_000, 5, 60
+MOST_CURVES, MOST_POINTS = 8, 5000
 LEAST_INTERVALS, LEAST_SPIKES, LEAST_TIME, SEGMENT = 10, 100, 0.5, 0.5
 """Below these, a histogram of intervals and a spectrum (spikes, run in s) are noise; the segments of the latter, s."""
+
+
+class Curve(NamedTuple):
+    """A figure of one's own on the page of a run: a window of STDP, a loss over epochs.
+
+    Attributes
+    ----------
+    title : str
+        Above the figure.
+    x : array
+        Where the lines have their points, in the unit that ``xlabel`` names; finite numbers.
+    lines : mapping of str to array
+        Name -> values, as many as ``x`` has; NaN leaves a gap.
+    xlabel, ylabel : str
+        With units, as in ``"lag (ms)"``.
+    """
+
+    title: str
+    x: Any
+    lines: Mapping[str, Any]
+    xlabel: str = ""
+    ylabel: str = ""
+
+
+def curves(given: Iterable[Curve]) -> list[dict[str, Any]]:
+    """Return figures that somebody added, checked."""
+    out = []
+    for curve in given:
+        x = np.asarray(curve.x, np.float64)
+        lines = {name: np.asarray(y, np.float64) for name, y in curve.lines.items()}
+        if x.ndim != 1 or not x.size or not np.isfinite(x).all() or any(y.shape != x.shape for y in lines.values()):
+            shapes = ", ".join(f"'{name}' {y.shape}" for name, y in lines.items())
+            raise ParameterError(f"curve '{curve.title}': x must be a row of finite numbers and each line as long as "
+                                 f"it; x is {x.shape}, {shapes}", caller())  # fmt: skip
+        if len(x) > MOST_POINTS:
+            raise ParameterError(f"curve '{curve.title}' has {len(x):,} points; thin it out to {MOST_POINTS:,}",
+                                 caller())  # fmt: skip
+        if not 0 < len(lines) <= MOST_CURVES:
+            raise ParameterError(f"curve '{curve.title}' has {len(lines)} lines; 1 to {MOST_CURVES} can be told apart",
+                                 caller())  # fmt: skip
+        out.append({"title": curve.title, "xlabel": curve.xlabel, "ylabel": curve.ylabel, "x": x.tolist(),
+                    "lines": [{"name": name, "y": y.tolist()} for name, y in lines.items()]})  # fmt: skip
+    return out
 
 
 def packed(values: np.ndarray) -> str:

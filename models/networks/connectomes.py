@@ -1,22 +1,26 @@
-"""Readers of published connectomes: the fly's optic lobe (flyvis) and its mushroom body (FlyWire).
+"""Readers of published connectomes: the fly's optic lobe (flyvis) and mushroom body (FlyWire), and C. elegans.
 
-They read files that the user has, and download nothing. What is missing or not what it should be is a
-:class:`~neurosim.errors.ParameterError` that names the package which contains the data.
+They read files that the user has, and download nothing; one reconstruction of C. elegans comes with this package. What
+is missing or not what it should be is a :class:`~neurosim.errors.ParameterError` that names the package which contains
+the data.
 """
 
 from __future__ import annotations
 
+import csv
 import importlib.util
 import json
 import os
+import re
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from neurosim.errors import ParameterError
+from neurosim.errors import ParameterError, UnknownNameError, caller, suggest
 
 _FLYVIS = "flyvis/connectome/fib25-fib19_v2.2.json"
 _FLYVIS_HELP = (
@@ -30,6 +34,15 @@ _MUSHROOM_HELP = (
     "CC-BY 4.0): `pip download --no-deps --python-version 3.14 --only-binary :all: fly-ftl-extract==0.1.0`, then set "
     "path to the wheel, or to the npz file in it; where the package is installed it is found by itself"
 )
+
+_CECT = {"varshney2011": "cect/cache/VarshneyDataReader.json", "cook2019": "cect/cache/Cook2019HermReader.json"}
+_CECT_HELP = (
+    "the connectome of Cook et al. (2019) is the file '{}' of the Python package cect (MIT): `pip download --no-deps "
+    "cect==0.3.5` (14 MB), then set path to the wheel (path=cect-0.3.5-py3-none-any.whl), or to the json file in it; "
+    "where cect is installed it is found by itself"
+)
+_GABAERGIC = r"DD\d+|VD\d+|RME[DVLR]|RIS|AVL|DVB"
+_MUSCLE_OR_GLIA = r"M[DV][LR]\d+|BWM|GLR\w+"
 
 _MISFITS = (KeyError, ValueError, TypeError, IndexError, EOFError, OSError, zipfile.BadZipFile)
 """What reading a file of another kind raises, in zipfile, json, NumPy and here."""
@@ -109,6 +122,62 @@ class MushroomBody:
         return first, last, self.n_syn[here]
 
 
+@dataclass(frozen=True)
+class Worm:
+    """Neurons of the hermaphrodite C. elegans, their chemical synapses and their gap junctions.
+
+    Attributes
+    ----------
+    names : tuple of str
+        The neurons: ``"AVAL"``, ``"VB11"``, …
+    pre, post, n_syn : ndarray of int
+        [E] chemical connections and their size: numbers of synapses, or of sections of the electron microscope in
+        which a synapse is seen, as the source counts.
+    left, right, n_gap : ndarray of int
+        [G] pairs of different neurons with gap junctions between them, each pair once, and their size.
+    """
+
+    names: tuple[str, ...]
+    pre: np.ndarray
+    post: np.ndarray
+    n_syn: np.ndarray
+    left: np.ndarray
+    right: np.ndarray
+    n_gap: np.ndarray
+
+    @property
+    def gabaergic(self) -> np.ndarray:
+        """[N] whether a neuron is one of the 26 with GABA (S. L. McIntire et al., Nature 364, 1993)."""
+        return np.array([re.fullmatch(_GABAERGIC, name) is not None for name in self.names])
+
+    def cells(self, which: str) -> np.ndarray:
+        """Return the indices of some neurons.
+
+        Parameters
+        ----------
+        which : str
+            Names of neurons or of classes, with commas between: ``"PLM, AVAL"`` are PLML, PLMR and AVAL.
+
+        Raises
+        ------
+        UnknownNameError
+            A name that is none of these.
+        """
+        found: list[int] = []
+        for name in filter(None, (n.strip() for n in which.split(","))):
+            form = re.compile(rf"{re.escape(name)}([DV]?[LR]?|\d+)")
+            here = [k for k, known in enumerate(self.names) if form.fullmatch(known)]
+            if not here:
+                near = suggest(name, self.names)
+                raise UnknownNameError(
+                    f"no neuron (such as AVAL) and no class (such as AVA) is named '{name}'"
+                    f"{near if near.startswith('; did') else ''}",
+                    caller(),
+                )
+            found += here
+        return np.unique(np.array(found, dtype=int))
+
+
 def read_optic_lobe(path: str | os.PathLike[str] | None = None, extent: int = 15) -> OpticLobe:
     """Return the optic lobe's motion pathways, expanded to a lattice.
 
@@ -140,7 +209,7 @@ def read_optic_lobe(path: str | os.PathLike[str] | None = None, extent: int = 15
         raise ParameterError(f"extent must be a whole number of columns from 1 to 15, got {extent!r}")
     file = _find(path, _FLYVIS, _FLYVIS_HELP)
     try:
-        return _expanded_archive(file, extent) if file.suffix == ".npz" else _expand(_json(file), extent)
+        return _expanded_archive(file, extent) if file.suffix == ".npz" else _expand(_json(file, _FLYVIS), extent)
     except _MISFITS as e:
         raise ParameterError(f"'{file}' is no connectome of the optic lobe: {_FLYVIS_HELP}") from e
 
@@ -170,6 +239,41 @@ def read_mushroom_body(path: str | os.PathLike[str] | None = None) -> MushroomBo
         raise ParameterError(f"'{file}' is no connectome of the mushroom body: {_MUSHROOM_HELP}") from e
 
 
+def read_c_elegans(path: str | os.PathLike[str] | None = None, dataset: str = "varshney2011") -> Worm:
+    """Return the neurons of a hermaphrodite C. elegans with their chemical synapses and gap junctions.
+
+    Parameters
+    ----------
+    path : path, optional
+        A json file of the package cect, its wheel, or an npz archive of the same matrices. By default
+        ``"varshney2011"`` is read from this package, and ``"cook2019"`` from an installed cect (not imported).
+    dataset : str
+        ``"varshney2011"``: 279 neurons, those of the pharynx and three without synapses left out; 6,394 synapses in
+        2,194 connections, and 887 gap junctions in 514 pairs. ``"cook2019"``: all 302 neurons; 20,965 sections in
+        3,709 connections, and 5,744 sections of gap junctions in 1,091 pairs (as corrected in July 2020).
+
+    Raises
+    ------
+    ParameterError
+        The file is missing or has other contents; the message says where it comes from.
+
+    References
+    ----------
+    J. G. White et al., Phil. Trans. R. Soc. B 314 (1986); L. R. Varshney et al., PLoS Comput. Biol. 7 (2011); S. J.
+    Cook et al., Nature 571 (2019). cect: the C. elegans connectome toolbox of OpenWorm.
+    """
+    if dataset not in _CECT:
+        raise ParameterError(f"dataset must be {' or '.join(map(repr, _CECT))}, got {dataset!r}", caller())
+    if path is None and dataset == "varshney2011":
+        return _worm_table(Path(__file__).with_name("c_elegans_varshney2011.csv"))
+    hint = _CECT_HELP.format(_CECT[dataset])
+    file = _find(path, _CECT[dataset], hint)
+    try:
+        return _worm(*_matrices(file, _CECT[dataset]))
+    except _MISFITS as e:
+        raise ParameterError(f"'{file}' is no connectome of C. elegans: {hint}", caller()) from e
+
+
 def _find(path: str | os.PathLike[str] | None, member: str, hint: str) -> Path:
     """Return the file that was given, or the one in the package of that name."""
     if path is not None:
@@ -185,10 +289,10 @@ def _find(path: str | os.PathLike[str] | None, member: str, hint: str) -> Path:
     raise ParameterError(f"path is not given, and the package '{package}' is not installed here: {hint}")
 
 
-def _json(file: Path) -> Any:
+def _json(file: Path, member: str) -> Any:
     if file.suffix == ".whl":
         with zipfile.ZipFile(file) as wheel:
-            return json.loads(wheel.read(_FLYVIS))
+            return json.loads(wheel.read(member))
     return json.loads(file.read_text(encoding="utf-8"))
 
 
@@ -294,3 +398,50 @@ def _mushroom(file: Path) -> MushroomBody:
     groups = {name.upper(): arrays[f"{name}_idx"].astype(int) for name in ("pn", "kc", "apl", "mbon", "dan")}
     return MushroomBody(groups, arrays["glomerulus"], arrays["cell_type"], arrays["sign"].astype(int), pre,
                         arrays["indices"].astype(int), arrays["syn_count"].astype(int))  # fmt: skip
+
+
+def _worm_table(file: Path) -> Worm:
+    """Read the table of this package: kind, pre, post, count."""
+    with file.open(encoding="utf-8", newline="") as lines:
+        rows = [(r["kind"], r["pre"], r["post"], int(r["count"])) for r in csv.DictReader(lines)]
+    names = tuple(sorted({name for _, pre, post, _ in rows for name in (pre, post)}))
+    number = {name: k for k, name in enumerate(names)}
+
+    def of(kind: str) -> Iterator[np.ndarray]:
+        edges = [(number[pre], number[post], count) for k, pre, post, count in rows if k == kind]
+        return iter(np.array(edges, dtype=int).T)
+
+    return Worm(names, *of("synapse"), *of("gap"))
+
+
+def _matrices(file: Path, member: str) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Return names of cells, and sizes of chemical connections [pre, post] and of gap junctions."""
+    if file.suffix != ".npz":
+        data = _json(file, member)
+        chemical, gap = (np.array(data["connections"][k], dtype=float) for k in ("Generic_CS", "Generic_GJ"))
+        return [str(name) for name in data["nodes"]], chemical, gap
+    with np.load(file, allow_pickle=False) as z:
+        names = [str(name) for name in z["nodes"]]
+        chemical, gap = np.zeros((2, len(names), len(names)))
+        for matrix, kind in ((chemical, "Generic_CS"), (gap, "Generic_GJ")):
+            matrix[z[f"{kind}_pre"], z[f"{kind}_post"]] = z[f"{kind}_w"]
+    return names, chemical, gap
+
+
+def _worm(cells: list[str], chemical: np.ndarray, gap: np.ndarray) -> Worm:
+    """Keep the neurons that have any connection; other cells are named in small letters, or as muscles and glia."""
+    if chemical.shape != gap.shape or chemical.shape != (len(cells), len(cells)):
+        raise ValueError("names and matrices do not match")
+    if not np.array_equal(gap, gap.T):
+        raise ValueError("gap junctions are not symmetric")
+    neuron = [name.isupper() and re.fullmatch(_MUSCLE_OR_GLIA, name) is None for name in cells]
+    inside = np.ix_(neuron, neuron)
+    chemical, gap = chemical[inside], np.triu(gap[inside], 1)  # a cell's gap junction with itself carries no current
+    connected = np.any(chemical > 0, axis=0) | np.any(chemical > 0, axis=1) | np.any(gap + gap.T > 0, axis=0)
+    names = np.array(cells)[neuron][connected]
+    order = np.argsort(names)
+    chemical, gap = chemical[connected][:, connected][order][:, order], (gap + gap.T)[connected][:, connected]
+    gap = np.triu(gap[order][:, order])
+    (pre, post), (left, right) = np.nonzero(chemical), np.nonzero(gap)
+    return Worm(tuple(str(n) for n in names[order]), pre, post, chemical[pre, post].astype(int), left, right,
+                gap[left, right].astype(int))  # fmt: skip

@@ -69,6 +69,7 @@ NETWORKS: dict[str, str] = {
     "coba": "neurosim.models.networks.coba:coba",
     "brunel": "neurosim.models.networks.brunel:brunel",
     "dendritic": "neurosim.models.networks.dendritic:dendritic",
+    "c_elegans": "neurosim.models.networks.c_elegans:c_elegans",
     "mushroom_body": "neurosim.models.networks.mushroom_body:mushroom_body",
     "optic_lobe": "neurosim.models.networks.optic_lobe:optic_lobe",
     "potjans_diesmann": "neurosim.models.networks.potjans_diesmann:potjans_diesmann",

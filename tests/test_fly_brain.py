@@ -163,7 +163,7 @@ def test_synapses_of_a_made_up_circuit_are_found_to_the_last() -> None:
         trials.append(Trial(name, -1, steps, cells))
     spikes = SugarSpikes(np.array([*sorted(SUGAR), *(10**18 + np.arange(n - driven))]), tuple(trials))
     assert spikes.driven.sum() == driven and spikes.experiments == ("learnt", "held out")
-    counts = sum(np.bincount(trial.cells, minlength=n) for trial in trials)
+    counts = np.bincount(np.concatenate([trial.cells for trial in trials]), minlength=n)
     busy = [k for k in range(driven, n) if counts[k] > 600]
     assert len(busy) >= 4
     for target in busy:

@@ -1,10 +1,12 @@
 """Published networks under the names that the command line takes: ``neurosim run cuba``.
 
 Each is a function of keyword parameters that returns a :class:`~neurosim.lang.network.Network` with the spikes of all
-populations recorded, a ``default_duration``, and the ``published`` rates to compare with.
+populations recorded (the potentials of ``c_elegans``, which has no spikes), a ``default_duration``, and the
+``published`` rates to compare with.
 """
 
 from neurosim.models.networks.brunel import brunel
+from neurosim.models.networks.c_elegans import c_elegans
 from neurosim.models.networks.coba import coba
 from neurosim.models.networks.cuba import cuba
 from neurosim.models.networks.dendritic import dendritic
@@ -16,6 +18,7 @@ from neurosim.models.networks.song import song
 
 __all__ = [
     "brunel",
+    "c_elegans",
     "coba",
     "cuba",
     "dendritic",

@@ -12,11 +12,14 @@ from pathlib import Path
 from types import ModuleType
 
 import doc_blocks
+import numpy as np
 import pytest
+from test_fly_brain import write_brain
 
 from neurosim.ir.ops import PHASES
 from neurosim.ir.verify import STAGES
 from neurosim.lang.network import Network
+from neurosim.models.networks.fly_circuit import read_sugar_spikes
 
 pytestmark = pytest.mark.checkout
 ROOT = Path(__file__).resolve().parent.parent
@@ -27,7 +30,8 @@ NEEDS = {"for_brian2_users": [pytest.mark.engine("brian2")],
          "nest": [pytest.mark.engine("nest")], "models": [pytest.mark.engine("torch")],
          "training": [pytest.mark.engine("snntorch")], "encoding": [pytest.mark.engine("snntorch")],
          "for_snntorch_users": [pytest.mark.engine("snntorch")], "conversion": [pytest.mark.engine("torch")],
-         "connectomes": [pytest.mark.shared_data("fly_optic_lobe", "fly_mushroom_body")]}  # fmt: skip
+         "connectomes": [pytest.mark.shared_data("fly_optic_lobe", "fly_mushroom_body", "fly_brain_reference")],
+         }  # fmt: skip
 """Page -> marks of what its code needs."""
 
 
@@ -45,13 +49,28 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def download(folder: Path, shared: Path) -> None:
-    """Write what ``pip download`` would: wheels with the two connectomes in them."""
+    """Write what is downloaded: wheels with two connectomes in them, published spikes, and a brain (a made-up one)."""
     for name, member, file in (
         ("flyvis-1.2.0", "flyvis/connectome/fib25-fib19_v2.2.json", "fly_optic_lobe/fib25-fib19_v2.2.json"),
         ("fly_ftl_extract-0.1.0", "fly_ftl_extract/data/mb_fafb783.npz", "fly_mushroom_body/mb_fafb783.npz"),
     ):
         with zipfile.ZipFile(folder / f"{name}-py3-none-any.whl", "w") as wheel:
             wheel.write(shared / file, member)
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    place = folder / "results" / "example"
+    place.mkdir(parents=True)
+    spikes = read_sugar_spikes(shared / "fly_brain_reference" / "shiu_sugar_spikes.npz")
+    for experiment in spikes.experiments:
+        trials = spikes.of([experiment])
+        table = {"t": np.concatenate([t.steps for t in trials]) * 1e-4,
+                 "trial": np.repeat(np.arange(len(trials)), [len(t.steps) for t in trials]),
+                 "flywire_id": spikes.ids[np.concatenate([t.cells for t in trials])]}  # fmt: skip
+        parquet.write_table(pa.table(table), place / f"{experiment}.parquet")
+    for made, name in zip(write_brain(folder, [0], [1], [2], spikes.ids),
+                          ("connectivity_630_final.parquet", "completeness_630_final.csv"), strict=True):  # fmt: skip
+        made.rename(folder / f"2023_03_23_{name}")
 
 
 def generator() -> ModuleType:

@@ -15,7 +15,7 @@ from neurosim.units import ms, second
 
 pytestmark = pytest.mark.checkout
 FOLDER = Path(__file__).resolve().parent.parent / "examples"
-LONGEST = {"18": 185, "19": 130, "21": 152, "22": 120, "23": 160}
+LONGEST = {"18": 185, "19": 130, "21": 152, "22": 120, "23": 160, "24": 90, "25": 125}
 """Lines: models, controllers, training, and the pictures of what came of them."""
 SCRIPTS = {p.stem[:2]: p for p in sorted(FOLDER.glob("*.py"))}
 
@@ -35,7 +35,7 @@ def main(number: str, **arguments: Any) -> Any:
 
 
 def test_numbers_run_from_one_and_each_is_tested() -> None:
-    assert list(SCRIPTS) == [f"{k + 1:02}" for k in range(len(SCRIPTS))] and len(SCRIPTS) == 23
+    assert list(SCRIPTS) == [f"{k + 1:02}" for k in range(len(SCRIPTS))] and len(SCRIPTS) == 25
     for path in SCRIPTS.values():
         text = path.read_text(encoding="utf-8")
         assert "def main(" in text and len(text.splitlines()) <= LONGEST.get(path.stem[:2], 80), path.name
@@ -292,3 +292,47 @@ def test_spoken_digits(tmp_path: Path, shared: Path) -> None:
     assert (tmp_path / "spoken_digits.png").stat().st_size > 20_000
     with pytest.raises(SystemExit, match="is missing: main"):
         main("23", folder=tmp_path)
+
+
+@pytest.mark.shared_data("celegans/cook2019_herm.npz")
+def test_a_touched_worm(tmp_path: Path, shared: Path, full: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    picture, file = tmp_path / "c_elegans.png", shared / "celegans" / "cook2019_herm.npz"
+    fewer: dict[str, Any] = {} if full else {"currents": (1.0, 2.0), "variants": ("no gap junctions",), "seconds": 26}
+    found = main("24", connectome=str(file), plot=picture, **fewer)
+    assert picture.stat().st_size > 20_000
+    for current, m in found["touched"].items():
+        assert (m.amplitude > 1) == (current > 1.25), current
+    assert found["touched"][2.0].period == pytest.approx(1.80, abs=0.01)
+    assert found["touched"][2.0].share == pytest.approx(0.997, abs=1e-3)
+    assert found["touched"][2.0].amplitude == pytest.approx(7.3, abs=0.1)
+    for name, m in found["variants"].items():
+        assert (m.amplitude > 1) == (name in ("without AVA", "without AVB")), name
+    assert list(found["cook"]) == list(found["touched"]) and all(m.amplitude < 0.1 for m in found["cook"].values())
+    found = main("24", connectome=str(tmp_path / "none.whl"), currents=(2.0,), variants=(), seconds=1)
+    assert found["cook"] == {} and "is left out: there is no file" in capsys.readouterr().out
+
+
+@pytest.mark.shared_data("fly_brain_reference/shiu_sugar_spikes.npz")
+def test_sugar(tmp_path: Path, shared: Path, full: bool) -> None:
+    """Of one neuron, or, in the full tier, of all; the whole brain is a made-up one in the published format."""
+    from test_fly_brain import write_brain
+
+    from neurosim.models.networks.fly_brain import MN9, SUGAR
+    from neurosim.models.networks.fly_circuit import read_sugar_spikes
+
+    spikes, picture = shared / "fly_brain_reference" / "shiu_sugar_spikes.npz", tmp_path / "fly_sugar.png"
+    ids = read_sugar_spikes(spikes).ids
+    sugar, mn9 = np.flatnonzero(np.isin(ids, SUGAR)), np.searchsorted(ids, MN9)
+    table, neurons = write_brain(tmp_path, sugar, np.full(len(sugar), mn9), np.full(len(sugar), 15), ids)
+    fewer: dict[str, Any] = {} if full else {"ids": [MN9], "trials": 4}
+    found = main("25", spikes=spikes, connectivity=table, neurons=neurons, plot=picture, **fewer)
+    assert picture.stat().st_size > 20_000
+    assert found["alone"]["same_step"] > 0.98 and found["alone"]["mn9"][1] == pytest.approx(67, abs=3)
+    assert found["whole"] > 0.95 and found["connections"] > (14_000 if full else 40)
+    brain = found["brain"]
+    assert brain["active"] == (448, 22) and brain["mn9"][0] == pytest.approx(93.3, abs=0.1) and brain["mn9"][1] > 50
+    assert brain["synapses_right"] < 0.2  # that brain is not the one that made the spikes
+    if full:
+        assert found["against_dale"] < 0.006
+        assert found["together"]["mn9"][1] == pytest.approx(66, abs=2)
+        assert np.corrcoef(found["together"]["rates"])[0, 1] > 0.998

@@ -21,10 +21,12 @@ from neurosim.lang.network import Network
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES = ROOT / "docs" / "images"
+SHARED = Path(os.environ.get("NEUROSIM_SHARED_DATA") or ROOT.parent / "shared" / "data")
 KEPT = {"04": "brunel_regimes.png", "05": "microcircuit.png", "11": "surprise.png", "12": "surprising_text.png",
         "13": "train_it.png", "14": "dendrites.png", "15": "short_term.png", "16": "optic_lobe.png",
         "17": "mushroom_body.png", "18": "grasshopper.png", "19": "pole.png", "20": "hidden_pattern.png",
-        "21": "event_camera.png", "22": "time_to_first_spike.png", "23": "spoken_digits.png"}  # fmt: skip
+        "21": "event_camera.png", "22": "time_to_first_spike.png", "23": "spoken_digits.png",
+        "24": "c_elegans.png", "25": "fly_sugar.png"}  # fmt: skip
 """Number of an example -> its picture in docs/images. All others are drawn when the site is built."""
 
 Draw = Callable[[Any, list[Any]], Any]
@@ -302,6 +304,16 @@ def event_camera(module: Any, runs: list[Any]) -> Any:
 @draws("23")
 def spoken_digits(module: Any, runs: list[Any]) -> Any:
     module.main(path=str(IMAGES / KEPT["23"]))
+
+
+@draws("24")
+def c_elegans(module: Any, runs: list[Any]) -> Any:
+    module.main(SHARED / "celegans" / "cook2019_herm.npz", plot=str(IMAGES / KEPT["24"]))
+
+
+@draws("25")
+def fly_sugar(module: Any, runs: list[Any]) -> Any:
+    module.main(SHARED / "fly_brain_reference" / "shiu_sugar_spikes.npz", plot=str(IMAGES / KEPT["25"]))
 
 
 @draws("22")

@@ -116,6 +116,6 @@ if __name__ == "__main__":
     print(f"rates of all: correlation {np.corrcoef(results['together']['rates'])[0, 1]:.4f}")
     if "brain" in results:
         of = results["brain"]
-        print(f"whole brain: MN9 {of['mn9'][1]:.1f} Hz, published {of['mn9'][0]:.1f} Hz; {of['active'][1]} neurons fire, "
+        print(f"whole brain: MN9 {of['mn9'][1]:.1f} Hz, published {of['mn9'][0]:.1f} Hz; {of['active'][1]} fire, "
               f"published {of['active'][0]}; correlation {np.corrcoef(of['rates'])[0, 1]:.4f}; "
               f"{of['synapses_right']:.1%} of the synapses found are right")  # fmt: skip

@@ -20,15 +20,15 @@ from neurosim.errors import (
     suggest,
 )
 from neurosim.ir.rules import Rule
-from neurosim.lang.components import Cell, Current, Drive, Random, TimedArray, check_stimulus, check_value
+from neurosim.lang.checks import example, fits, groups, initial, named, same_ids, variables
+from neurosim.lang.components import Cell, Current, Drive, check_stimulus
 from neurosim.lang.connect import Connection, DistanceDependent, Where, check_shared, edge_quantity, prepare_rule
 from neurosim.lang.groups import Group, Population, intermediates
 from neurosim.lang.links import linked, weight_dimension
-from neurosim.lang.plasticity import Plasticity, Traces, attach, detach
+from neurosim.lang.plasticity import Plasticity, attach, detach
 from neurosim.lang.short_term import LABEL, ShortTerm, enter, leave
 from neurosim.lang.stored import Stored
 from neurosim.lang.values import by_name
-from neurosim.params import Param
 from neurosim.units import DIMENSIONLESS, TIME, Quantity, parse_quantity, quantity, scalar
 
 
@@ -106,25 +106,27 @@ class Network(Stored):
         where = caller()
         if name in self.populations:
             raise ParameterError(f"the network has a population '{name}' already", where)
-        _named(name, "population", where)
+        named(name, "population", where)
         if not isinstance(n, (int, np.integer)) or n < 1:
             raise ParameterError(f"population '{name}' needs a whole number of neurons, at least 1; got {n!r}", where)
         if not isinstance(cell, Cell):
             raise ParameterError(f"population '{name}' needs a cell such as LIF(), got {cell!r}", where)
         values = by_name(init, f"initial values of population '{name}'", "init={'v': -65*mV}", where)
         pop = Population(self, name, int(n), cell, values, positions)
-        variables = [v for v in _variables(pop)]
+        known = variables(pop)
         for var, value in {**cell.init, **pop.init}.items():
-            if var not in variables:
+            if var not in known:
                 raise UnknownNameError(
-                    f"population '{name}' has no state variable '{var}'{suggest(var, variables)}", where
+                    f"population '{name}' has no state variable '{var}'{suggest(var, known)}", where
                 )
-            pop.init[var] = _initial(pop, "", var, value, where)
+            pop.init[var] = initial(pop, "", var, value, where)
         for prefix, part in pop.scope.parts.items():
             for key in part.params:
-                _fits(part.value(key), int(n), f"{prefix and prefix + '.'}{key} of population '{name}'", where)
+                fits(part.value(key), int(n), f"{prefix and prefix + '.'}{key} of population '{name}'", where)
             for var, value in part.init.items() if prefix else ():
-                _initial(pop, prefix, var, value, where)
+                made = initial(pop, prefix, var, value, where)
+                if isinstance(value, (list, tuple)):  # of quantities: by now an array
+                    pop.init[f"{prefix}.{var}"] = made
         self.populations[name] = pop
         return pop
 
@@ -163,7 +165,7 @@ class Network(Stored):
         """
         where = caller()
         if not isinstance(pre, Group) or not isinstance(post, Group):
-            pres, posts = _groups(pre, self, where), _groups(post, self, where)
+            pres, posts = groups(pre, self, where), groups(post, self, where)
             return [
                 self.connect(
                     a,
@@ -199,7 +201,7 @@ class Network(Stored):
             raise DimensionError(f"receptor '{receptor}' takes weights of different dimensions in '{post.name}'", where)
         label = self._free(f"{pre.name}_{post.name}_{receptor}") if name is None else name
         if name is not None:
-            _named(name, "projection", where, "+")
+            named(name, "projection", where, "+")
         if label in self.projections or label in self.links:
             raise ParameterError(f"the network has a projection '{label}' already", where)
         chosen, matrix = prepare_rule(rule, weight, next(iter(dims)), pre, post, where)
@@ -207,7 +209,7 @@ class Network(Stored):
             weight = matrix
         what = f"weight of the projection '{label}'"
         if weight is None:
-            raise ParameterError(f"{what} is missing: give weight={_example(dims)}", where)
+            raise ParameterError(f"{what} is missing: give weight={example(dims)}", where)
         if delay is None:
             delay = Quantity(self.dt, TIME)
         try:
@@ -222,7 +224,7 @@ class Network(Stored):
             if model is not None:
                 for pop in dict.fromkeys(pop for pop, _ in pre.parts):
                     for var, value in model.init.items():
-                        _initial(pop, f"{label}.{LABEL}", var, value, model.where)
+                        initial(pop, f"{label}.{LABEL}", var, value, model.where)
         except NeurosimError:
             leave(label, pre)
             if learned is not None:
@@ -255,13 +257,13 @@ class Network(Stored):
         """
         where = caller()
         if not isinstance(target, Group):
-            for one in _groups(target, self, where):
+            for one in groups(target, self, where):
                 self.stimulate(one, stimulus, name=name)
             return
         if target.parts[0][0].network is not self:
             raise ParameterError(f"'{target.name}' belongs to another network", where)
         if name is not None:
-            _named(name, "stimulus", where)
+            named(name, "stimulus", where)
         check_stimulus(stimulus, where)
         for pop, ids in target.parts:
             taken = pop.scope.parts.keys()
@@ -271,7 +273,7 @@ class Network(Stored):
                     f"population '{pop.label}' has a stimulus, receptor or learning rule '{key}' already", where
                 )
             for p in stimulus.params:
-                _fits(stimulus.value(p), pop.n, f"{p} of {stimulus.name} for population '{pop.label}'", where)
+                fits(stimulus.value(p), pop.n, f"{p} of {stimulus.name} for population '{pop.label}'", where)
             receptor = None
             if isinstance(stimulus, Drive):
                 receptor = self._receptor(Group([(pop, ids)]), stimulus.receptor, where)
@@ -282,7 +284,7 @@ class Network(Stored):
             else:
                 pop.scope.add_current(key, stimulus)
                 for var, value in stimulus.init.items():
-                    _initial(pop, key, var, value, where)
+                    initial(pop, key, var, value, where)
             pop.stimuli.append((key, stimulus, ids, receptor))
 
     def record(
@@ -298,7 +300,7 @@ class Network(Stored):
         """
         where = caller()
         if not isinstance(target, (Group, Connection)):
-            for one in _groups(target, self, where, Connection):
+            for one in groups(target, self, where, Connection):
                 self.record(one, variable, every=every)
             return
         if isinstance(variable, (list, tuple)):
@@ -324,12 +326,12 @@ class Network(Stored):
             self._probe(Probe(target.name, variable, None, seconds, where, True))
             return
         for pop, ids in target.parts:
-            known = ["spikes", "rate", *_variables(pop)]
+            known = ["spikes", "rate", *variables(pop)]
             if variable not in known:
                 if variable in intermediates(pop):
                     raise UnknownNameError(
                         f"'{variable}' of population '{pop.label}' is an intermediate, which nothing keeps: only state "
-                        f"variables are recorded ({', '.join(_variables(pop))})",
+                        f"variables are recorded ({', '.join(variables(pop))})",
                         where,
                     )
                 raise UnknownNameError(
@@ -342,7 +344,7 @@ class Network(Stored):
         for k, old in enumerate(self.probes):
             if (old.target, old.variable, old.edge) != (new.target, new.variable, new.edge):
                 continue
-            if old.every != new.every or (new.variable == "rate" and not _same_ids(old.ids, new.ids)):
+            if old.every != new.every or (new.variable == "rate" and not same_ids(old.ids, new.ids)):
                 raise ParameterError(
                     f"'{new.variable}' of '{new.target}' is recorded already, with another interval or of other "
                     "neurons: record it once",
@@ -549,7 +551,7 @@ class Network(Stored):
         dim = pop.scope.solver.known[f"{prefix}.{last}" if prefix else last]
         si = quantity(parse_quantity(value) if isinstance(value, str) else value, dim, path, where)
         new = part(**{last: Quantity(si, dim) if dim != DIMENSIONLESS else si})
-        _fits(new.value(last), pop.n, path, where)
+        fits(new.value(last), pop.n, path, where)
         pop.scope.parts[prefix] = new
         if prefix == "":
             pop.cell = new
@@ -563,71 +565,3 @@ class Network(Stored):
         neurons = sum(p.n for p in self.populations.values())
         links = f", {len(self.links)} links" if self.links else ""
         return f"<Network '{self.name}': {neurons} neurons, {len(self.projections)} projections{links}>"
-
-
-def _variables(pop: Population) -> list[str]:
-    out = list(pop.cell.variables)
-    for key, receptor in pop.cell.receptors.items():
-        out += [f"{key}.{v}" for v in receptor.variables]
-    for key, stimulus, _, _ in pop.stimuli:
-        out += [f"{key}.{v}" for v in stimulus.variables]
-    for key, part in pop.scope.parts.items():
-        out += [f"{key}.{v}" for v in part.variables] if isinstance(part, (Traces, ShortTerm)) else []
-    return out
-
-
-def _groups(given: Any, network: Network, where: str | None, *more: type) -> list[Any]:
-    """Return the populations in a list; refuse what is none before anything is built."""
-    if isinstance(given, (Group, *more)):
-        return [given]
-    if isinstance(given, str) or not isinstance(given, Iterable):
-        hint = f": write net['{given}']" if isinstance(given, str) and given in network.populations else ""
-        raise ParameterError(f"a population, a part of one or a list of them is needed, got {given!r}{hint}", where)
-    out = list(given)
-    for one in out:
-        _groups(one, network, where, *more)
-    return out
-
-
-def _named(name: Any, what: str, where: str | None, more: str = "") -> None:
-    allowed = isinstance(name, str) and name[:1].isalpha() and all(c.isalnum() or c in "_" + more for c in name)
-    if not allowed:
-        raise ParameterError(f"{name!r} cannot name a {what}: use letters, digits and '_', a letter first", where)
-
-
-def _a(dim: Any) -> str:
-    return str(dim) if dim == DIMENSIONLESS else f"a {dim}"
-
-
-def _initial(pop: Population, prefix: str, var: str, value: Any, where: str | None) -> Any:
-    """Check an initial value."""
-    full = f"{prefix}.{var}" if prefix else var
-    what, dim = f"initial {full} of population '{pop.label}'", pop.scope.dimension(full)
-    if isinstance(value, str):
-        _, got = pop.scope.value(prefix, value, where)
-        if got != dim:
-            raise DimensionError(f"{what} must be {_a(dim)}, got '{value}', which is {got}", where)
-        return value
-    if isinstance(value, TimedArray):
-        raise ParameterError(f"{what} is one value, an array, a distribution or an expression, not a TimedArray", where)
-    out = check_value(value, Param(Quantity(0.0, dim), Quantity(1.0, dim), ""), what, where)
-    _fits(out, pop.n, what, where)
-    return out
-
-
-def _fits(value: Any, n: int, what: str, where: str | None) -> None:
-    shape = (
-        np.shape(value.value if isinstance(value, Quantity) else value)
-        if not isinstance(value, (str, Random, TimedArray))
-        else ()
-    )
-    if shape not in ((), (n,)):
-        raise ParameterError(f"{what} needs one value or {n}, got shape {list(shape)}", where)
-
-
-def _example(dims: Iterable[Any]) -> str:
-    return {"voltage (V)": "1*mV", "current (A)": "10*pA", "conductance (S)": "1*nS"}.get(str(next(iter(dims))), "1.0")
-
-
-def _same_ids(a: np.ndarray | None, b: np.ndarray | None) -> bool:
-    return a is b if a is None or b is None else bool(np.array_equal(a, b))

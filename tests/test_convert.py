@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from pathlib import Path
 
@@ -19,6 +21,7 @@ import neurosim as ns
 from neurosim.errors import BackendMissingError, ParameterError, ResultFileError
 from neurosim.models import LIF, DCInput, ExpConductance, ExpCurrent, PairSTDP
 from neurosim.recording import Provenance, RunResult, Spikes
+from neurosim.recording.safe import SafeFile
 from neurosim.units import Mohm, ms, mV, pA, second
 
 __all__ = ["here"]
@@ -242,3 +245,19 @@ def test_commands(result: RunResult) -> None:
     wrong = call("convert", "out.h5", "-o", "o.csv", "--description", "x")
     assert wrong.stderr == "error: --description is for .nwb files, not for 'o.csv'\n"
     assert call("animate", "none.h5").exit_code == 3
+
+
+@pytest.mark.parametrize("room", [0, 3000])
+def test_a_full_disk_leaves_no_nwb(result: RunResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                   room: int) -> None:  # fmt: skip
+    write = SafeFile._write
+
+    def limited(self: SafeFile, data: bytes) -> None:
+        if self.at + len(data) > room:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(self, data)
+
+    monkeypatch.setattr(SafeFile, "_write", limited)
+    with pytest.raises(ResultFileError, match=r"cannot write '.*x.nwb': the disk is full; free some space"):
+        result.to_nwb(tmp_path / "x.nwb")
+    assert not os.listdir(tmp_path)

@@ -202,6 +202,10 @@ def test_networks_of_the_library(name: str, tmp_path: Path) -> None:
         assert spikes(back) == spikes(net) != {}
 
 
+def test_a_worm(tmp_path: Path) -> None:
+    kept(load_network("c_elegans")(), tmp_path)
+
+
 @pytest.mark.full
 def test_a_network_with_hours_of_given_spikes(tmp_path: Path) -> None:
     kept(load_network("masquelier")(), tmp_path)
@@ -221,7 +225,7 @@ def test_connectomes(name: str, file: str, tmp_path: Path, shared: Path) -> None
 
 
 def test_the_list_of_networks_is_whole() -> None:
-    here = "cuba coba brunel dendritic song potjans_diesmann masquelier optic_lobe mushroom_body"
+    here = "cuba coba brunel dendritic song potjans_diesmann masquelier optic_lobe mushroom_body c_elegans"
     assert set(NETWORKS) == set(here.split())
 
 

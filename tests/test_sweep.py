@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -18,6 +19,7 @@ from click.testing import CliRunner
 from neurosim.cli.main import cli
 from neurosim.errors import BackendMissingError, NeurosimError, ParameterError, ResultFileError
 from neurosim.recording import RunResult
+from neurosim.recording.safe import SafeFile
 from neurosim.sweep import Outcome, Point, Store, SweepResult, axes, grid, on_dask, on_processes
 
 NET = """
@@ -326,3 +328,26 @@ def test_without_dask(monkeypatch):
     with pytest.raises(BackendMissingError) as e:
         list(on_dask(fails, [], lambda p: "", "tcp://127.0.0.1:9"))
     assert str(e.value) == "--scheduler needs Dask: pip install 'neurosim-snn[cluster]'"
+
+
+@pytest.mark.parametrize("room", [0, 3000, 40_000])
+def test_a_full_disk_at_the_end_keeps_the_points(net, monkeypatch, room):
+    real, write = Store.merge, SafeFile._write
+
+    def limited(self: SafeFile, data: bytes) -> None:
+        if self.at + len(data) > room:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(self, data)
+
+    def merge(self, failures):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(SafeFile, "_write", limited)
+            real(self, failures)
+
+    monkeypatch.setattr(Store, "merge", merge)
+    said = run("--set", "weight=1,2", "-o", "out.h5", code=3).output
+    assert "out.h5': the disk is full; free some space" in " ".join(said.split())
+    assert not os.path.exists("out.h5")
+    monkeypatch.setattr(Store, "merge", real)
+    run("--set", "weight=1,2", "-o", "out.h5")
+    assert len(SweepResult.load("out.h5").points) == 2

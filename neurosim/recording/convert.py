@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from neurosim.errors import BackendMissingError, ParameterError, caller
-from neurosim.recording.atomic import begin, commit, discard, refusal
 from neurosim.recording.records import Spikes, Trace, WeightTrace
+from neurosim.recording.safe import sealed
 
 if TYPE_CHECKING:
     from neurosim.recording.result import RunResult
@@ -188,7 +188,7 @@ def _neo_unit(pq: Any, unit: str) -> tuple[Any, dict[str, str]]:
 def to_nwb(result: RunResult, path: str | os.PathLike[str], description: str | None = None) -> None:
     """Write the result as a file of Neurodata Without Borders; see `RunResult.to_nwb`."""
     pynwb = _library("pynwb", "to_nwb()")
-    h5py, where, p = importlib.import_module("h5py"), caller(), result.provenance
+    where, p = caller(), result.provenance
     if description is not None and not isinstance(description, str):
         raise ParameterError(f"description is text, got {type(description).__name__}", where)
     file = pynwb.NWBFile(
@@ -217,19 +217,8 @@ def to_nwb(result: RunResult, path: str | os.PathLike[str], description: str | N
         file.add_acquisition(_series(pynwb, f"{name}.rate", rate, f"mean rate of '{name}' from each time to the next"))
     for name, w in result.weight_traces.items():
         file.add_acquisition(_series(pynwb, f"{name}.weight", w, f"weights of edges {_list(w.edges)} of '{name}'"))
-    shown = os.fspath(path)
-    descriptor, part, target = begin(shown)
-    os.close(descriptor)
-    try:
-        with h5py.File(part, "w") as opened, pynwb.NWBHDF5IO(file=opened, mode="w") as io:
-            io.write(file)
-    except OSError as error:
-        discard(part)
-        raise refusal(shown, error) from None
-    except BaseException:
-        discard(part)
-        raise
-    commit(part, target)
+    with sealed(path, None) as (opened, _), pynwb.NWBHDF5IO(file=opened, mode="w") as io:
+        io.write(file)
 
 
 def _series(pynwb: Any, name: str, trace: Trace | WeightTrace, description: str) -> Any:

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+from neurosim.errors import ResultFileError
 from neurosim.recording.atomic import begin, commit, discard, refusal
 from neurosim.recording.seal import HEAD, seal
 
@@ -96,14 +97,14 @@ class SafeFile:
 
 
 def sealed(
-    path: str | os.PathLike[str], form: str, shown: str | None = None
+    path: str | os.PathLike[str], form: str | None, shown: str | None = None
 ) -> contextlib.AbstractContextManager[tuple[Any, SafeFile]]:
     """Write a file: what is put into the HDF5 file is sealed and moved into place at the end of the block.
 
     Parameters
     ----------
-    form : str
-        Of the seal.
+    form : str or None
+        Of the seal; None for a file of another's format, which has none.
     shown : str, optional
         The file as its user wrote it.
 
@@ -123,18 +124,18 @@ def sealed(
 
 
 @contextlib.contextmanager
-def _sealed(raw: SafeFile, part: str, target: str, form: str, shown: str) -> Iterator[tuple[Any, SafeFile]]:
+def _sealed(raw: SafeFile, part: str, target: str, form: str | None, shown: str) -> Iterator[tuple[Any, SafeFile]]:
     import h5py
 
     try:
         with uninterrupted():
             try:
-                with h5py.File(raw, "w", userblock_size=HEAD) as file:
+                with h5py.File(raw, "w", userblock_size=0 if form is None else HEAD) as file:
                     yield file, raw
             except (OSError, RuntimeError, ValueError) as error:
                 if raw.error is None:
                     raise error if isinstance(error, OSError) else OSError(str(error).split(" (")[0]) from None
-            if raw.error is None:
+            if raw.error is None and form is not None:
                 seal(raw.file, form)
             raw.close()
         if raw.error is not None:
@@ -142,7 +143,7 @@ def _sealed(raw: SafeFile, part: str, target: str, form: str, shown: str) -> Ite
     except OSError as error:
         raw.close()
         discard(part)
-        raise refusal(shown, error) from None
+        raise error if isinstance(error, ResultFileError) else refusal(shown, error) from None
     except BaseException:
         raw.close()
         discard(part)

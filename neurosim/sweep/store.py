@@ -26,10 +26,10 @@ import numpy as np
 
 from neurosim.errors import ParameterError, ResultFileError, caller
 from neurosim.recording import checked
-from neurosim.recording.atomic import begin, commit, discard, refusal, write_bytes
+from neurosim.recording.atomic import begin, discard, refusal, write_bytes
 from neurosim.recording.checkpoint import lock
 from neurosim.recording.result import RunResult
-from neurosim.recording.seal import HEAD, seal
+from neurosim.recording.safe import sealed
 from neurosim.recording.sonata_read import contents
 from neurosim.sweep.points import Point
 
@@ -137,31 +137,20 @@ class Store:
         failures : mapping
             Index of a point -> the sentence that says why it has no result.
         """
-        import h5py
-
-        descriptor, part, target = begin(self.output)
-        os.close(descriptor)
-        try:
-            with h5py.File(part, "w", userblock_size=HEAD) as file:
-                file.attrs["format"], file.attrs["version"], file.attrs["spec"] = FORMAT, VERSION, self.spec
-                table, runs = file.create_group("table"), file.create_group("points")
-                columns = _Columns(len(self.points))
-                for point in self.points:
-                    columns.point(point, failures.get(point.index, FINISHED))
-                    if point.index not in failures:
-                        path = self.part(point)
-                        columns.result(point.index, RunResult.load(path))
-                        _copy(path, runs.create_group(part_name(point.index)))
-                columns.write(table)
-            with open(part, "r+b") as raw:
-                seal(raw, SEAL)
-        except OSError as e:
-            discard(part)
-            raise e if isinstance(e, ResultFileError) else refusal(self.output, e) from None
-        except BaseException:
-            discard(part)
-            raise
-        commit(part, target)
+        with sealed(self.output, SEAL) as (file, raw):
+            file.attrs["format"], file.attrs["version"], file.attrs["spec"] = FORMAT, VERSION, self.spec
+            table, runs = file.create_group("table"), file.create_group("points")
+            columns = _Columns(len(self.points))
+            for point in self.points:
+                columns.point(point, failures.get(point.index, FINISHED))
+                if point.index not in failures:
+                    path = self.part(point)
+                    columns.result(point.index, RunResult.load(path))
+                    _copy(path, runs.create_group(part_name(point.index)))
+                    file.flush()
+                if raw.error is not None:  # the disk is full: HDF5 would go on in memory
+                    raise raw.error
+            columns.write(table)
         if not failures:
             shutil.rmtree(self.folder, ignore_errors=True)
 

@@ -256,7 +256,7 @@ def test_cases(name: str) -> None:
     assert found.reached == "bits", found.message
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2, 3, 40, 47, 51, 58])
+@pytest.mark.parametrize("seed", [0, 1, 2, 3, 40, 46, 51, 58])
 def test_random_networks(seed: int) -> None:
     network = rn.draw(rn.Seeded(seed), rn.family(seed % rn.ALL))
     want = rn.outcome(network.graph, "reference", [network.steps])

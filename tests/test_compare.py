@@ -228,7 +228,10 @@ def test_the_reference_follows_the_program_in_every_step(name: str) -> None:
         carried = {p.release: {s.population for s in p.pre} for p in graph.projections if p.release is not None}
         sources = diagnoses._records(graph, run, set().union(*carried.values()))
         replay = Replay(graph, pop.name, neurons, run.spikes, run.provenance.n_steps, weights, sources)
-        assert not replay.unknown
+        into = [k.name for k in graph.links if any(s.population == pop.name for s in k.edges.post)]
+        assert replay.unknown == into  # what acts without spikes is not known from spikes
+        if into:
+            continue
         lanes = [x.ravel() for x in np.meshgrid(neurons, np.arange(run.provenance.n_steps), indexing="ij")]
         out = replay.run(side, lanes[0], lanes[1])
         assert np.array_equal(out.condition, out.spiked)

@@ -113,7 +113,7 @@ def cli() -> None:
     neurosim new                                       a network to begin with
     neurosim run potjans_diesmann --set scale=0.1      a network of the library
     neurosim run net.py --duration 2s -o out.h5        a network of your own
-    neurosim run net.h5                                one that was saved: net.save("net.h5")
+    neurosim run net.h5                                one that net.save() wrote
     neurosim networks                                  what the library has
     """
 

@@ -41,7 +41,10 @@ def _watched(pop: Population) -> str:
 def _reason(net: Network, pop: Population, result: Any, spikes: dict[str, int]) -> str:
     onto = [c for c in net.projections.values() if any(pop is other for other, _ in c.post.parts)]
     before = {other.label for c in onto for other, _ in c.pre.parts}
-    if not pop.stimuli and not onto:
+    coupled = any(pop is other for c in net.links.values() for other, _ in c.post.parts)
+    if coupled:
+        lacks = ""
+    elif not pop.stimuli and not onto:
         lacks = "nothing stimulates it, and nothing is connected to it"
     elif not pop.stimuli and all(spikes.get(name) == 0 for name in before):
         lacks = f"what is connected to it did not spike ({', '.join(sorted(before))})"

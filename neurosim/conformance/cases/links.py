@@ -140,7 +140,7 @@ def _gap(r: Any) -> None:
     assert np.allclose(a - b, 10e-3 * np.exp(-(1 / TAU + 2 * G / C) * n * DT), rtol=2e-2)  # and nearly so in time
 
 
-@case("gap junction between two passive cells", 200, _gap, subject="library")
+@case("A gap junction equalises two passive cells, and leaves their mean alone.", 200, _gap, subject="library")
 def gap_junction() -> ns.Network:
     net = network()
     cell = ns.Cell(PASSIVE, e=0 * mV, tau=TAU * ms, c=C * pF, receptors={"gap": GapJunction})
@@ -157,7 +157,7 @@ def _graded(r: Any) -> None:
         assert np.allclose(values(r, "b", "e.g", k), want, rtol=1e-12, atol=0), k
 
 
-@case("graded synapse from a cell at rest", 100, _graded, subject="library")
+@case("A graded synapse opens as far as the potential of its source says, with its time constant.", 100, _graded, subject="library")
 def graded_synapse() -> ns.Network:
     net = network()
     still = ns.Cell("dv/dt = 0*(v - e)/ms", e=0 * mV)
@@ -180,7 +180,7 @@ def _rates(r: Any) -> None:
     assert min(values(r, "a", "r", 0)) < -0.2  # it turns
 
 
-@case("rates that turn each other", 300, _rates, subject="library")
+@case("Rates that turn each other follow the matrix of their step.", 300, _rates, subject="library")
 def rate_link() -> ns.Network:
     net = network()
     pop = net.population("a", 2, ns.Cell("dr/dt = (i - r)/tau", tau=TAU * ms, receptors={"in": RateLink}),

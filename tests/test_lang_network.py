@@ -261,7 +261,7 @@ def test_positions():
         ),
         (
             lambda: Receptor("dx/dt = -x/tau", tau=5 * ms),
-            "Receptor needs an event: what an arrival adds, as in event='g += w'",
+            "Receptor needs an event: what an arrival adds, as in event='g += w'; or a link",
         ),
         (
             lambda: Receptor(event="x = w"),

@@ -253,3 +253,56 @@ def test_who_has_no_links_says_so():
         net.run(1 * ms, backend="loihi2")
     assert net.copy().links["gap"].rule is net.links["gap"].rule
     assert repr(net).endswith("0 projections, 1 links>")
+
+
+def test_targets_that_mean_different_things_are_refused():
+    """The same words may be a parameter of one population's receptor and a variable of another's."""
+    given = ns.Receptor(link="s = w*x_pre", output="s", x_pre=100.0)
+    read = ns.Receptor(link="s=w * x_pre", output="s")
+    other = ns.Receptor(link="r = w*x_pre", output="r")
+
+    def net(*receptors: ns.Receptor) -> ns.Network:
+        out = ns.Network("union", dt=1 * ms)
+        source = out.population("c", 1, ns.Cell("x[n+1] = x", init={"x": 7}))
+        pops = [out.population(f"p{k}", 1, ns.Cell("x[n+1] = x; y[n+1] = i", receptors={"k": r}))
+                for k, r in enumerate(receptors)]  # fmt: skip
+        out.connect(source, pops[0] + pops[1], weight=1.0)
+        out.record(pops, "y")
+        return out
+
+    with pytest.raises(ParameterError, match="links of 'p0' and 'p1' at receptor 'k' differ"):
+        net(given, read).run(1 * ms)
+    result = net(read, other).run(1 * ms)
+    assert [result.state[p]["y"].values[0, 0] for p in ("p0", "p1")] == [7.0, 7.0]
+
+
+@pytest.mark.parametrize("name", ["v_pre", "i_post"])
+def test_a_sum_is_not_named_like_a_variable_of_an_end(name):
+    with pytest.raises(EquationError, match="is how a variable of one end is named"):
+        ns.Receptor(link=f"{name} = w*v_pre", output=name)
+
+
+def test_a_link_is_text():
+    with pytest.raises(EquationError, match="a link is text"):
+        ns.Receptor(link=3)
+    assert ns.Receptor(link=None, event="v += w").link is None
+
+
+def test_a_receptor_that_no_link_leads_to_adds_nothing():
+    net = passive(2)
+    net.record(net["a"], "v")
+    alone = ns.Network("alone", dt=0.1 * ms, seed=3)
+    bare = ns.Cell("dv/dt = (e - v)/tau + i/c", e=-70 * mV, tau=10 * ms, c=100 * pF)
+    alone.population("a", 2, bare, init={"v": ns.uniform(-80 * mV, -50 * mV)})
+    alone.record(alone["a"], "v")
+    assert net.run(2 * ms).state["a"]["v"].identical(alone.run(2 * ms).state["a"]["v"])
+    assert not any(ins.op == "inbox" for p in compile_network(net).populations for ins in p.program.instrs)
+
+
+def test_exports_say_what_they_lack(tmp_path):
+    from neurosim.interchange.sonata import write
+
+    net = passive(2)
+    net.connect(net["a"], net["a"], weight=1 * nS, name="gap")
+    with pytest.raises(UnsupportedError, match=r"SONATA has no couplings without spikes \(receptor 'gap'"):
+        write.export(net, str(tmp_path / "out"), duration=5 * ms)

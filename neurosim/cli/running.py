@@ -72,10 +72,11 @@ def run_command(
     if loaded.finish is not None:
         loaded.finish.ready()
     if not any(p.variable == "spikes" for p in net.probes):
-        spiking = [p for p in net.populations.values() if p.cell.threshold is not None or p.cell.schedule is not None]
+        cells = {p: p.cell for p in net.populations.values()}
+        spiking = [p for p, cell in cells.items() if cell.threshold is not None or cell.schedule is not None]
         net.record(spiking, "spikes")
-        notes.append("the network records no spikes, so those of all populations were recorded" if spiking else
-                     "no cell of this network spikes: -o FILE keeps what it records, --report FILE draws it")  # fmt: skip
+        none = "no cell of this network spikes: -o FILE keeps what it records, --report FILE draws it"
+        notes.append("the network records no spikes, so those of all populations were recorded" if spiking else none)
     options = _options(loaded, backend, threads, precision, weight_bits)
     options.update(engine_options(extra, options.get("backend", "native")))
     options.update(_checkpoint(checkpoint_every, checkpoint, resume, output, net.name))

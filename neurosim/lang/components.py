@@ -68,7 +68,7 @@ class Receptor(Component):
         equations: str = "",
         *,
         event: str = "",
-        link: str = "",
+        link: str | None = "",
         output: str | None = None,
         when: str = "after",
         port: str = "i",
@@ -78,6 +78,9 @@ class Receptor(Component):
         doc: str = "",
         **params: Any,
     ) -> None:
+        if not isinstance(link, str | None):
+            raise EquationError(f"a link is text, as in link='i_gap = w*(v_pre - v_post)', not {link!r}", caller())
+        link = link or ""
         self.link: Equation | None = None
         self.link_text = link
         made = (link.partition("=")[0].strip(),) if link else ()
@@ -89,7 +92,8 @@ class Receptor(Component):
                                     self.where)  # fmt: skip
             self._link(link)
         elif not event:
-            raise EquationError(f"{self.name} needs an event: what an arrival adds, as in event='g += w'", self.where)
+            raise EquationError(f"{self.name} needs an event: what an arrival adds, as in event='g += w'; or a link",
+                                self.where)  # fmt: skip
         if when not in ("after", "before"):
             raise ParameterError(f"when must be 'after' or 'before' (the decay of the step), got {when!r}", self.where)
         if "w" in self.own:

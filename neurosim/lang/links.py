@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from neurosim.errors import DimensionError, EquationError, ParameterError, UnknownNameError, suggest
-from neurosim.ir.expr import Expr, names, rename, walk
+from neurosim.ir.expr import Expr, names, rename, replace, walk
 from neurosim.lang.components import Receptor
 from neurosim.lang.connect import Connection
 from neurosim.lang.dimensions import Solver
@@ -96,13 +96,24 @@ def same_link(link: Connection) -> None:
     """Complain where the targets of a link would have to be told different things."""
     parts = [(pop, pop.cell.receptors[link.receptor]) for pop, _ in link.post.parts]
     first, one = parts[0]
+
+    def meaning(part: Receptor) -> tuple[Expr, set[str]]:
+        """Return what an edge computes, and which of its names are parameters."""
+        assert part.link is not None
+        return bare(part.link.expr), names(part.link.expr) & set(part.params)
+
     for pop, other in parts[1:]:
-        if one.link is None or other.link is None or one.link.text != other.link.text:
+        if meaning(one) != meaning(other):
             raise ParameterError(
                 f"the links of '{first.label}' and '{pop.label}' at receptor '{link.receptor}' differ: connect to each "
                 "of them by itself",
                 link.where,
             )
+
+
+def bare(e: Expr) -> Expr:
+    """Return an expression without the places in the text that it was read from."""
+    return replace(e, lambda x: Expr(x.op, (), x.attr, x.dim) if not x.args else None)
 
 
 def checked(part: Receptor) -> None:
@@ -121,6 +132,12 @@ def checked(part: Receptor) -> None:
         )
     if link.var in part.params or link.var in part.variables or link.var == "w":
         raise EquationError(f"the link of {part.name} gives '{link.var}', which is a name already", part.where)
+    if link.var.rpartition("_")[2] in SIDES:
+        raise EquationError(
+            f"the link of {part.name} gives '{link.var}', which is how a variable of one end is named: call the sum "
+            "otherwise, as in 'i_gap = …'",
+            part.where,
+        )
     if "w" not in names(link.expr):
         raise EquationError(f"the link of {part.name} reads no weight w: '{link.text}'", part.where)
     for x in walk(link.expr):

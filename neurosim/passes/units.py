@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from neurosim.errors import ConnectivityError, EquationError, ParameterError, UnknownNameError, suggest
-from neurosim.ir.expr import Expr, mul, name, names, render, replace, substitute, walk
+from neurosim.ir.expr import ZERO, Expr, mul, name, names, render, replace, substitute, walk
 from neurosim.ir.graph import (
     Drive,
     EquationNode,
@@ -371,7 +371,9 @@ def _population(network: Network, pop: Population) -> PopulationNode:
             for key, event in cell.events.items()
         ),
     )
-    sums = {f"{k}.{r.link.var}": Expr("inbox", (), k) for k, r in cell.receptors.items() if r.link is not None}
+    led = {c.receptor for c in network.links.values() if any(q is pop for q, _ in c.post.parts)}
+    sums = {f"{k}.{r.link.var}": Expr("inbox", (), k) if k in led else ZERO  # nothing adds to a sum that no link has
+            for k, r in cell.receptors.items() if r.link is not None}  # fmt: skip
     if sums:
         system = system.rewritten(lambda e: substitute(e, sums))
     _check_next(system, pop)

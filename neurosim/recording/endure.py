@@ -26,10 +26,18 @@ PATIENCE = 20.0
 RATE = 10e6
 """Bytes a second that a large one may take in addition."""
 
-# Whatever a damaged file makes HDF5 raise is of no interest to the helper: only whether it dies, or never comes back.
+# Whatever a damaged file makes HDF5 raise is of no interest to the helper: only whether it dies, never comes back, or
+# takes memory that the file does not hold (a size in it may be anything, and HDF5 allocates first).
 HELPER = """
-import json, sys
+import json, os, sys
 import h5py
+
+def peak():
+    try:
+        with open("/proc/self/status") as status:
+            return next(int(line.split()[1]) << 10 for line in status if line.startswith("VmHWM:"))
+    except (OSError, StopIteration):
+        return 0
 
 def look(found):
     for key in found.attrs:
@@ -44,13 +52,15 @@ def look(found):
             pass
 
 for line in sys.stdin:
+    path, before, held = json.loads(line), peak(), 0
     try:
-        with h5py.File(json.loads(line), "r") as file:
+        held = os.path.getsize(path)
+        with h5py.File(path, "r") as file:
             look(file)
             file.visititems(lambda name, found: look(found))
     except Exception:
         pass
-    print("done", flush=True)
+    print("much" if peak() - before > (1 << 29) + 2 * held else "done", flush=True)
 """
 """What the helper runs; what it cannot read is for the reader to say."""
 
@@ -84,7 +94,8 @@ def fault(path: str | os.PathLike[str]) -> str | None:
             raise
         if answer != "done\n":
             _end()
-            return "reading it crashes the HDF5 library"
+            return ("reading it takes more memory than it can hold" if answer == "much\n" else
+                    "reading it crashes the HDF5 library")  # fmt: skip
     return None
 
 

@@ -171,10 +171,17 @@ def _trace(group: Any) -> tuple[str, Trace]:
     if not population or not variable:
         raise checked.DamagedError(f"{group.name} does not say whose variable it holds")
     ids = checked.array(checked.child(group, "mapping"), "node_ids", checked.INTEGER, None)
-    times = checked.array(group, "times", checked.FLOAT, None)
+    times = _times(group)
     data = checked.child(group, "values" if "values" in group else "data")
     unit = checked.text(data.attrs.get("units", ""))
     return population, Trace(variable, unit, ids, times, checked.values(data, checked.FLOAT, 2, (len(times), len(ids))))
+
+
+def _times(group: Any) -> np.ndarray:
+    times = checked.array(group, "times", checked.FLOAT, None)
+    if not np.all(np.isfinite(times)):
+        raise checked.DamagedError(f"{group.name} has samples at times that are no numbers")
+    return times
 
 
 def _rate(dataset: Any) -> RateTrace:
@@ -184,7 +191,7 @@ def _rate(dataset: Any) -> RateTrace:
 
 def _weight_trace(group: Any) -> WeightTrace:
     edges = checked.array(group, "edges", checked.INTEGER, None)
-    times = checked.array(group, "times", checked.FLOAT, None)
+    times = _times(group)
     return WeightTrace(
         checked.text(group.attrs.get("units", "")),
         edges,

@@ -119,7 +119,7 @@ def _projection(net: Network, node: Node, shown: str, linked: bool = False) -> N
             short_term=model, name=label,
         )  # fmt: skip
         if (label in net.links) != linked:
-            node.fail(f"leads to a receptor that {'takes' if linked else 'has'} {'' if linked else 'no '}spikes")
+            node.fail(f"leads to a receptor that takes {'' if linked else 'no '}spikes")
 
 
 def _in_kernel(value: Any, rule: Rule) -> Any:

@@ -157,7 +157,10 @@ def _graded(r: Any) -> None:
         assert np.allclose(values(r, "b", "e.g", k), want, rtol=1e-12, atol=0), k
 
 
-@case("A graded synapse opens as far as the potential of its source says, with its time constant.", 100, _graded, subject="library")
+@case(
+    "A graded synapse opens as far as the potential of its source says, with its time constant.", 100, _graded,
+    subject="library",
+)  # fmt: skip
 def graded_synapse() -> ns.Network:
     net = network()
     still = ns.Cell("dv/dt = 0*(v - e)/ms", e=0 * mV)

@@ -21,7 +21,7 @@ import numpy as np
 from neurosim.errors import NeurosimError, ParameterError, UnsupportedError, suggest
 from neurosim.interchange.nir import cells
 from neurosim.interchange.nir.file import STUMBLES, Flat, Origin, checked, components, read_graph, require
-from neurosim.interchange.nir.maps import LINEAR, Signals, kernel, unrolled
+from neurosim.interchange.nir.maps import LINEAR, Signals, kernel, numbers, unrolled
 from neurosim.interchange.sonata.files import display
 from neurosim.ir.edges import MAX_DELAY
 from neurosim.ir.rules import Convolution, EdgeList
@@ -268,7 +268,7 @@ class _Builder:
                                            "alone")  # fmt: skip
 
     def _steps(self, name: str) -> np.ndarray:
-        given = np.asarray(self.flat.nodes[name].delay, np.float64).ravel()
+        given = numbers(self.flat.nodes[name], "delay", f"node '{name}'").ravel()
         if np.any(given < 0):
             raise ParameterError(f"'{self.shown}': a delay of the node '{name}' is negative")
         if np.any(given > MAX_DELAY * self.dt):

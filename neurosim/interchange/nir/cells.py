@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from neurosim.interchange.nir.maps import numbers
 from neurosim.lang.components import Cell
 from neurosim.params import Param
 from neurosim.units import TIME, Quantity, ms
@@ -147,7 +148,7 @@ def cell_of(node: Any, scheme: str, reset: str, integrators: str, begin: float) 
     late = begin > 0 and by_itself(node)
     values: dict[str, Any] = {"begin": Quantity(begin, TIME)} if late else {}
     for key in parameters(kind):
-        array = np.asarray(getattr(node, "threshold" if kind == "Threshold" else key), np.float64).ravel()
+        array = numbers(node, "threshold" if kind == "Threshold" else key, f"a node {kind}").ravel()
         value = float(array[0]) if len(np.unique(array)) == 1 else array
         values[key] = Quantity(value, TIME) if key in TIMES else value
     return declared(kind, scheme, reset, integrators, late)(**values)

@@ -19,6 +19,14 @@ MAX_ENTRIES = 200_000_000
 """Entries of a matrix that are made at most: 3.2 GB."""
 
 
+def numbers(node: Any, key: str, what: str) -> np.ndarray:
+    """Return an array of a node, which may be anything that a file can hold."""
+    given = np.asarray(getattr(node, key))
+    if given.dtype.kind not in "fiub":
+        raise UnsupportedError(f"{key} of {what} is no array of numbers")
+    return given.astype(np.float64)
+
+
 def matrix(node: Any, what: str) -> Any:
     """Return the matrix [outputs, inputs] of a linear node (a Delay's is the identity).
 
@@ -36,9 +44,9 @@ def matrix(node: Any, what: str) -> Any:
     if kind in (*WIRES, "Delay"):
         return sparse.identity(n_in, format="csr")
     if kind == "Scale":
-        return sparse.diags(np.asarray(node.scale, np.float64).ravel(), format="csr")
+        return sparse.diags(numbers(node, "scale", what).ravel(), format="csr")
     if kind in ("Linear", "Affine"):
-        weight = np.asarray(node.weight, np.float64)
+        weight = numbers(node, "weight", what)
         if weight.ndim != 2:
             raise UnsupportedError(f"{what} has weights of shape {list(weight.shape)}; a matrix is read")
         return sparse.csr_matrix(weight)
@@ -55,7 +63,7 @@ def bias(node: Any, what: str) -> np.ndarray | None:
     kind = type(node).__name__
     if kind not in ("Affine", "Conv1d", "Conv2d"):
         return None
-    values = np.asarray(node.bias, np.float64).ravel()
+    values = numbers(node, "bias", what).ravel()
     shape = [int(k) for k in node.output_type["output"]]
     if len(values) != shape[0]:
         raise UnsupportedError(f"{what} has {len(values)} biases for {shape[0]} outputs or channels")
@@ -103,10 +111,10 @@ def kernel(node: Any, what: str) -> tuple[Convolution, np.ndarray]:
     """Return rule and weights of a ``Conv1d``, a ``Conv2d`` or a pool."""
     kind = type(node).__name__
     if kind == "Conv1d":
-        weight, shape = np.asarray(node.weight, np.float64), (int(np.asarray(node.input_shape).ravel()[0]),)
+        weight, shape = numbers(node, "weight", what), (int(np.asarray(node.input_shape).ravel()[0]),)
         pads, stride, dilation = _padding(node, 1), (_one(node.stride),), (_one(node.dilation),)
     elif kind == "Conv2d":
-        weight, shape = np.asarray(node.weight, np.float64), _pair(node.input_shape)
+        weight, shape = numbers(node, "weight", what), _pair(node.input_shape)
         pads, stride, dilation = _padding(node, 2), _pair(node.stride), _pair(node.dilation)
     else:
         channels, *sizes = (int(k) for k in node.input_type["input"])

@@ -54,7 +54,7 @@ def opened(path: str, what: str) -> Iterator[Any]:
     try:
         with h5py.File(path, "r") as file:
             magic = file.attrs.get("magic")
-            if magic is not None and int(np.asarray(magic).ravel()[0]) != MAGIC:
+            if magic is not None and (np.size(magic) != 1 or int(np.asarray(magic).ravel()[0]) != MAGIC):
                 raise ResultFileError(f"{what}: '{shown}' is an HDF5 file but not a SONATA one (its magic number is "
                                       "another)")  # fmt: skip
             yield file

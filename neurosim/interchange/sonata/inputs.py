@@ -179,8 +179,8 @@ def _csv(path: str, what: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         times, ids = found.setdefault(row.get("population") or "", ([], []))
         try:
             times.append(float(str(row["timestamps"])))
-            ids.append(int(str(row["node_ids"])))
-        except ValueError:
+            ids.append(int(np.int64(int(str(row["node_ids"])))))
+        except (ValueError, OverflowError):
             raise ResultFileError(f"{what}: '{display(path)}' has the entry {dict(row)}, which is not a time and a "
                                   "node") from None  # fmt: skip
     return {key: (np.array(times), np.array(ids, dtype=np.int64)) for key, (times, ids) in found.items()} or {

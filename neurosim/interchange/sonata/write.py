@@ -81,6 +81,11 @@ def export(network: Network, directory: str, *, duration: Quantity, lossy: bool 
 
 def _plans(network: Network, units: Any, graph: Any) -> dict[str, Standard]:
     """Decide for every population how it is written; the signs of weights are looked at for that."""
+    for name, pop in network.populations.items():
+        for key, receptor in pop.cell.receptors.items():
+            if receptor.link is not None:
+                raise UnsupportedError(f"SONATA has no couplings without spikes (receptor '{key}' of population "
+                                       f"'{name}': {receptor.link_text})", pop.where)  # fmt: skip
     signs = {name: {key: [False, False] for key in pop.cell.receptors} for name, pop in network.populations.items()}
     offsets = graph.offsets()
     for projection in graph.projections:

@@ -15,6 +15,7 @@ class NullBackend(Backend):
     precisions = ("double", "single")
     plasticity = True
     releases = True
+    links = True
     summary = "checks the network, builds nothing, records nothing"
 
     def build(self, graph: Graph, options: Options) -> Engine:

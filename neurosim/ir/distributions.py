@@ -8,6 +8,7 @@ order, or in how many pieces.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -230,26 +231,26 @@ def _density(z: float) -> float:
     return math.exp(-0.5 * z * z) / math.sqrt(2.0 * math.pi)
 
 
-class PerEdge:
+class PerEdge(ABC):
     """Base of values of edges that are no number, distribution, array or expression over edges."""
 
     kind = "per edge"
 
+    @abstractmethod
     def at(self, ctx: EdgeContext, start: int, pre: NDArray[Any], post: NDArray[Any], stream: str) -> F64:
         """Return the values of consecutive edges; see :func:`edge_values`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def support(self) -> Draw | F64:
         """Return what has the same least and greatest value: a distribution, or an array."""
-        raise NotImplementedError
 
+    @abstractmethod
     def mean(self) -> float:
         """Return the mean over all edges, or about that."""
-        raise NotImplementedError
 
+    @abstractmethod
     def describe(self) -> str:
         """Return one line."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)

@@ -187,13 +187,19 @@ def test_edges_and_their_kernel_are_on_the_grid() -> None:
     assert one.shape == RULE.kernel_shape and np.allclose(one, 2e-3, rtol=1e-11, atol=0)
 
 
+LATE = np.arange(KERNEL.size).reshape(KERNEL.shape) % 5 * 0.3 * ms + 1 * ms
+
+
 def test_delays_may_be_a_kernel_too() -> None:
-    late = np.arange(KERNEL.size).reshape(KERNEL.shape) % 5 * 0.3 * ms + 1 * ms
-    a, b = layers(delay=late), layers(listed=True, delay=late)
+    a, b = layers(delay=LATE), layers(listed=True, delay=LATE)
     assert np.array_equal(a.edges("conv").delay, b.edges("conv").delay)
     assert fired(a.run(60 * ms)) == fired(b.run(60 * ms))
-    module = a.to_torch(precision="double")
-    assert in_module(module(steps=600).spikes) == fired(b.run(60 * ms))
+
+
+@pytest.mark.engine("torch")
+def test_a_kernel_with_delays_is_trained_as_one() -> None:
+    module = layers(delay=LATE).to_torch(precision="double")
+    assert in_module(module(steps=600).spikes) == fired(layers(listed=True, delay=LATE).run(60 * ms))
     assert module.weights["conv"].shape == RULE.kernel_shape
 
 

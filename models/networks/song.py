@@ -28,8 +28,8 @@ def song(
 
     Synapses that help the neuron to fire grow, at the cost of the others, until the neuron is balanced and fires
     irregularly. The result, with the parameters given: the weights drift apart to both bounds and the rate falls, from
-    26 Hz in the first 100 s to 18 Hz at 600 s; 28 % of the weights then lie below a tenth of the greatest, 25 % above
-    nine tenths.
+    26 Hz in the first 100 s to 20 Hz at 600 s; 29 % of the weights then lie below a tenth of the greatest, 23 % above
+    nine tenths (means of five seeds; ``scripts/evidence learning`` puts those of Brian2 beside them).
 
     Parameters
     ----------

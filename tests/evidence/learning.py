@@ -52,7 +52,8 @@ def competition(seed: int) -> dict[str, list[float]]:
 def peer(seed: int) -> dict[str, list[float]]:
     """One run of Brian2, compiled, in a process and a folder of its own."""
     with tempfile.TemporaryDirectory() as folder:
-        subprocess.run([sys.executable, __file__, str(seed), folder], check=True, capture_output=True, text=True)
+        command = [sys.executable, "-P", __file__, str(seed), folder]  # -P: brian2.py lies beside this file
+        subprocess.run(command, check=True, capture_output=True, text=True)
         return json.loads((Path(folder) / "rows.json").read_text(encoding="utf-8"))
 
 

@@ -23,7 +23,7 @@ from neurosim.models.cells import (
     Relay,
     SpikeSource,
 )
-from neurosim.models.dendrites import DendriticSpike, L5Pyramidal, Passive
+from neurosim.models.dendrites import CA1Pyramidal, DendriticSpike, L5Pyramidal, Passive
 from neurosim.models.inputs import (
     ArrayCurrent,
     DCInput,
@@ -64,9 +64,9 @@ from neurosim.models.synapses import (
 )
 
 __all__ = [
-    "ALIF", "AdEx", "AlphaConductance", "AlphaCurrent", "ArrayCurrent", "CalciumSTDP", "CubaLIF", "DCInput",
-    "DeltaCurrent", "DendriticSpike", "Depression", "EIF", "ErrorUnit", "EscapeLIF", "ExpConductance", "ExpCurrent",
-    "GLIF", "GapJunction", "GradedSynapse", "GuetigSTDP", "HeterosynapticSTDP", "HodgkinHuxley",
+    "ALIF", "AdEx", "AlphaConductance", "AlphaCurrent", "ArrayCurrent", "CA1Pyramidal", "CalciumSTDP", "CubaLIF",
+    "DCInput", "DeltaCurrent", "DendriticSpike", "Depression", "EIF", "ErrorUnit", "EscapeLIF", "ExpConductance",
+    "ExpCurrent", "GLIF", "GapJunction", "GradedSynapse", "GuetigSTDP", "HeterosynapticSTDP", "HodgkinHuxley",
     "HodgkinHuxleyPeak", "IF", "InhibitorySTDP", "Izhikevich", "L5Pyramidal", "LIF", "LiveCurrent", "LiveSource",
     "Modulator", "MultiplicativeSTDP", "NMDA", "NearestSTDP", "OUNoise", "PairSTDP", "Passive", "PoissonInput",
     "PoissonSource", "PowerLawSTDP", "Prediction", "PulseCurrent", "RateLink", "RateUnit", "Relay", "RewardSTDP",

@@ -6,15 +6,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.integrate
 
 import neurosim as ns
 from neurosim import units as nu
 from neurosim.errors import ParameterError, UnknownNameError
 from neurosim.models import NMDA, DCInput, ExpConductance, OUNoise, SpikeSource, StepCurrent
-from neurosim.models.dendrites import DendriticSpike, L5Pyramidal, Passive, receptive_fields, wire
+from neurosim.models.dendrites import CA1Pyramidal, DendriticSpike, L5Pyramidal, Passive, receptive_fields, wire
 from neurosim.models.dendrites.dendrify import Dendrite, NeuronModel, Soma
 from neurosim.models.networks import dendritic
-from neurosim.units import ms, mV, nS, pA, pF, second
+from neurosim.units import cm, mS, ms, mV, nS, pA, pF, second
 
 RISES = {"duration_rise": 1.2, "duration_fall": 2.4, "offset_fall": 0.2, "refractory": 5.0}
 
@@ -294,6 +295,66 @@ def test_a_plateau_turns_spikes_into_bursts() -> None:
         found[current] = events / 100, bursts / events
     assert found[0][1] < 0.02 and 0.4 < found[200][1] < 0.75 and found[300][1] > 0.85
     assert 0.6 < found[300][0] / found[0][0] < 1.1
+
+
+def ca1_by_hand(t: float, y: np.ndarray, injected: tuple[float, float]) -> list[float]:
+    """Ferguson and Campbell's equations in ms, mV, mS/cm2 and uA/cm2, as a program of its own writes them."""
+    vs, vd, h, n, *rest = y
+    m_up, m_down = 0.32 * (-46.9 - vs) / np.expm1((-46.9 - vs) / 4), 0.28 * (vs + 19.9) / np.expm1((vs + 19.9) / 5)
+    m = m_up / (m_up + m_down)
+    h_up, h_down = 0.128 * np.exp((-43 - vs) / 18), 4 / (1 + np.exp((-20 - vs) / 5))
+    n_up, n_down = 0.016 * (-24.9 - vs) / np.expm1((-24.9 - vs) / 5), 0.25 * np.exp(-1 - 0.025 * vs)
+    found, currents = [h_up * (1 - h) - h_down * h, n_up * (1 - n) - n_down * n], []
+    for v, g_ca, g_c, (ca, s, c, q) in ((vs, 6.0, 15.0, rest[:4]), (vd, 5.0, 5.0, rest[4:])):
+        j_ca = g_ca * s * s * (v - 80)
+        currents.append(0.1 * (-65 - v) - j_ca - (g_c * c * min(ca / 250, 1) + 0.8 * q) * (v + 75))
+        s_up, s_down = 1.6 / (1 + np.exp(-0.072 * (v - 5))), 0.02 * (v + 8.9) / np.expm1((v + 8.9) / 5)
+        fall = 2 * np.exp((-53.5 - v) / 27)
+        c_up = fall if v > -10 else np.exp((v + 50) / 11 - (v + 53.5) / 27) / 18.975
+        found += [-0.13 * j_ca - 0.075 * ca, s_up * (1 - s) - s_down * s, c_up * (1 - c) - (fall - c_up) * c,
+                  min(2e-5 * ca, 0.01) * (1 - q) - 0.001 * q]  # fmt: skip
+    currents[0] += 30 * m * m * h * (60 - vs) - 17 * n * (vs + 75)
+    soma = (currents[0] + (1.5 * (vd - vs) + injected[0]) / 0.5) / 3
+    return [soma, (currents[1] + (1.5 * (vs - vd) + injected[1]) / 0.5) / 3, *found]
+
+
+def test_ca1_against_fine_integration() -> None:
+    net = ns.Network("ca1", dt=0.01 * ms)
+    pop = net.population("p", 1, CA1Pyramidal)
+    net.stimulate(pop, DCInput(240 * pA)(port="i_soma"), name="soma")  # 1.2 uA/cm2 on 20,000 um2
+    net.stimulate(pop, DCInput(-20 * pA)(port="i_dend"), name="dend")
+    parts = [f"{x}_{part}" for part in ("soma", "dend") for x in ("ca", "s", "c", "q")]
+    variables = ["v_soma", "v_dend", "h", "n", *parts]
+    net.record(pop, ["spikes", *variables])
+    r = net.run(150 * ms)
+    scale = np.array([1e3, 1e3] + 10 * [1.0])
+    given = scale * [r.state["p"][x].of(0)[0] for x in variables]
+    at = np.arange(15_000) * 0.01
+    fine = scipy.integrate.solve_ivp(
+        ca1_by_hand, (0, 150), given, "LSODA", at, args=((1.2, -0.1),), rtol=1e-9, atol=1e-11
+    )  # fmt: skip
+    assert len(r.spikes["p"].steps) == 4
+    for x, wanted, unit in zip(variables, fine.y, scale, strict=True):
+        found = unit * r.state["p"][x].of(0)
+        # a rate of the cell jumps at -10 mV: steps across it cost first order
+        np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-2 * np.ptp(wanted), err_msg=x)
+
+
+def test_ca1_spikes_adapt_where_ca3_bursts() -> None:
+    """Pinsky and Rinzel's cell is the one without calcium in the soma; at 0.75 uA/cm2 it bursts every half second."""
+    density = mS / cm**2
+    ca3 = CA1Pyramidal(g_c=2.1 * density, g_k=15 * density, g_ca_soma=0 * density, g_ca_dend=10 * density,
+                       g_c_soma=0 * density, g_c_dend=15 * density, g_ahp_soma=0 * density, e_l=-60 * mV)  # fmt: skip
+    net = ns.Network("hippocampus", dt=0.02 * ms)
+    for name, cell, current in (("ca1", CA1Pyramidal, 300), ("ca3", ca3, 150)):
+        pop = net.population(name, 1, cell)
+        net.stimulate(pop, DCInput(current * pA)(port="i_soma"), name=f"{name}_drive")
+        net.record(pop, "spikes")
+    result = net.run(2 * second)
+    gaps = {name: 1e3 * np.diff(result.spikes[name].t)[4:] for name in ("ca1", "ca3")}
+    assert np.all(np.diff(gaps["ca1"])[:8] > 1) and gaps["ca1"].min() > 20
+    within, between = gaps["ca3"][gaps["ca3"] < 10], gaps["ca3"][gaps["ca3"] >= 10]
+    assert len(within) >= 3 and len(between) >= 3 and np.all((between > 400) & (between < 600))
 
 
 def test_ten_thousand_cells() -> None:

@@ -55,3 +55,34 @@ def test_jumps_of_v(brian2: Any, delay: int) -> None:
     assert len(ours) > 50
     assert ours == theirs(brian2, at, delay, resets_last=False)
     assert ours != theirs(brian2, at, delay, resets_last=True)
+
+
+@pytest.mark.parametrize("clamp", ["", "v"])
+@pytest.mark.parametrize(
+    ("refractory", "threshold", "reset"),
+    [
+        ("v > 0.5", "v > 0.8", ""),
+        ("u > 0.3", "v > 0.6", "v = 0; u += 1"),
+        ("u > 0.3 or v > 0.75", "v > 0.6", "u += 0.5"),
+    ],
+)
+def test_conditions_in_the_place_of_a_refractory_period(
+    brian2: Any, refractory: str, threshold: str, reset: str, clamp: str
+) -> None:
+    drive = np.linspace(0, 1.5, 5)
+    equations = "dv/dt = (1.2*sin(2*pi*t/(13*ms)) + w - v)/(3*ms){}\ndu/dt = -u/(4*ms){}"
+    flag = " : 1 (unless refractory)" if clamp else " : 1"
+    group = brian2.NeuronGroup(
+        5, equations.format(flag, " : 1") + "\nw : 1", threshold=threshold, reset=reset.replace("; ", "\n") or None,
+        refractory=refractory, method="euler",
+    )  # fmt: skip
+    group.w = drive
+    monitor = brian2.SpikeMonitor(group)
+    brian2.Network(group, monitor).run(200 * brian2.ms)
+    wanted = set(zip(np.rint(monitor.t_ / 1e-4).astype(int).tolist(), np.asarray(monitor.i).tolist(), strict=True))
+    cell = ns.Cell(equations.format("", ""), threshold=threshold, reset=reset or None, refractory=refractory,
+                   clamp=clamp or None, method="euler", w=drive)  # fmt: skip
+    net = ns.Network("refractory", dt=0.1 * ms)
+    net.record(net.population("cells", 5, cell), "spikes")
+    found = net.run(200 * ms, backend="reference").spikes["cells"]
+    assert len(wanted) > 3 and set(zip(found.steps.tolist(), found.ids.tolist(), strict=True)) == wanted

@@ -311,7 +311,9 @@ class _Reader:
             p = self.attempt(lambda e=e: self.poly(e))
             if p is not None:
                 out.reset.append((var, p))
-        if s.refractory is not None:
+        if s.refractory is not None and ex.is_condition(s.refractory):
+            out.problems.append(f"it is refractory while {ex.render(s.refractory)}, and NEST's cells for a time")
+        elif s.refractory is not None:
             out.refractory = np.rint(np.asarray(self.value(s.refractory)) / out.dt)[()]
             out.clamp = tuple(s.clamp) if np.any(out.refractory) else ()
         return out

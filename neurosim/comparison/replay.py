@@ -22,7 +22,8 @@ from neurosim.ir.interp import call, evaluate
 from neurosim.ir.ops import COMPARE
 from neurosim.ir.program import Instr, Program
 from neurosim.ir.random import POISSON_MEAN_LIMIT, Draws, poisson_inversion
-from neurosim.passes.discretise import ABOVE, COUNTDOWN, discretise, made_here
+from neurosim.ir.timegrid import NEVER
+from neurosim.passes.discretise import ABOVE, COUNTDOWN, HELD, discretise, made_here
 
 
 @dataclass(frozen=True)
@@ -338,6 +339,8 @@ class _Lanes:
         init = np.broadcast_to(np.asarray(self.pop.state(var).init, dtype=self.dtype), (self.pop.size,))[self.neurons]
         if var == COUNTDOWN:
             return np.where(first, init, self._countdown())
+        if var.startswith(HELD):
+            return self._held(var)
         if var.startswith(ABOVE):
             out = init.astype(self.dtype)
             later = np.flatnonzero(~first)
@@ -348,6 +351,34 @@ class _Lanes:
             return out
         trace = self.side.values[var]
         return np.where(first, init, trace[np.maximum(self.steps - 1, 0), self.column]).astype(self.dtype)
+
+    def _held(self, var: str) -> np.ndarray:
+        """Return whether a refractory period that a condition ends had lasted up to the step before each lane, or begun
+        in it: since the last event, the condition held in every step."""
+        if not self.history:  # asked from below: what would be kept if it had lasted
+            return np.ones(len(self.steps), dtype=self.dtype)
+        out = np.zeros(len(self.steps), dtype=self.dtype)
+        for k, (neuron, step) in enumerate(zip(self.neurons, self.steps, strict=True)):
+            began = self._last(var, int(neuron), int(step))
+            if began is None:
+                continue
+            since = np.arange(began + 1, step)
+            if len(since):
+                lanes = np.full(len(since), neuron)
+                kept = self.replay.run(self.side, lanes, since, self.twist, history=False).stored[var]
+                out[k] = bool(np.all(kept > 0.0))
+            else:
+                out[k] = 1.0
+        return out
+
+    def _last(self, var: str, neuron: int, step: int) -> int | None:
+        """Return the step of the last spike, or event, of a neuron before a step, None where there was none."""
+        if var == HELD:
+            spikes = self.side.spikes[neuron]
+            k = int(np.searchsorted(spikes, step)) - 1
+            return int(spikes[k]) if k >= 0 else None
+        ages = self.side.values[var[len(HELD) + 1 : -1]][:step, self.side.column(neuron)]
+        return step - 1 - int(ages[-1]) if step and ages[-1] < NEVER else None
 
     def _countdown(self) -> np.ndarray:
         """Return the steps of refractoriness left when each step begins."""
@@ -399,6 +430,11 @@ def refractory_site(program: Program) -> int | None:
         if ins.op == "gt":
             left = program.instrs[ins.args[0]]
             if left.op == "load" and left.attr == COUNTDOWN:
+                return k
+        if ins.op == "and":
+            was = program.instrs[ins.args[0]]
+            kept = program.instrs[was.args[0]] if was.op == "gt" else was
+            if kept.op == "load" and kept.attr == HELD:
                 return k
     return None
 

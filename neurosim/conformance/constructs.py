@@ -126,6 +126,14 @@ def _own() -> Network:
     return _net(cell, drive=_spread(15 * mV, 60 * mV))
 
 
+@construct("refractory for as long as a condition holds")
+def _refractory_condition() -> Network:
+    cell = ns.Cell("dv/dt = (v_rest - v + i)/tau; da/dt = -a/tau_a", threshold="v > 20*mV", reset="v = v_rest; a += 1",
+                   refractory="a > 0.5", events={"e": Event("v > 10*mV", refractory="a > 0.2")},
+                   tau=10 * ms, tau_a=20 * ms, v_rest=0 * mV)  # fmt: skip
+    return _net(cell, drive=_spread(25 * mV, 60 * mV))
+
+
 @construct("receptors: exponential, alpha, delta; before or after the decay")
 def _receptors() -> Network:
     cell = LIF(receptors={"a": ExpCurrent, "b": AlphaCurrent, "c": DeltaCurrent(when="before"), "d": ExpConductance,

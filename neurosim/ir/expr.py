@@ -55,6 +55,11 @@ def is_one(e: Expr) -> bool:
     return e.op == "const" and e.attr == 1.0 and e.dim is None
 
 
+def is_condition(e: Expr) -> bool:
+    """Tell whether a tree is true or false rather than a number."""
+    return e.op in COMPARE or e.op in ("and", "or", "not")
+
+
 def add(a: Expr, b: Expr) -> Expr:
     """``a + b``, without literal zeros."""
     return b if is_zero(a) else a if is_zero(b) else Expr("add", (a, b))
@@ -224,6 +229,7 @@ def render(e: Expr, level: int = -1) -> str:
 
 
 __all__ = [
-    "FUNCTIONS", "ONE", "ZERO", "Expr", "add", "call", "const", "div", "is_one", "is_zero", "linear", "measure", "mul",
-    "name", "names", "neg", "rename", "render", "replace", "sub", "substitute", "too_large", "total", "walk",
+    "FUNCTIONS", "ONE", "ZERO", "Expr", "add", "call", "const", "div", "is_condition", "is_one", "is_zero", "linear",
+    "measure", "mul", "name", "names", "neg", "rename", "render", "replace", "sub", "substitute", "too_large",
+    "total", "walk",
 ]  # fmt: skip

@@ -52,7 +52,10 @@ class Drive:
 
 @dataclass(frozen=True)
 class EventNode:
-    """An event besides the spike; the state variable of its name holds the steps since it last happened."""
+    """An event besides the spike; the state variable of its name holds the steps since it last happened.
+
+    ``refractory`` is a duration in seconds, or a condition that ends it, as for the spike.
+    """
 
     name: str
     condition: Expr
@@ -76,8 +79,9 @@ class System:
     drives : tuple of Drive
         Poisson input.
     threshold, reset, refractory, edge, clamp
-        The event ``spike``: condition, statements ``(variable, expression)`` in order, duration in seconds, whether
-        only the moment the condition becomes true counts, and which variables stand still while refractory.
+        The event ``spike``: condition, statements ``(variable, expression)`` in order, duration in seconds or the
+        condition that has to hold for it to last, whether only the moment the condition becomes true counts, and which
+        variables stand still while refractory.
     method : str
         One of :data:`neurosim.lang.components.METHODS`.
     precision : str

@@ -9,7 +9,7 @@ import numpy as np
 
 from neurosim.errors import NeurosimError
 from neurosim.ir.distributions import Draw, PerEdge
-from neurosim.ir.expr import render
+from neurosim.ir.expr import Expr, is_condition, render
 from neurosim.ir.graph import (
     Graph,
     LinkNode,
@@ -109,14 +109,18 @@ def _equations(system: System) -> Iterator[str]:
         yield f"keep {var} = {render(e)}, before reset and marks"
     if system.refractory is not None:
         held = f", holding {', '.join(system.clamp)}" if system.clamp else ""
-        yield f"refractory for {render(system.refractory)}{held}"
+        yield f"refractory {_lasts(system.refractory)} {render(system.refractory)}{held}"
     for event in system.events:
         yield f"event {event.name} when {render(event.condition)}{' becomes true' * event.edge}"
         for var, e in event.reaction:
             yield f"on {event.name}: {var} = {render(e)}"
         if event.refractory is not None:
-            yield f"{event.name} refractory for {render(event.refractory)}"
+            yield f"{event.name} refractory {_lasts(event.refractory)} {render(event.refractory)}"
     yield f"method {system.method}"
+
+
+def _lasts(refractory: Expr) -> str:
+    return "while" if is_condition(refractory) else "for"
 
 
 # -- projections and probes -----------------------------------------------------------------------------------------

@@ -168,7 +168,7 @@ class Component:
                     f"{self.name} has no state variable '{var}'{suggest(var, self.variables)}", self.where
                 )
 
-    def _parse(self, text: str, more: tuple[str, ...] = (), condition: bool = False) -> Expr:
+    def _parse(self, text: str, more: tuple[str, ...] = (), condition: bool | None = False) -> Expr:
         """Parse an expression whose random numbers are none of those before it."""
         out = parse_expression(text, (*self.own, *more), self.where, condition, self.draws)
         self.draws = max(self.draws, drawn(out))

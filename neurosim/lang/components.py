@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from neurosim.errors import EquationError, ParameterError, caller, suggest
-from neurosim.ir.expr import ZERO, Expr, add, is_one, is_zero, linear, names, walk
+from neurosim.ir.expr import ZERO, Expr, add, is_condition, is_one, is_zero, linear, names, walk
 from neurosim.lang.component import Component
 from neurosim.lang.event import Event, ParsedEvent, check_events
 from neurosim.lang.parser import Equation, Statement, parse_equations, reserved
@@ -268,11 +268,14 @@ class Cell(Component):
     reset : str, optional
         Statements executed in order when the neuron spikes.
     refractory : str, Quantity, optional
-        How long after a spike the threshold is not tested and the ``clamp`` variables stand still.
+        How long after a spike the threshold is not tested and the ``clamp`` variables stand still: a time, or a
+        condition, such as ``"v > 0*mV"``, tested at the beginning of each step after that of the spike: the first step
+        in which it does not hold ends it.
     edge : bool
         A spike only where the condition becomes true (it was false in the step before).
     clamp : sequence of str, optional
-        Variables that stand still while refractory; by default those that the threshold reads.
+        Variables that stand still while refractory; by default those that the threshold reads, or none where a
+        condition ends it.
     method : str
         Integration of the differential equations: one of :data:`METHODS`. ``auto``: linear systems exactly, the rest by
         exponential Euler. ``implicit_euler``, ``crank_nicolson`` (linearly implicit): two and more variables that are
@@ -344,7 +347,7 @@ class Cell(Component):
         self.threshold = None if threshold is None else self._parse(threshold, condition=True)
         self.threshold_text = threshold or ""
         self.reset: tuple[Statement, ...] = () if reset is None else self._statements(reset)
-        self.refractory = None if refractory is None else self._parse(refractory)
+        self.refractory = None if refractory is None else self._parse(refractory, condition=None)
         self.refractory_text = refractory or ""
         self._events(happens)
         for what, statements in [
@@ -362,7 +365,8 @@ class Cell(Component):
             raise EquationError(f"{self.name} has a reset or refractory period but no threshold", self.where)
         self._old_values_only()
         if clamp is None:
-            read = self._read(self.threshold) if self.threshold is not None and self.refractory is not None else set()
+            timed = self.refractory is not None and not is_condition(self.refractory)
+            read = self._read(self.threshold) if self.threshold is not None and timed else set()
             clamp = [v for v in super().variables if v in read]
         self.clamp = (clamp,) if isinstance(clamp, str) else tuple(clamp)
         for var in self.clamp:
@@ -415,7 +419,7 @@ class Cell(Component):
             self.events[key] = ParsedEvent(
                 self._parse(event.condition, tuple(given), condition=True),
                 self._statements(event.reaction, tuple(given)),
-                None if quiet is None else self._parse(quiet),
+                None if quiet is None else self._parse(quiet, tuple(given), condition=None),
                 quiet or "",
                 event.edge,
                 event,

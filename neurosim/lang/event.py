@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from neurosim.errors import ParameterError, caller
+from neurosim.ir.expr import is_condition
 from neurosim.units import Quantity
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class Event:
         Statements executed in order where the condition holds; after the reset of a spike in the same step, and after
         the reactions of the events declared before.
     refractory : str or Quantity, optional
-        For how long after an event the condition is not tested, as for the spike.
+        For how long after an event the condition is not tested: a time or a condition, as for the spike.
     edge : bool
         Happens only where the condition becomes true (it was false in the step before).
     """
@@ -43,7 +44,8 @@ class Event:
                 raise ParameterError(f"the {what} of an event is text, such as 'v >= v_th'; got {text!r}", self.where)
         if refractory is not None and not isinstance(refractory, (str, Quantity)):
             raise ParameterError(
-                f"the refractory period of an event is a time or the name of one, got {refractory!r}", self.where
+                "the refractory period of an event is a time, the name of one, or a condition such as 'v > 0*mV', got "
+                f"{refractory!r}", self.where,
             )
         self.condition, self.reaction, self.edge = condition, reaction or "", bool(edge)
         self.refractory: str | Quantity | None = refractory
@@ -73,7 +75,9 @@ class ParsedEvent:
         out = f"when {self.event.condition}{' (where it becomes true)' * self.edge}"
         if self.reaction:
             out += f": {'; '.join(st.text for st in self.reaction)}"
-        return f"{out}, refractory for {self.refractory_text}" if self.refractory_text else out
+        if self.refractory is None:
+            return out
+        return f"{out}, refractory {'while' if is_condition(self.refractory) else 'for'} {self.refractory_text}"
 
 
 def check_events(given: Any, whose: str, where: str | None) -> dict[str, Event]:

@@ -32,9 +32,8 @@ from dataclasses import dataclass
 
 from neurosim.errors import EquationError, ParameterError, suggest
 from neurosim.habits import FUNCTIONS, elsewhere
-from neurosim.ir.expr import Expr, call, const, div, too_large, walk
+from neurosim.ir.expr import Expr, call, const, div, is_condition, too_large, walk
 from neurosim.ir.expr import name as name_
-from neurosim.ir.ops import COMPARE
 from neurosim.units import DIMENSIONLESS, UNITS, Dimension, Quantity, parse_quantity
 
 MAX_LENGTH, MAX_DEPTH, MAX_LEVELS = 100_000, 60, 200
@@ -429,11 +428,6 @@ def _printable(text: str) -> str:
     return "".join(c if c.isprintable() or c == "\t" else ascii(c)[1:-1] for c in text)
 
 
-def is_condition(e: Expr) -> bool:
-    """Tell whether a tree is true or false rather than a number."""
-    return e.op in COMPARE or e.op in ("and", "or", "not")
-
-
 def drawn(e: Expr) -> int:
     """Return how many streams are taken once the random numbers of an expression have theirs."""
     return max((int(x.attr.lstrip("uniformal")) + 1 for x in walk(e) if x.op in ("uniform", "normal")), default=0)
@@ -529,7 +523,6 @@ __all__ = [
     "RESERVED",
     "Statement",
     "drawn",
-    "is_condition",
     "lines",
     "parse_equations",
     "parse_expression",

@@ -8,8 +8,7 @@ from fractions import Fraction
 
 from neurosim.errors import DimensionError, EquationError, UnknownNameError, suggest
 from neurosim.habits import NAMES, elsewhere
-from neurosim.ir.expr import Expr, names, rename, walk
-from neurosim.ir.ops import COMPARE
+from neurosim.ir.expr import Expr, is_condition, names, rename, walk
 from neurosim.lang.components import Cell, Component, Current, Drive, Receptor
 from neurosim.lang.dimensions import NUMBER, Form, Solver
 from neurosim.lang.parser import parse_expression
@@ -158,19 +157,22 @@ class Scope:
         for st in cell.reset:
             self.solver.assign(st.var, self.expr("", st.expr), st.text)
         if cell.refractory is not None:
-            form = self.solver.form(self.expr("", cell.refractory), "refractory")
-            self.solver.equal(form, Form((), TIME), "the refractory period must be a time:|and", "refractory")
+            self._refractory(cell.refractory, "the refractory period", cell.refractory_text)
         for key, event in cell.events.items():
             self._condition(event.condition, event.event.condition, cell.where)
             for st in event.reaction:
                 self.solver.assign(st.var, self.expr("", st.expr), st.text)
             if event.refractory is not None:
-                form = self.solver.form(self.expr("", event.refractory), "refractory")
-                what = f"the refractory period of event '{key}' must be a time:|and"
-                self.solver.equal(form, Form((), TIME), what, "refractory")
+                self._refractory(event.refractory, f"the refractory period of event '{key}'", event.refractory_text)
+
+    def _refractory(self, e: Expr, what: str, text: str) -> None:
+        """Check that what ends a refractory period is a condition, whose sides have one unit, or else a time."""
+        form = self.solver.form(self.expr("", e), text if is_condition(e) else "refractory")
+        if not is_condition(e):
+            self.solver.equal(form, Form((), TIME), f"{what} must be a time, or a condition:|and", "refractory")
 
     def _condition(self, e: Expr, text: str, where: str | None) -> None:
-        if e.op not in COMPARE and e.op not in ("and", "or", "not"):
+        if not is_condition(e):
             raise EquationError(f"a condition compares values, such as 'v >= v_th'; '{text}' does not", where)
         self.solver.form(self.expr("", e), text)
 

@@ -21,14 +21,14 @@ from neurosim.passes.integration import Integration, exact_part
 from neurosim.passes.learning import learning
 from neurosim.passes.links import coupling
 
-COUNTDOWN, ABOVE = "_refractory", "_above"
-"""State variables made here: steps left of the refractory period; whether the threshold was met in the last step, and,
-as ``_above[e]``, the condition of event e."""
+COUNTDOWN, HELD, ABOVE = "_refractory", "_held", "_above"
+"""State variables made here: steps left of the refractory period; whether one that a condition ends lasted in the last
+step, or began there; whether the threshold was met in it. ``_held[e]`` and ``_above[e]`` are those of event e."""
 
 
 def made_here(variable: str) -> bool:
     """Tell whether a state variable follows from what the user's variables and spikes were: no probe records it."""
-    return variable == COUNTDOWN or variable.startswith(ABOVE)
+    return variable == COUNTDOWN or variable.startswith((HELD, ABOVE))
 
 MAX_POISSON_ROWS = 256
 """Up to so many different rates in one drive are tabulated; more are inverted step by step."""
@@ -61,8 +61,10 @@ class _Step(Integration):
         arrived = self.arrivals()
 
         b.phase = INTEGRATE
-        if s.refractory is not None:
-            steps = self.refractory_steps(s.refractory, f"the refractory period of population '{self.pop.name}'")
+        lasting = s.refractory if s.refractory is not None and ex.is_condition(s.refractory) else None
+        period = s.refractory if lasting is None else None
+        if period is not None:
+            steps = self.refractory_steps(period, f"the refractory period of population '{self.pop.name}'")
             self.params["_refractory_steps"] = steps
             states.append(StateVar(COUNTDOWN, "f", 0.0, "steps"))
             self.old[COUNTDOWN] = b.emit("load", attr=COUNTDOWN)
@@ -70,6 +72,8 @@ class _Step(Integration):
         for event in s.events:  # in step m, an event of step n is m - n steps old
             older = b.emit("add", self.old[event.name], b.const(1.0))
             self.old[event.name] = b.emit("min", older, b.const(NEVER))
+        if lasting is not None:
+            self.refractory = self.held(lasting, HELD, states)
         self.start = dict(self.old)
         self.start = self.jumps("before", self.start, arrived)
         self.new = dict(self.start)
@@ -98,9 +102,11 @@ class _Step(Integration):
                 env[var] = self.value(e, env)
             for var in dict.fromkeys(v for v, _ in s.reset):
                 final[var] = b.emit("select", spike, env[var], self.new[var])
-            if self.refractory is not None:
+            if period is not None:
                 less = b.emit("max", b.emit("sub", self.old[COUNTDOWN], b.const(1.0)), b.const(0.0))
                 final[COUNTDOWN] = b.emit("select", spike, b.emit("param", attr="_refractory_steps"), less)
+            elif self.refractory is not None:
+                final[HELD] = b.emit("float", b.emit("or", spike, self.refractory))
             env = dict(self.new)
             for var, e in s.marks:
                 env[var] = self.value(e, env)
@@ -153,13 +159,25 @@ class _Step(Integration):
         final[key] = b.emit("float", condition)
         return b.emit("and", condition, b.emit("not", was))
 
+    def held(self, condition: Expr, key: str, states: list[StateVar]) -> int:
+        """Append whether a refractory period that a condition ends goes on in this step; ``key`` keeps that it did in
+        the last one, or began there."""
+        states.append(StateVar(key, "f", 0.0, "1"))
+        was = self.b.emit("gt", self.b.emit("load", attr=key), self.b.const(0.0))
+        return self.b.emit("and", was, self.value(condition, self.old))
+
     def event(self, event: EventNode, states: list[StateVar], final: dict[str, int]) -> int:
         """Append whether an event happens in this step."""
         b = self.b
         now = self.value(event.condition, self.new)
         if event.edge:
             now = self.rising(now, f"{ABOVE}[{event.name}]", states, final)
-        if event.refractory is not None:
+        if event.refractory is not None and ex.is_condition(event.refractory):
+            key = f"{HELD}[{event.name}]"
+            quiet = self.held(event.refractory, key, states)
+            now = b.emit("and", now, b.emit("not", quiet))
+            final[key] = b.emit("float", b.emit("or", now, quiet))
+        elif event.refractory is not None:
             key = f"_refractory_steps[{event.name}]"
             what = f"the refractory period of event '{event.name}' of population '{self.pop.name}'"
             self.params[key] = self.refractory_steps(event.refractory, what, counted=True)

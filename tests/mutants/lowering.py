@@ -218,6 +218,14 @@ MUTANTS = (
         "refractory_per_neuron",
     ),
     _on_reference(
+        "lowering_refractory_without_a_spike",
+        "A neuron is refractory wherever the condition holds, whether it has spiked or not.",
+        _STEP,
+        'return self.b.emit("and", was, self.value(condition, self.old))',
+        "return self.value(condition, self.old)",
+        "refractory_condition",
+    ),
+    _on_reference(
         "lowering_threshold_tested_while_refractory",
         "Neurons spike while they are refractory.",
         _STEP,

@@ -44,6 +44,34 @@ def refractory_per_neuron() -> ns.Network:
     return record(net, ("p", "spikes"))
 
 
+def _condition(r: Any) -> None:
+    # u at the beginning of step n is n: the period ends in step 8, when u has risen to 7.5 and more
+    assert when(r, "free") == [2, 8, 11, 14, 17]
+    assert values(r, "free", "v") == [1, 2, 0, 1, 2, 3, 4, 5, 0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 2]
+    assert when(r, "still") == [2, 10, 13, 16, 19]
+    assert values(r, "still", "v") == [1, 2, 0, 0, 0, 0, 0, 0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 2, 0]
+    assert when(r, "own") == [2, 7, 12, 17]  # the reset of the spike lets v begin anew, from -2
+
+
+@case(
+    "A condition in the place of the refractory period is tested at the beginning of each step after the spike's, on "
+    "what the step before has left; the first step in which it does not hold ends it. Nothing stands still unless it "
+    "is named.",
+    20,
+    _condition,
+)
+def refractory_condition() -> ns.Network:
+    net = network()
+    for name, clamp in (("free", None), ("still", "v")):
+        cell = Cell("v[n+1] = v + 1\nu[n+1] = u + 1", threshold="v >= 3", reset="v = 0", refractory="u < 7.5",
+                    clamp=clamp)  # fmt: skip
+        net.population(name, 1, cell)
+        record(net, (name, "spikes"), (name, "v"))
+    net.population("own", 1, Cell("v[n+1] = v + 1", threshold="v >= 0", reset="v = -2", refractory="v < 2",
+                                  init={"v": -3.0}))  # fmt: skip
+    return record(net, ("own", "spikes"))
+
+
 def _clamp(r: Any) -> None:
     assert when(r, "p") == [2, 8]
     assert values(r, "p", "v") == [1, 2, 0, 0, 0, 0, 1, 2, 0, 0]

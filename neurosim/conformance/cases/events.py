@@ -74,6 +74,19 @@ def event_refractory() -> ns.Network:
     return record(net, ("p", "e"))
 
 
+def _event_condition(r: Any) -> None:
+    assert r.events("p", "e").steps.tolist() == [0, 5, 8]  # x at the beginning of steps 1 to 4, and 6, 7, is below 4
+    assert values(r, "p", "x") == [0, 1, 2, 3, 4, 2, 3, 4, 2, 3]
+
+
+@case("The refractory period of an event may be a condition, as that of the spike.", 10, _event_condition)
+def event_refractory_condition() -> ns.Network:
+    net = network()
+    events = {"e": Event("x >= 0", "x = where(x > 4, 2, x)", refractory="x < 4")}
+    net.population("p", 1, Cell("x[n+1] = x + 1", events=events), init={"x": -1.0})
+    return record(net, ("p", "e"), ("p", "x"))
+
+
 def _event_edge(r: Any) -> None:
     assert r.events("p", "rising").steps.tolist() == [0, 4, 8]
     assert r.events("p", "level").steps.tolist() == [0, 1, 4, 5, 8, 9]

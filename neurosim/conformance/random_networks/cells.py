@@ -186,7 +186,7 @@ def own_edge(d: Dice, n: int, dt: Any) -> Made:
 
 
 def own_escape(d: Dice, n: int, dt: Any) -> Made:
-    """A cell of one's own: escape noise, powers and logarithms, midpoint rule, no refractory period."""
+    """A cell of one's own: escape noise, powers and logarithms, midpoint rule, refractory while it has adapted."""
     cell = ns.Cell(
         """
         dv/dt = (e - v)/tau + 0.02*(v/mV)**2*mV/ms*exp(-abs(v/mV)/9) + i/tau - a/ms
@@ -195,7 +195,10 @@ def own_escape(d: Dice, n: int, dt: Any) -> Made:
         """,
         threshold="uniform() < 1 - exp(-rate*dt) and v > e - 3*mV",
         reset="v = e; a += log1p(1 + max(a/mV, 0))*0.05*mV",
+        refractory="a > tired and v < theta",
+        clamp=("v",) if d.integer(0, 1) else (),
         method="rk2",
+        tired=d.number(0, 0.2) * mV,
         receptors={"exc": ExpCurrent(tau=2 * ms, when="before"), "inh": AlphaCurrent(tau=3 * ms)},
         e=d.number(0, 5) * mV,
         tau=d.number(5, 20) * ms,

@@ -11,7 +11,7 @@ import hashlib
 import itertools
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -86,7 +86,7 @@ class SonataEdges(Rule):
     def __post_init__(self) -> None:
         where = caller()
         for key in ("path", "edge_types"):
-            if getattr(self, key) is not None:
+            if key == "path" or getattr(self, key) is not None:
                 object.__setattr__(self, key, os.path.abspath(_path(key, getattr(self, key), where)))
         object.__setattr__(self, "types", _types(self.types, where))
         for key in ("sources", "targets"):
@@ -270,6 +270,8 @@ class AttributeValues(PerEdge):
     low: float
     high: float
     average: float
+    stamp: tuple[int, int, int] = field(compare=False, default=(0, 0, 0))
+    """Of the file when it was read through: a file with another one is read through again."""
 
     kind = "per edge"
 
@@ -277,6 +279,7 @@ class AttributeValues(PerEdge):
     def read(rule: SonataEdges, name: str) -> AttributeValues:
         """Read through an attribute: every edge must have it."""
         low, high, total, at, digest = np.inf, -np.inf, 0.0, 0, hashlib.sha256()
+        stamp = _stamp(rule.path)
         with rule._open() as group:
             for rows in pieces(rule.count()):
                 values = rule.values(group, name, rows.start, rows.stop - rows.start)
@@ -290,7 +293,7 @@ class AttributeValues(PerEdge):
             else:
                 count = rule.count()
                 span = (low, high, total / count) if count else (0.0, 0.0, 0.0)
-                return AttributeValues(rule, name, 1.0, digest.hexdigest(), *span)
+                return AttributeValues(rule, name, 1.0, digest.hexdigest(), *span, stamp)
         known = rule.attributes()
         if name in known:
             which = "is infinite" if np.isinf(bad) else "is missing"
@@ -301,18 +304,22 @@ class AttributeValues(PerEdge):
 
     def times(self, factor: float) -> AttributeValues:
         """Return it times a number."""
-        return AttributeValues(
-            self.rule, self.name, self.factor * factor, self.content, self.low, self.high, self.average
-        )
+        return replace(self, factor=self.factor * factor)
 
     def at(self, ctx: EdgeContext, start: int, pre: np.ndarray, post: np.ndarray, stream: str) -> np.ndarray:
+        stamp = _stamp(self.rule.path)
+        if stamp != self.stamp:
+            if AttributeValues.read(self.rule, self.name).content != self.content:
+                raise self._changed()
+            object.__setattr__(self, "stamp", stamp)
         with self.rule._open() as group:
             values = self.rule.values(group, self.name, start, len(pre))
         if len(values) != len(pre) or (len(values) and not self.low <= values.min() <= values.max() <= self.high):
-            raise ResultFileError(
-                f"'{self.name}' of {self.rule._what} has changed since the rule was made: make it anew"
-            )
+            raise self._changed()
         return values * self.factor
+
+    def _changed(self) -> ResultFileError:
+        return ResultFileError(f"'{self.name}' of {self.rule._what} has changed since the rule was made: make it anew")
 
     def support(self) -> np.ndarray:
         return np.array([self.low, self.high]) * self.factor
@@ -359,6 +366,15 @@ class Attribute(EdgeQuantity):
         return f"{self.values.describe()} ({self.dim})"
 
 
+def _stamp(path: str) -> tuple[int, int, int]:
+    """Return what tells a file from one that was written since; zeros where there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return 0, 0, 0
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
 def _path(key: str, given: Any, where: str | None) -> str:
     try:
         return os.fsdecode(given)
@@ -366,10 +382,18 @@ def _path(key: str, given: Any, where: str | None) -> str:
         raise ParameterError(f"{key} of SonataEdges is the path of a file, not {given!r}", where) from None
 
 
+def _row(given: Any) -> np.ndarray:
+    """Return an array of its own, of objects where the rows that were given differ in length."""
+    try:
+        return np.array(given, dtype=object if isinstance(given, str) else None)
+    except (ValueError, OverflowError):
+        return np.array(None)
+
+
 def _types(given: Any, where: str | None) -> tuple[int, ...] | None:
     if given is None:
         return None
-    row = np.atleast_1d(np.asarray(given, dtype=None if not isinstance(given, str) else object))
+    row = np.atleast_1d(_row(given))
     if row.ndim != 1 or row.dtype.kind not in "iu" or not len(row):
         raise ParameterError(f"types of SonataEdges are whole numbers, edge_type_ids, not {given!r}", where)
     return tuple(int(k) for k in row)
@@ -378,7 +402,7 @@ def _types(given: Any, where: str | None) -> tuple[int, ...] | None:
 def _nodes(key: str, given: Any, where: str | None) -> np.ndarray | None:
     if given is None:
         return None
-    row = np.array(given)
+    row = _row(given)
     if row.ndim != 1 or row.dtype.kind not in "iu" or (len(row) and (row.min() < 0 or row.max() >= GROUP_LIMIT)):
         raise ParameterError(f"{key} of SonataEdges are node ids, one row of whole numbers, one for each neuron", where)
     row = row.astype(np.int64)

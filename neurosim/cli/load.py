@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import inspect
 import os
+import stat
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -165,6 +166,8 @@ def _intercepted(target: str) -> Iterator[None]:
 def _execute(target: str) -> ModuleType:
     path = os.path.abspath(target)
     try:
+        if stat.S_ISCHR(os.stat(path).st_mode) or stat.S_ISBLK(os.stat(path).st_mode):
+            raise ParameterError(f"cannot read '{target}': it is a device, not a script")
         with open(path, "rb") as file:
             source = file.read()
     except OSError as e:
@@ -240,6 +243,8 @@ def _is_saved(target: str) -> bool:
         return False
     if target.lower().endswith((".h5", ".hdf5")):
         return True
+    if not os.path.isfile(target):  # a script may come through a pipe, which can be read only once
+        return False
     try:
         with open(target, "rb") as file:
             return file.read(16).startswith((b"\x89HDF", b"neurosim "))

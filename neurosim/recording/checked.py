@@ -53,6 +53,8 @@ def opened(
         raise ResultFileError(f"there is no file '{shown}'", where)
     if os.path.isdir(shown):
         raise ResultFileError(f"'{shown}' is a directory, not a {what} file", where)
+    if not os.path.isfile(shown):  # reading a pipe waits for its writer, reading a device may never end
+        raise ResultFileError(f"'{shown}' is no regular file, so not a {what} file", where)
     try:
         with open(shown, "rb") as head:
             empty = not head.read(1)

@@ -218,6 +218,8 @@ def present(path: str, what: str) -> None:
         raise ResultFileError(f"{what}: there is no file '{display(path)}'")
     if os.path.isdir(path):
         raise ResultFileError(f"{what}: '{display(path)}' is a directory, not a file")
+    if not os.path.isfile(path):
+        raise ResultFileError(f"{what}: '{display(path)}' is no regular file")
 
 
 def display(path: str) -> str:

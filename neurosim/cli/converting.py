@@ -33,6 +33,7 @@ def animate_command(
 ) -> str:
     """Write the film of a results file; return what to say."""
     path = output or os.path.splitext(file)[0] + ".gif"
-    window = {name: parse_duration(text) for name, text in (("start", start), ("stop", stop)) if text is not None}
+    given = (("start", start), ("stop", stop))
+    window = {name: parse_duration(text, f"--{name}") for name, text in given if text is not None}
     RunResult.load(file).animate(path, kind, slower=slower, fps=fps, **window)
     return f"wrote {path} ({os.path.getsize(path) / 1e3:,.0f} kB)"

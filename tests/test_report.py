@@ -19,13 +19,13 @@ import neurosim as ns
 from neurosim.cli.main import cli
 from neurosim.compile import compile_network
 from neurosim.errors import ParameterError
-from neurosim.models import LIF, ExpConductance, ExpCurrent, PoissonInput, PoissonSource
+from neurosim.models import LIF, ExpConductance, ExpCurrent, GapJunction, GradedSynapse, PoissonInput, PoissonSource
 from neurosim.recording import Provenance, RunResult, Trace
 from neurosim.recording.events import events_of
 from neurosim.recording.records import Spikes
 from neurosim.report import picture, series
 from neurosim.report import run as report
-from neurosim.units import Hz, ms, mV, second
+from neurosim.units import Hz, ms, mV, nS, pF, second
 
 
 @pytest.fixture(scope="module", name="made")
@@ -167,6 +167,21 @@ def test_inhibition_is_told_by_sign_or_reversal() -> None:
     titles = [a["title"] for a in picture.network(compile_network(net), {"a": 0, "b": 1, "c": 2})["arrows"]]
     assert titles == ["a to b: about 300 excitatory synapses", "b to a: about 300 inhibitory synapses",
                       "c to a: about 100 inhibitory synapses", "c to b: about 300 inhibitory synapses"]  # fmt: skip
+
+
+def test_couplings_without_spikes_are_told_apart() -> None:
+    """A gap junction excites no more than it inhibits; graded synapses are told by their reversal potentials."""
+    net = ns.Network("links", dt=0.1 * ms)
+    ports = {"gap": GapJunction(), "up": GradedSynapse(), "down": GradedSynapse(e_rev=-80 * mV)}
+    cell = ns.Cell("dv/dt = (g_l*(e_l - v) + i)/c", g_l=1 * nS, e_l=-60 * mV, c=10 * pF, receptors=ports)
+    a, b = (net.population(name, 10, cell) for name in "ab")
+    for port in ports:
+        net.connect(a, b, receptor=port, weight=0.01 * nS, name=port)
+    found = picture.network(compile_network(net), {"a": 0, "b": 1})["arrows"]
+    assert {a["kind"]: a["title"] for a in found} == {
+        "coupling": "a to b: about 100 mutual couplings", "excitatory": "a to b: about 100 excitatory synapses",
+        "inhibitory": "a to b: about 100 inhibitory synapses"}  # fmt: skip
+    assert len({a["path"] for a in found}) == 3
 
 
 def test_events_of_cells_are_drawn_as_events() -> None:

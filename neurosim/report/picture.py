@@ -14,14 +14,18 @@ MOST_NODES, MOST_ROWS = 24, 300
 """Populations up to which the network is drawn, and projections up to which they are listed."""
 _LETTER, _LINE, _NAME = 6.2, 12.0, 20  # px of a letter and a line of 11 px, letters of a name
 
+_KINDS = ("excitatory", "inhibitory", "coupling")
+"""Of arrows; a coupling pulls its target towards its source, as a gap junction does."""
+
 
 def network(graph: Any, slots: Mapping[str, int]) -> dict[str, Any]:
     """Return what the picture of the network needs: populations on a ring, arrows between them, and a table."""
     nodes = _nodes(graph, slots)
     rows = []
-    arrows: dict[tuple[str, str, bool, bool], float] = {}
+    arrows: dict[tuple[str, str, str, bool], float] = {}
     params = {p.name: p.params for p in graph.populations}
     links = [link.edges for link in graph.links]
+    mutual = [link.edges for link in graph.links if link.reads("post")]  # as a gap junction, which pulls either way
     for proj in (*graph.projections, *links):
         edges = proj.rule.expected(sum(s.size for s in proj.pre), sum(s.size for s in proj.post))
         learns = proj.plasticity is not None
@@ -34,22 +38,25 @@ def network(graph: Any, slots: Mapping[str, int]) -> dict[str, Any]:
         for a in proj.pre:
             for b in proj.post:
                 below = inhibitory(_mean(proj.weight), proj.receptor, params.get(b.population, {}))
-                key = (a.population, b.population, below, learns)
+                kind = "coupling" if any(proj is link for link in mutual) else "inhibitory" if below else "excitatory"
+                key = (a.population, b.population, kind, learns)
                 arrows[key] = arrows.get(key, 0.0) + edges * a.size * b.size / max(1, whole)
     more = max(0, len(rows) - MOST_ROWS)
     made = {"nodes": [], "arrows": [], "rows": rows[:MOST_ROWS], "more": more, "box": ""}
     if len(nodes) > MOST_NODES:
         return made
     at = {n["name"]: n for n in nodes}
-    made["arrows"] = [_arrow(at[a], at[b], below, learns, n) for (a, b, below, learns), n in arrows.items()]
+    made["arrows"] = [_arrow(at[a], at[b], kind, learns, n) for (a, b, kind, learns), n in arrows.items()]
     made["nodes"], made["box"] = nodes, _box(nodes)
     return made
 
 
 def inhibitory(weight: float | None, receptor: str, params: Mapping[str, Any]) -> bool:
-    """Whether a synapse holds its target back: a negative weight, or a reversal potential below the threshold."""
+    """Whether a synapse holds its target back: a negative weight, or a reversal potential below the threshold (below
+    rest, where there is none)."""
     below = weight is not None and weight < 0
-    reversal, level = params.get(f"{receptor}.e_rev"), params.get("v_th", params.get("v_rest"))
+    reversal = params.get(f"{receptor}.e_rev")
+    level = next((params[key] for key in ("v_th", "v_rest", "e_l", "e_leak") if key in params), None)
     if reversal is None or level is None:
         return below
     return below != bool(np.mean(reversal) < np.mean(level))
@@ -100,16 +107,17 @@ def _box(nodes: list[dict[str, Any]]) -> str:
     return f"{left - 4:.1f} {top - 4:.1f} {right - left + 8:.1f} {bottom - top + 8:.1f}"
 
 
-def _arrow(a: dict[str, Any], b: dict[str, Any], below: bool, learns: bool, edges: float) -> dict[str, Any]:
+def _arrow(a: dict[str, Any], b: dict[str, Any], kind: str, learns: bool, edges: float) -> dict[str, Any]:
     """Return the path of an arrow: bent to the right of its way, a loop where it leads back."""
     width = 0.8 + 0.35 * math.log10(max(1.0, edges))
+    apart = _KINDS.index(kind)  # those of different kinds do not lie over each other
     if a is b:
         ux, uy = (a["ux"], a["uy"]) if a["out"] else (0.0, -1.0)
         turn = 0.0  # a loop is not drawn over the name, which stands outside on a ring, else below
         if a["out"]:
             turn = -1.35 if a["anchor"] == "middle" else -0.9
         ux, uy = ux * math.cos(turn) - uy * math.sin(turn), ux * math.sin(turn) + uy * math.cos(turn)
-        r, k = a["r"], a["r"] + 20 + (8 if below else 0)
+        r, k = a["r"], a["r"] + 20 + 8 * apart
         sx, sy = a["x"] + r * (ux * 0.7 - uy * 0.7), a["y"] + r * (uy * 0.7 + ux * 0.7)
         far = r + 4
         ex, ey = a["x"] + far * (ux * 0.7 + uy * 0.7), a["y"] + far * (uy * 0.7 - ux * 0.7)
@@ -119,14 +127,14 @@ def _arrow(a: dict[str, Any], b: dict[str, Any], below: bool, learns: bool, edge
         dx, dy = b["x"] - a["x"], b["y"] - a["y"]
         far = math.hypot(dx, dy)
         ux, uy = dx / far, dy / far
-        bend = 14 + (10 if below else 0)
+        bend = 14 + 10 * apart
         mx, my = (a["x"] + b["x"]) / 2 - uy * bend, (a["y"] + b["y"]) / 2 + ux * bend
         start, end = a["r"] + 1, b["r"] + 5
         path = (f"M{a['x'] + ux * start:.1f} {a['y'] + uy * start:.1f} Q{mx:.1f} {my:.1f} "
                 f"{b['x'] - ux * end:.1f} {b['y'] - uy * end:.1f}")  # fmt: skip
-    kind = "inhibitory" if below else "excitatory"
+    what = "mutual couplings" if kind == "coupling" else f"{kind} synapses"
     return {"path": path, "width": width, "kind": kind, "learns": learns, "a": a["k"], "b": b["k"],
-            "title": f"{a['name']} to {b['name']}: about {edges:,.0f} {kind} synapses"
+            "title": f"{a['name']} to {b['name']}: about {edges:,.0f} {what}"
                      + (", learning" if learns else "")}  # fmt: skip
 
 

@@ -26,6 +26,7 @@ from neurosim.errors import NeurosimError, ParameterError, UnknownNameError, Uns
 from neurosim.ir.graph import Graph
 from neurosim.ir.timegrid import whole_steps
 from neurosim.lang.network import Network
+from neurosim.recording.atomic import refusal
 from neurosim.units import TIME, Quantity, scalar
 
 
@@ -78,8 +79,17 @@ class Trials(Sequence[Any]):
         return np.array(rows, dtype=np.int64).reshape(len(rows), -1)
 
     def save(self, directory: str | os.PathLike[str]) -> list[str]:
-        """Write each result to a file ``trial_<number>.h5`` of a folder, and return the paths."""
-        os.makedirs(directory, exist_ok=True)
+        """Write each result to a file ``trial_<number>.h5`` of a folder, and return the paths.
+
+        Raises
+        ------
+        ResultFileError
+            The folder cannot be made, or a file not be written.
+        """
+        try:
+            os.makedirs(directory, exist_ok=True)
+        except OSError as error:
+            raise refusal(os.fspath(directory), error, caller()) from None
         width = max((len(str(number)) for number in self.numbers), default=1)
         paths = [os.path.join(directory, f"trial_{number:0{width}d}.h5") for number in self.numbers]
         for path, result in zip(paths, self._results, strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 import neurosim as ns
 from neurosim.cli.load import load
-from neurosim.errors import DivergedError, NeurosimError, ParameterError, UnknownNameError
+from neurosim.errors import DivergedError, NeurosimError, ParameterError, ResultFileError, UnknownNameError
 from neurosim.models import LIF, DCInput, Depression, ExpCurrent, PairSTDP, PoissonInput, PoissonSource, WhiteNoise
 from neurosim.units import Hz, ms, mV
 
@@ -199,3 +200,12 @@ def test_a_script_with_one_trial_is_run_as_that_one(tmp_path: Any) -> None:
     script.write_text("import neurosim as ns\nfrom neurosim.units import ms\nnet = ns.network('cuba')(n=100)\n"
                       "net.run(1 * ms, trial=3)\n", encoding="utf-8")  # fmt: skip
     assert load(str(script), {}, None).options["trial"] == 3
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    net = ns.Network("folder", dt=0.1 * ms)
+    net.population("p", 1, LIF())
+    (tmp_path / "file").write_text("")
+    for name, sentence in (("file", "a file of that name is there"), ("file/in", "a part of its path is a file")):
+        with pytest.raises(ResultFileError, match=sentence):
+            net.run_trials(1 * ms, 1, backend="reference").save(tmp_path / name)

@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,7 +24,6 @@ from neurosim.errors import (
     DivergedError,
     NeurosimError,
     ParameterError,
-    ResourceError,
     ResultFileError,
     UnsupportedError,
     caller,
@@ -36,6 +34,7 @@ from neurosim.habits import OPTIONS, elsewhere
 from neurosim.ir.graph import Graph, ProbeNode, digest
 from neurosim.ir.timegrid import whole_steps
 from neurosim.lang.network import Network
+from neurosim.memory import available_memory, fits, holds
 from neurosim.registry import BACKENDS, load_backend
 from neurosim.units import TIME, Quantity, scalar
 
@@ -152,6 +151,7 @@ def simulate(
     graph = replace(compile_network(network, precision=precision, weight_bits=weight_bits), trial=int(trial))
     engine_class.check(graph)
     fits(engine_class, graph, threads)
+    holds(graph, steps, streamed=output is not None)
     report: Progress = progress or (lambda stage, done, total, wall: None)
     report("build", 0, steps, 0.0)
     kept = None
@@ -336,88 +336,6 @@ def projection_weights(graph: Graph, name: str) -> np.ndarray:
         for e in iter_edges(graph, graph.projection(name))
     ]
     return np.concatenate(parts) if parts else np.zeros(0)
-
-
-def fits(backend: Any, graph: Graph, threads: int | None = None) -> int:
-    """Return the estimate of the memory a run takes, in bytes; refuse a run that has no chance.
-
-    Raises
-    ------
-    ResourceError
-        The estimate exceeds what is free.
-    """
-    need = int(backend.estimate(graph, threads) if threads and backend.threads else backend.estimate(graph))
-    free = available_memory()
-    if free is not None and need > free:
-        edges = expected_edges(graph)
-        raise ResourceError(
-            f"the network needs about {need / 2**30:.1f} GiB ({graph.size:,} neurons, {edges:,.0f} edges), and "
-            f"{free / 2**30:.1f} GiB are free: use a smaller scale, or weight_bits=24 (--weight-bits 24)"
-        )
-    return need
-
-
-def expected_edges(graph: Graph) -> float:
-    """Return how many edges the rules are expected to make."""
-    every = (*graph.projections, *(link.edges for link in graph.links))
-    return sum(p.rule.expected(sum(s.size for s in p.pre), sum(s.size for s in p.post)) for p in every)
-
-
-def available_memory(root: str = "/") -> int | None:
-    """Return the memory that a new process could take, in bytes, where the system tells.
-
-    The least of what the machine has free and what each control group of this process leaves: a container's limit is
-    not in /proc/meminfo. Pages of files that a group holds (``inactive_file``) are given up when memory is short.
-    """
-    rooms = [room for room in (_machine_memory(root), *_group_memory(root)) if room is not None]
-    return min(rooms, default=None)
-
-
-def _machine_memory(root: str) -> int | None:
-    try:
-        with open(os.path.join(root, "proc/meminfo"), encoding="ascii") as f:
-            for line in f:
-                if line.startswith("MemAvailable:"):
-                    return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (ValueError, OSError, AttributeError):
-        return None
-
-
-_GROUP_FILES = {
-    "memory": ("sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
-    "": ("sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"),
-}
-"""Control groups, versions 1 and 2: controller in /proc/self/cgroup -> folder, limit, usage, and what can be freed."""
-
-
-def _group_memory(root: str) -> list[int]:
-    """Return what each memory group of this process, and each group around it, leaves."""
-    rooms: list[int] = []
-    try:
-        lines = Path(root, "proc/self/cgroup").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return rooms
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        if controllers and "memory" not in controllers.split(","):
-            continue
-        folder, limit, usage, freed = _GROUP_FILES["memory" if controllers else ""]
-        own = Path(path.lstrip("/"))
-        for group in (own, *own.parents):  # inside a container, its own group may be mounted at the top
-            at = Path(root, folder, group)
-            try:
-                most = (at / limit).read_text(encoding="ascii").strip()
-                used = int((at / usage).read_text(encoding="ascii"))
-                stat = dict(x.split() for x in (at / "memory.stat").read_text(encoding="ascii").splitlines())
-            except (OSError, ValueError):
-                continue
-            if most != "max":
-                rooms.append(max(0, int(most) - used + int(stat.get(freed, 0))))
-    return rooms
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from neurosim import memory
 from neurosim import run as runner
 from neurosim.compile import compile_network
 from neurosim.errors import (
@@ -152,7 +153,7 @@ class Simulation:
 
     def _engine(self, graph: Graph, threads: int | None) -> Any:
         self.backend.check(graph)
-        runner.fits(self.backend, graph, threads)
+        memory.fits(self.backend, graph, threads)
         options = importlib.import_module("neurosim.backends.base").Options(threads=threads, extra=self._extra)
         # the spikes of all are needed where weights change, and handed to whoever asks
         all_spikes = tuple(ProbeNode(p.name, "spikes", None) for p in graph.populations)
@@ -177,7 +178,9 @@ class Simulation:
         """
         where = caller()
         seconds = scalar(duration, TIME, "the duration", where)
-        return self._advance(whole_steps(seconds, self.network.dt, "the duration", where))
+        steps = whole_steps(seconds, self.network.dt, "the duration", where)
+        memory.holds(self.graph, steps, streamed=self._sink.writer is not None)
+        return self._advance(steps)
 
     def stream(self, every: Quantity | None = None, duration: Quantity | None = None) -> Iterator[Step]:
         """Go on, and stop every so often: ``for step in simulation.stream(every=1 * ms)``.

@@ -20,6 +20,7 @@ from typing import Any, overload
 
 import numpy as np
 
+from neurosim import memory
 from neurosim import run as runner
 from neurosim.compile import compile_network
 from neurosim.errors import NeurosimError, ParameterError, UnknownNameError, UnsupportedError, caller, suggest
@@ -189,7 +190,8 @@ class _Batch:
         self.plain = compile_network(network, **how)
         self.first = self._graph(0) if numbers else self.plain
         chosen.check(self.first)
-        runner.fits(chosen, self.first, 1)
+        memory.fits(chosen, self.first, 1)
+        memory.holds(self.first, steps, runs=max(1, len(numbers)))
         self.options = importlib.import_module("neurosim.backends.base").Options(
             threads=1 if chosen.threads else None, extra=extra
         )

@@ -279,3 +279,18 @@ def test_ctrl_c_keeps_the_run(tmp_path: Path) -> None:
     assert process.returncode == 130
     assert "the run is kept in kept: the same command with --resume goes on" in err
     assert ns.network("cuba")().run(1 * second, checkpoint=tmp_path / "kept2").provenance.status == "finished"
+
+
+def test_a_recording_that_only_the_last_state_needs(tmp_path: Path) -> None:
+    """The state before is gone on from, as the message says."""
+    net, kept = network(), tmp_path / "kept"
+    net.run(40 * ms, checkpoint=kept, checkpoint_every=10 * ms)
+    (kept / "recorded-00000004.h5").unlink()
+    last, before = sorted(kept.glob("state-*"), reverse=True)[:2]
+    with pytest.raises(ResultFileError, match=f"remove '{last.name}' to go on from '{before.name}', the state before"):
+        net.run(60 * ms, checkpoint=kept, resume=True)
+    last.unlink()
+    assert same(net.run(60 * ms, checkpoint=kept, resume=True), net.run(60 * ms))
+    (kept / "recorded-00000002.h5").unlink()
+    with pytest.raises(ResultFileError, match="to start at 0"):
+        net.run(80 * ms, checkpoint=kept, resume=True)

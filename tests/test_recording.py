@@ -33,6 +33,7 @@ from neurosim.recording import (
     read_spikes,
     sonata,
 )
+from neurosim.recording.atomic import begin
 from neurosim.recording.safe import SafeFile
 from neurosim.recording.seal import HEAD, seal
 from neurosim.recording.sonata import FORMAT
@@ -514,3 +515,21 @@ def test_a_trace_says_what_it_is_and_has_the_times_of_spikes_name():
     trace = Trace("v", "V", [4], [1e-4, 2e-4], [[0.0], [0.0]])
     assert repr(trace) == "Trace('v' of 1 neuron at 2 times, in V)"
     assert trace.t is trace.times
+
+
+def test_what_a_killed_writer_left_is_removed(tmp_path: Path) -> None:
+    """A part that somebody still writes to is locked, and one that is young may be on its way into place."""
+    target = tmp_path / "out.h5"
+    left, young, other = (tmp_path / f"out.h5.{k}.part" for k in ("0123abcd", "0123abce", "mine"))
+    for path in (left, young, other):
+        path.write_bytes(b"x")
+    held, part, _ = begin(target)
+    for path in (left, other, part):
+        os.utime(path, (1, 1))
+    second, another, _ = begin(target)
+    assert sorted(map(str, tmp_path.iterdir())) == sorted([str(young), str(other), part, another])
+    with pytest.raises(ResultFileError, match="another run is writing it; wait for its end or give another name"):
+        begin(target, alone=True)
+    os.close(held), os.close(second)
+    third, _, _ = begin(target, alone=True)  # they have ended
+    os.close(third)

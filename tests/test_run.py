@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 import neurosim as ns
-from neurosim import run
-from neurosim.errors import DivergedError, ParameterError, UnsupportedError
+from neurosim import memory
+from neurosim.compile import compile_network
+from neurosim.errors import DivergedError, ParameterError, ResourceError, UnsupportedError
 from neurosim.models import LIF, DeltaCurrent, PoissonInput
-from neurosim.units import Hz, ms, mV
+from neurosim.units import Hz, ms, mV, second
 
 BACKENDS = ("reference", "native")
 
@@ -73,7 +74,7 @@ def test_the_memory_of_a_container_counts(tmp_path, version):
     """A group allows 5 MB, of which 2 MB are used and 0.5 MB of those can be freed; the machine has 8000 kB."""
     (tmp_path / "proc/self").mkdir(parents=True)
     (tmp_path / "proc/meminfo").write_text("MemTotal: 99999 kB\nMemAvailable:  8000 kB\n")
-    assert run.available_memory(str(tmp_path)) == 8000 * 1024
+    assert memory.available_memory(str(tmp_path)) == 8000 * 1024
     folder, limit, usage, freed = {
         1: ("sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
         2: ("sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"),
@@ -86,4 +87,18 @@ def test_the_memory_of_a_container_counts(tmp_path, version):
         (at / limit).write_text(f"{most}\n")
         (at / usage).write_text(f"{used}\n")
         (at / "memory.stat").write_text(f"cache 3\n{freed} {file}\n")
-    assert run.available_memory(str(tmp_path)) == 3_500_000
+    assert memory.available_memory(str(tmp_path)) == 3_500_000
+
+
+def test_what_is_recorded_has_to_fit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It is known before a step is made: nobody waits for the kernel to kill the run."""
+    monkeypatch.setattr(memory, "available_memory", lambda root="/": 2**30)
+    net = ns.Network("m", dt=0.1 * ms)
+    p = net.population("p", 1000, LIF())
+    net.record(p, "v")
+    with pytest.raises(ResourceError, match=r"what is recorded needs about 1.5 GiB, most of it 'v' of 'p'.*output="):
+        net.run(10 * second, backend="reference")
+    with pytest.raises(ResourceError, match=r"needs about 1.5 GiB"):
+        net.run_trials(100 * ms, 100)
+    net.run(1 * ms, backend="reference", output=tmp_path / "out.h5")
+    memory.holds(compile_network(net), 100_000, streamed=True)

@@ -12,7 +12,14 @@ import numpy as np
 import pytest
 
 import neurosim as ns
-from neurosim.errors import DivergedError, NeurosimError, ParameterError, UnknownNameError, UnsupportedError
+from neurosim.errors import (
+    DivergedError,
+    NeurosimError,
+    ParameterError,
+    ResultFileError,
+    UnknownNameError,
+    UnsupportedError,
+)
 from neurosim.models import (
     LIF,
     DCInput,
@@ -370,6 +377,17 @@ def test_files_are_finished_however_it_ends(tmp_path: Any) -> None:
         assert same(result, whole) and result.provenance.status == status, name
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.h5", "b.h5", "c.h5", "d.h5"]
     assert sim.result() is sim.result()
+
+
+def test_a_second_run_does_not_replace_what_the_first_writes(tmp_path: Any) -> None:
+    net = ns.network("cuba")(n=100)
+    with ns.Simulation(net, output=tmp_path / "out.h5") as first:
+        first.run(1 * ms)
+        with pytest.raises(ResultFileError, match="cannot write '.*out.h5': another run is writing it"):
+            net.run(1 * ms, output=tmp_path / "out.h5")
+    assert ns.recording.RunResult.load(tmp_path / "out.h5").provenance.n_steps == 10
+    net.run(2 * ms, output=tmp_path / "out.h5")
+    assert ns.recording.RunResult.load(tmp_path / "out.h5").provenance.n_steps == 20
 
 
 def test_options_of_a_whole_run_are_refused() -> None:

@@ -16,7 +16,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from neurosim import registry
+from neurosim import memory, registry
 from neurosim import run as runner
 from neurosim.cli.load import keywords_of
 from neurosim.cli.show import console
@@ -77,7 +77,7 @@ def doctor_command() -> int:
     say("neurosim", f"{_version('neurosim-snn')}, in {Path(__file__).resolve().parent.parent}")
     say("python", f"{platform.python_version()}, {sys.executable}", sys.version_info >= (3, 11))
     say("platform", platform.platform(terse=True))
-    free = runner.available_memory()
+    free = memory.available_memory()
     say("machine", f"{_cores()} cores" + (f", {free / 2**30:.1f} GiB of memory free" if free is not None else ""))
     threads = os.environ.get("NUMBA_NUM_THREADS")
     say("threads", f"at most {threads or _cores()}" + (" (NUMBA_NUM_THREADS)" if threads else ""))

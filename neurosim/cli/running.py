@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from neurosim import memory
 from neurosim import run as runner
 from neurosim.cli import ranks, silence
 from neurosim.cli.load import Loaded, load, parse_duration
@@ -259,7 +260,7 @@ def _say_memory(net: Network, options: dict[str, Any]) -> None:
     graph = compile_network(net, precision=options.get("precision", "double"), weight_bits=options.get("weight_bits"))
     threads = options.get("threads")
     need = int(engine.estimate(graph, threads) if threads and engine.threads else engine.estimate(graph))
-    free = runner.available_memory()
+    free = memory.available_memory()
     if need >= _WORTH_SAYING:
         count = f"{edges / 1e6:,.0f} M" if edges >= 1e7 else f"{edges:,.0f}"
         room = "" if free is None else f", {free / 2**30:.1f} GiB free"

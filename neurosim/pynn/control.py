@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from neurosim import Network
+from neurosim import Network, memory
 from neurosim import run as runner
 from neurosim.compile import compile_network
 from neurosim.errors import NeurosimError, ParameterError, UnknownNameError, UnsupportedError, caller, suggest
@@ -160,7 +160,7 @@ class Simulation:
         self.graph = compile_network(network, precision=self.options.get("precision", "double"),
                                      weight_bits=self.options.get("weight_bits"))  # fmt: skip
         backend.check(self.graph)
-        runner.fits(backend, self.graph)
+        memory.fits(backend, self.graph)
         base = importlib.import_module("neurosim.backends.base")
         self.engine = backend.build(self.graph, base.Options(threads=threads, extra={}))
         self.done = 0

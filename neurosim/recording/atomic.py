@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import glob
 import os
+import re
 import secrets
 import stat
+import time
+from collections.abc import Iterator
 
 from neurosim.errors import ParameterError, ResultFileError, caller
 
@@ -21,6 +26,7 @@ _WORDS = {
     errno.EISDIR: "it is a directory; give the name of a file",
     errno.EEXIST: "a file of that name is there; give the name of a folder",
     errno.ENAMETOOLONG: "its name is too long",
+    errno.EBUSY: "another run is writing it; wait for its end or give another name",
 }
 
 
@@ -32,8 +38,12 @@ def refusal(path: str, error: OSError, where: str | None = None) -> ResultFileEr
     return told
 
 
-def begin(path: str | os.PathLike[str]) -> tuple[int, str, str]:
-    """Open a new, uniquely named ``.part`` file beside ``path``; return (descriptor, its name, the final name)."""
+def begin(path: str | os.PathLike[str], alone: bool = False) -> tuple[int, str, str]:
+    """Open a new, uniquely named ``.part`` file beside ``path``; return (descriptor, its name, the final name).
+
+    With ``alone``, for what is written for long, it is refused while another process writes the same file: whoever
+    ended last would replace what the other had made.
+    """
     shown = os.fspath(path)
     if not shown:
         raise ParameterError("the name of a file to write is empty", caller())
@@ -49,11 +59,72 @@ def begin(path: str | os.PathLike[str]) -> tuple[int, str, str]:
                 raise OSError(errno.EINVAL, "it is a device or a pipe, not a file")
             if not os.access(target, os.W_OK):
                 raise OSError(errno.EACCES, "")
+        _clear(target)
+        if alone and _written(target):
+            raise OSError(errno.EBUSY, "")
         part = f"{target}.{secrets.token_hex(4)}.part"
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-        return os.open(part, flags, 0o666), part, target
+        descriptor = os.open(part, flags, 0o666)
+        with contextlib.suppress(OSError):  # a file system that has no locks
+            lock(descriptor)
+        if alone and any(other < part for other in _written(target)):  # of two that began together one goes on
+            os.close(descriptor)
+            discard(part)
+            raise OSError(errno.EBUSY, "")
+        return descriptor, part, target
     except OSError as error:
         raise refusal(shown, error, caller()) from None
+
+
+_AGE = 60.0
+"""Wall seconds without a write after which a part that nobody holds is what a killed process has left."""
+
+
+def _clear(target: str) -> None:
+    """Remove parts of a file whose writers were killed: their locks have gone with them.
+
+    Between the end of a part's writing and its move into place nobody holds it either, but it is young then.
+    """
+    for part, held in _parts(target):
+        with contextlib.suppress(OSError):
+            if not held and time.time() - os.stat(part).st_mtime >= _AGE:
+                os.unlink(part)
+
+
+def _written(target: str) -> list[str]:
+    """Return the parts of a file that somebody is writing."""
+    return [part for part, held in _parts(target) if held]
+
+
+def _parts(target: str) -> Iterator[tuple[str, bool]]:
+    """Yield the parts of a file, and whether somebody holds each."""
+    for part in glob.glob(f"{glob.escape(target)}.*.part"):
+        if re.fullmatch(r"\.[0-9a-f]{8}\.part", part[len(target) :]):
+            with contextlib.suppress(OSError):
+                descriptor = os.open(part, os.O_RDWR)
+                try:
+                    yield part, not lock(descriptor)
+                finally:
+                    os.close(descriptor)
+
+
+def lock(descriptor: int) -> bool:
+    """Lock an open file until it is closed, or its process ends; return whether it was free."""
+    if os.name == "nt":  # pragma: no cover - untested there
+        import msvcrt
+
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]  # it is there on Windows only
+        except OSError:
+            return False
+        return True
+    import fcntl
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def commit(part: str, target: str) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from neurosim.errors import ParameterError, ResultFileError, caller
-from neurosim.recording.atomic import discard, refusal
+from neurosim.recording.atomic import discard, lock, refusal
 from neurosim.recording.endure import fault
 from neurosim.recording.safe import sealed
 from neurosim.recording.seal import broken
@@ -203,7 +203,7 @@ class Checkpoints:
             wrong = broken(path, FORMAT)
         except FileNotFoundError:
             raise ResultFileError(
-                f"the checkpoint lacks '{shown}': it cannot be gone on from; remove '{self.shown}' to start at 0", where
+                f"the checkpoint lacks '{shown}': it cannot be gone on from{self._cure(name)}", where
             ) from None
         except OSError as error:
             raise ResultFileError(f"cannot read '{shown}': {(error.strerror or str(error)).lower()}", where) from None
@@ -243,10 +243,13 @@ class Checkpoints:
 
     def _cure(self, name: str) -> str:
         """Say what can still be done."""
-        older = [steps for steps in self._states() if self._state_name(steps) != name]
-        if not _STATE.fullmatch(name) or not older:
-            return f"; remove '{self.shown}' to start at 0"
-        return f"; remove it to go on from '{self._state_name(older[-1])}', the state before"
+        states = self._states()
+        before = self._state_name(states[-2]) if len(states) > 1 else ""
+        if _STATE.fullmatch(name) and before and name == self._state_name(states[-1]):
+            return f"; remove it to go on from '{before}', the state before"
+        if before and name == self._chunk_name(self.chunks):  # which the state before does not need
+            return f"; remove '{self._state_name(states[-1])}' to go on from '{before}', the state before"
+        return f"; remove '{self.shown}' to start at 0"
 
 
 def _contradiction(attrs: Mapping[str, Any], arrays: Mapping[str, np.ndarray], before: int, most: int) -> str:
@@ -275,22 +278,3 @@ def _contradiction(attrs: Mapping[str, Any], arrays: Mapping[str, np.ndarray], b
         ):  # fmt: skip
             return f"the samples {i} are not a row of values for each step"
     return ""
-
-
-def lock(descriptor: int) -> bool:
-    """Lock an open file until it is closed, or its process ends; return whether it was free."""
-    if os.name == "nt":  # pragma: no cover - untested there
-        import msvcrt
-
-        try:
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]  # it is there on Windows only
-        except OSError:
-            return False
-        return True
-    import fcntl
-
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

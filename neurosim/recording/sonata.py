@@ -143,7 +143,7 @@ class StreamWriter:
         self.path = os.fspath(path)
         self.provenance = provenance
         self.populations = dict(populations)
-        descriptor, self._part, self._target = begin(path)
+        descriptor, self._part, self._target = begin(path, alone=True)
         self._raw = SafeFile(descriptor)
         self._spikes: dict[str, tuple[_Growing, ...]] = {}
         self._last_step: dict[str, int] = {}

@@ -381,7 +381,7 @@ def test_files_are_finished_however_it_ends(tmp_path: Any) -> None:
 
 def test_a_second_run_does_not_replace_what_the_first_writes(tmp_path: Any) -> None:
     net = ns.network("cuba")(n=100)
-    with ns.Simulation(net, output=tmp_path / "out.h5") as first:
+    with net.start(output=tmp_path / "out.h5") as first:
         first.run(1 * ms)
         with pytest.raises(ResultFileError, match="cannot write '.*out.h5': another run is writing it"):
             net.run(1 * ms, output=tmp_path / "out.h5")

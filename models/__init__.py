@@ -10,18 +10,22 @@ from neurosim.models.cells import (
     IF,
     LIF,
     AdEx,
+    ClopathAdEx,
     CubaLIF,
     ErrorUnit,
     EscapeLIF,
     HodgkinHuxley,
     HodgkinHuxleyPeak,
+    IntrinsicUnit,
     Izhikevich,
     LiveSource,
     PoissonSource,
     Prediction,
     RateUnit,
     Relay,
+    ReleaseSite,
     SpikeSource,
+    UrbanczikSenn,
 )
 from neurosim.models.dendrites import CA1Pyramidal, DendriticSpike, L5Pyramidal, Passive
 from neurosim.models.inputs import (
@@ -36,6 +40,8 @@ from neurosim.models.inputs import (
 )
 from neurosim.models.plasticity import (
     CalciumSTDP,
+    ClopathSTDP,
+    DendriticPrediction,
     GuetigSTDP,
     HeterosynapticSTDP,
     InhibitorySTDP,
@@ -43,6 +49,8 @@ from neurosim.models.plasticity import (
     NearestSTDP,
     PairSTDP,
     PowerLawSTDP,
+    PreCentredSTDP,
+    RestrictedSTDP,
     RewardSTDP,
     Surprise,
     SynapticScaling,
@@ -64,12 +72,13 @@ from neurosim.models.synapses import (
 )
 
 __all__ = [
-    "ALIF", "AdEx", "AlphaConductance", "AlphaCurrent", "ArrayCurrent", "CA1Pyramidal", "CalciumSTDP", "CubaLIF",
-    "DCInput", "DeltaCurrent", "DendriticSpike", "Depression", "EIF", "ErrorUnit", "EscapeLIF", "ExpConductance",
-    "ExpCurrent", "GLIF", "GapJunction", "GradedSynapse", "GuetigSTDP", "HeterosynapticSTDP", "HodgkinHuxley",
-    "HodgkinHuxleyPeak", "IF", "InhibitorySTDP", "Izhikevich", "L5Pyramidal", "LIF", "LiveCurrent", "LiveSource",
-    "Modulator", "MultiplicativeSTDP", "NMDA", "NearestSTDP", "OUNoise", "PairSTDP", "Passive", "PoissonInput",
-    "PoissonSource", "PowerLawSTDP", "Prediction", "PulseCurrent", "RateLink", "RateUnit", "Relay", "RewardSTDP",
-    "SineCurrent", "SpikeSource", "StepCurrent", "Surprise", "SynapticScaling", "TripletSTDP", "TsodyksMarkram",
-    "TsodyksUzielMarkram", "WhiteNoise",
+    "ALIF", "AdEx", "AlphaConductance", "AlphaCurrent", "ArrayCurrent", "CA1Pyramidal", "CalciumSTDP",
+    "ClopathAdEx", "ClopathSTDP", "CubaLIF", "DCInput", "DeltaCurrent", "DendriticPrediction", "DendriticSpike",
+    "Depression", "EIF", "ErrorUnit", "EscapeLIF", "ExpConductance", "ExpCurrent", "GLIF", "GapJunction",
+    "GradedSynapse", "GuetigSTDP", "HeterosynapticSTDP", "HodgkinHuxley", "HodgkinHuxleyPeak", "IF",
+    "InhibitorySTDP", "IntrinsicUnit", "Izhikevich", "L5Pyramidal", "LIF", "LiveCurrent", "LiveSource", "Modulator",
+    "MultiplicativeSTDP", "NMDA", "NearestSTDP", "OUNoise", "PairSTDP", "Passive", "PoissonInput", "PoissonSource",
+    "PowerLawSTDP", "PreCentredSTDP", "Prediction", "PulseCurrent", "RateLink", "RateUnit", "Relay", "ReleaseSite",
+    "RestrictedSTDP", "RewardSTDP", "SineCurrent", "SpikeSource", "StepCurrent", "Surprise", "SynapticScaling",
+    "TripletSTDP", "TsodyksMarkram", "TsodyksUzielMarkram", "UrbanczikSenn", "WhiteNoise",
 ]  # fmt: skip

@@ -78,3 +78,36 @@ NearestSTDP = _pair(
     doc="additive; an arrival pairs with the last spike of the target, and a spike of the target with the last arrival",
     source="A. Morrison, M. Diesmann, W. Gerstner, Biol. Cybern. 98 (2008), sec. 4.1.2: symmetric",
 )
+
+
+def _at_the_synapse(arrival: str, **about: str) -> Plasticity:
+    """Return an additive rule whose pairs depend on the order of spikes at this synapse, so that its traces are there;
+    ``arrival`` says what an arrival does to them."""
+    return Plasticity(
+        edge="dx/dt = -x/tau_plus; dy/dt = -y/tau_minus",
+        on_pre=f"w -= alpha*rate*w_max*y; {arrival}",
+        on_post="w += rate*w_max*x; x = 0; y = 1",
+        lower=0,
+        upper="w_max",
+        tau_plus=Param(20 * ms, ms, "time constant of the arrivals' trace", lo=0 * ms, lo_open=True),
+        tau_minus=Param(20 * ms, ms, "time constant of the target's trace", lo=0 * ms, lo_open=True),
+        rate=Param(0.01, None, "step of potentiation, as a fraction", lo=0.0),
+        alpha=Param(1.05, None, "depression over potentiation", lo=0.0),
+        w_max=Param(1.0, None, "greatest weight"),
+        **about,
+    )
+
+
+PreCentredSTDP = _at_the_synapse(
+    "x += 1",
+    name="PreCentredSTDP",
+    doc="additive; every arrival pairs with the last and with the next spike of the target, whatever arrives between",
+    source="A. Morrison, M. Diesmann, W. Gerstner, Biol. Cybern. 98 (2008), sec. 4.1.2: presynaptic centered",
+)
+
+RestrictedSTDP = _at_the_synapse(
+    "x = 1; y = 0",
+    name="RestrictedSTDP",
+    doc="additive; an arrival and a spike of the target pair only where neither came again between them",
+    source="A. Morrison, M. Diesmann, W. Gerstner, Biol. Cybern. 98 (2008), sec. 4.1.2: reduced symmetric",
+)

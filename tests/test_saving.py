@@ -161,7 +161,8 @@ def rest_of_the_library() -> list[ns.Network]:
     """Networks of what is in no case and no construct."""
     out = []
     for cell in (*(models.GLIF(level) for level in range(1, 6)), models.GLIF(3, n_asc=3), models.LiveSource,
-                 models.L5Pyramidal, models.Passive().insert(na=models.DendriticSpike())):  # fmt: skip
+                 models.L5Pyramidal, models.ClopathAdEx(2), models.IntrinsicUnit, models.ReleaseSite,
+                 models.UrbanczikSenn, models.Passive().insert(na=models.DendriticSpike())):  # fmt: skip
         net = ns.Network("rest", dt=0.1 * ms)
         net.population("p", 3, cell)
         out.append(net)
@@ -169,7 +170,21 @@ def rest_of_the_library() -> list[ns.Network]:
     p = net.population("p", 3, LIF(receptors={"exc": ExpCurrent()}))
     net.stimulate(p, models.LiveCurrent, name="live")
     net.stimulate(p, models.StepCurrent([1, 3] * ms, [1, 2] * mV))
-    return [*out, net]
+    learn = ns.Network("learn", dt=0.1 * ms)
+    source = learn.population("source", 2, models.PoissonSource(100 * Hz))
+    receptor = {"e": models.DeltaCurrent()}
+    targets = {
+        "voltage": (models.ClopathAdEx(2, receptors=receptor), models.ClopathSTDP(w_1=1 * mV, w_max=2 * mV)),
+        "dendrite": (models.UrbanczikSenn(receptors={"e": ExpCurrent(port="i_dend")}),
+                     models.DendriticPrediction(w_1=1 * pA, w_max=2 * pA)),
+        "centred": (LIF(receptors=receptor), models.PreCentredSTDP(w_max=2 * mV)),
+        "restricted": (LIF(receptors=receptor), models.RestrictedSTDP(w_max=2 * mV)),
+    }  # fmt: skip
+    for name, (cell, rule) in targets.items():
+        target = learn.population(name, 2, cell)
+        unit = pA if name == "dendrite" else mV
+        learn.connect(source, target, weight=1 * unit, delay=1 * ms, plasticity=rule, name=f"onto_{name}")
+    return [*out, net, learn]
 
 
 def test_the_rest_of_the_library(tmp_path: Path) -> None:

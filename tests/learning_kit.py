@@ -17,7 +17,7 @@ PAIRING_ERROR = np.array([[0.05, 0.10, 0.14, 0.11, 0.26], [0.08, 0.11, 0.10, 0.3
 """[2, 5]: relative change of the synapse and its standard error, the source 10 ms before and after the target.
 
 P. J. Sjöström, G. G. Turrigiano, S. B. Nelson, Neuron 32 (2001), layer 5 of visual cortex, as tabulated by
-J.-P. Pfister, W. Gerstner, J. Neurosci. 26 (2006), table 1.
+J.-P. Pfister, W. Gerstner, J. Neurosci. 26 (2006).
 """
 
 

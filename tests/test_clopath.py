@@ -46,7 +46,7 @@ def test_pairing_depends_on_frequency_as_in_the_experiment() -> None:
     assert deviations(change).max() < 2, change
     assert abs(change[0, 0]) < 0.05 and np.all(np.diff(change[0]) > 0)  # no change by rare pairs of this order
     assert np.all(change[1, :3] < -0.35) and change[1, 4] > 0.4
-    assert change[0, 4] == pytest.approx(0.67, abs=0.03)  # 167 % in their figure, at 50 Hz
+    assert change[0, 4] == pytest.approx(0.67, abs=0.03)  # their figure has about 167 % at 50 Hz
 
 
 def test_without_the_lag_rare_pairs_potentiate() -> None:
@@ -56,8 +56,9 @@ def test_without_the_lag_rare_pairs_potentiate() -> None:
 
 
 def test_voltage_clamp() -> None:
-    """Their fig. 1: a clamped target. Below theta_minus nothing, then depression, and potentiation above theta_plus by
-    so much that the sign turns at theta_plus + A_LTD/A_LTP = -43.55 mV; there, and everywhere, a closed form."""
+    """A target that is held at one potential, as in their experiment of stationary depolarisation. Below theta_minus
+    nothing, then depression, and potentiation above theta_plus by so much that the sign turns at
+    theta_plus + A_LTD/A_LTP = -43.55 mV; there, and everywhere, a closed form."""
     clamped = ns.Cell("v[n+1] = v; u_minus[n+1] = v; u_plus[n+1] = v", threshold="v > 1000*mV", v_c=0 * mV,
                       init={"v": "v_c", "u_minus": "v_c", "u_plus": "v_c"},
                       receptors={"e": ns.Receptor("x[n+1] = 0*x", event="x += w")})  # fmt: skip
@@ -114,7 +115,7 @@ def nests(source: list[float], kicks: list[float]) -> float:
 
     nest.ResetKernel()
     nest.set(resolution=0.1)
-    # V_th_max is 30.4 mV there, as in table 1a of the paper; the authors' code, and ours, has -30.4 mV
+    # V_th_max is +30.4 mV there unless one says otherwise
     cell = nest.Create("aeif_psc_delta_clopath", params={
         "V_m": -70.6, "E_L": -70.6, "C_m": 281.0, "theta_minus": -70.6, "theta_plus": -45.3, "A_LTD": 14e-5,
         "A_LTP": 8e-5, "tau_u_bar_minus": 10.0, "tau_u_bar_plus": 7.0, "delay_u_bars": 4.0, "a": 4.0, "b": 0.0805,

@@ -92,8 +92,8 @@ def test_potentiation_grows_with_the_rate_of_pairing() -> None:
 
 
 def test_triplets_fit_the_experiment() -> None:
-    """Their figure 2 again, against Sjöström's data: each of the ten points within 1.3 standard errors, the mean of the
-    squares, their measure of a fit, 0.34."""
+    """Their figure 2 again, against Sjöström's data: each of the ten points within 1.3 standard errors, and the mean of
+    their squares, by which the rule was fitted, is 0.34."""
     change = [_protocol(list(PAIRING_RATES[1:]), lag) for lag in (10.0, -10.0)]
     rare = [PAIRS * x[0] for x in (_single(10.0), _single(-10.0))]  # at 0.1 Hz, pairs do not see each other
     off = deviations([[alone, *rest] for alone, rest in zip(rare, change, strict=True)])

@@ -21,9 +21,9 @@ def ClopathAdEx(lag: int = 40, **params: Any) -> Cell:
     depolarisation z after a spike and a raised threshold v_t go on. u_minus and u_plus are the potential through
     low-pass filters, as it was ``lag`` steps before; the rule reads them.
 
-    The lag is that of the authors' own code and of NEST, 3 to 5 ms, which no equation of the paper has: the filters
-    must not have seen the spike that the rule is about to learn from, or any pair of spikes, however rare,
-    potentiates. It is counted in steps, since each is a variable of the cell: the default is 4 ms at dt = 0.1 ms.
+    The lag is NEST's, and that of the authors' own code, 3 to 5 ms; no equation of the paper has it. The filters must
+    not have seen the spike that the rule is about to learn from, or any pair of spikes, however rare, potentiates. It
+    is counted in steps, since each is a variable of the cell: the default is 4 ms at dt = 0.1 ms.
 
     Parameters
     ----------
@@ -77,9 +77,9 @@ def _declared(lag: int) -> Cell:
         delta_t=Param(2 * mV, mV, "sharpness of the take-off", lo=0 * mV, lo_open=True),
         v_clamp=Param(33 * mV, mV, "potential at which a spike is cut off, and stands while it lasts"),
         t_clamp=Param(2 * ms, ms, "how long it lasts", lo=0 * ms, lo_open=True),
-        v_reset=Param(-49.6 * mV, mV, "potential after a spike", source="NEST's example; the authors' code: -49.5"),
+        v_reset=Param(-49.6 * mV, mV, "potential after a spike", source="NEST's example of the rule"),
         a=Param(4 * nS, nS, "subthreshold adaptation"),
-        b=Param(0.0805 * pA, pA, "adaptation by a spike", source="NEST and the authors' code; table 1: 0.0805 nA"),
+        b=Param(0.0805 * pA, pA, "adaptation by a spike", source="as in NEST; Brette and Gerstner (2005): 80.5 pA"),
         tau_w=Param(144 * ms, ms, "time constant of the adaptation", lo=0 * ms, lo_open=True),
         i_sp=Param(400 * pA, pA, "current that depolarises after a spike"),
         tau_z=Param(40 * ms, ms, "its time constant", lo=0 * ms, lo_open=True),
@@ -94,7 +94,7 @@ def _declared(lag: int) -> Cell:
             "raised threshold; u_minus and u_plus are its potential, filtered, some steps late"
         ),
         source=(
-            "C. Clopath, L. Buesing, E. Vasilaki, W. Gerstner, Nat. Neurosci. 13 (2010), table 1a; spike and lag as in "
-            "NEST's aeif_psc_delta_clopath"
+            "C. Clopath, L. Buesing, E. Vasilaki, W. Gerstner, Nat. Neurosci. 13 (2010); spike, lag and numbers as in "
+            "NEST's aeif_psc_delta_clopath, but for v_t_max, which is positive there"
         ),
     )  # fmt: skip

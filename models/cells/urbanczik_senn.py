@@ -36,7 +36,6 @@ UrbanczikSenn = Cell(
         "(DendriticPrediction)"
     ),
     source=(
-        "R. Urbanczik, W. Senn, Neuron 81 (2014), eqs. 1-4, in the units of NEST's pp_cond_exp_mc_urbanczik and of its "
-        "example"
+        "R. Urbanczik, W. Senn, Neuron 81 (2014); units and numbers as in NEST's example of pp_cond_exp_mc_urbanczik"
     ),
 )

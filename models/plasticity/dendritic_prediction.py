@@ -39,5 +39,5 @@ DendriticPrediction = Plasticity(
         "filtered: S the spikes of the target, V* the somatic potential that v_dend alone would hold, PSP the "
         "potential that this synapse makes, h = phi'/phi in units of 1/width. The target has v_dend, as UrbanczikSenn"
     ),
-    source="R. Urbanczik, W. Senn, Neuron 81 (2014), eqs. 5-8; NEST's urbanczik_synapse",
+    source="R. Urbanczik, W. Senn, Neuron 81 (2014); NEST's urbanczik_synapse",
 )

@@ -21,7 +21,7 @@ DendriticPrediction = Plasticity(
     lower=0,
     upper="w_max",
     tau_s=Param(3 * ms, ms, "time constant of the synaptic current, the receptor's", lo=0 * ms, lo_open=True),
-    tau_l=Param(10 * ms, ms, "time constant of the dendrite, not equal to tau_s", lo=0 * ms, lo_open=True),
+    tau_l=Param(10 * ms, ms, "time constant of the dendrite, c_dend/g_dend of the cell", lo=0 * ms, lo_open=True),
     tau_delta=Param(100 * ms, ms, "time constant of the change delta that waits", lo=0 * ms, lo_open=True),
     eta=Param(1.0, 1, "rate of learning", lo=0.0),
     e_l=Param(-70 * mV, mV, "resting potential, the cell's"),

@@ -14,8 +14,11 @@ from neurosim.backends.snntorch_backend.arithmetic import FORMATS, Step, Surroga
 from neurosim.backends.snntorch_backend.blocks import Blocks, groups_of
 from neurosim.backends.snntorch_backend.convolved import synapses_of
 from neurosim.backends.snntorch_backend.delivery import Synapses
+from neurosim.backends.snntorch_backend.eprop import Eprop
 from neurosim.backends.snntorch_backend.fused import Fused
 from neurosim.backends.snntorch_backend.loop import loop_of, refusal
+from neurosim.backends.snntorch_backend.online import Online
+from neurosim.backends.snntorch_backend.ottt import Ottt
 from neurosim.backends.snntorch_backend.state import State
 from neurosim.backends.snntorch_backend.stretch import Stretch
 from neurosim.backends.snntorch_backend.trained import Delays, Made, Maker, Trained, in_si
@@ -323,6 +326,27 @@ class NetworkModule(nn.Module):
             {label: blocks.traces[label] for label in traces},
             run.state(),
         )
+
+    def online(self, rule: str, **options: Any) -> Online:
+        """Return what trains the weights forward in time, step by step, by ``"eprop"`` or ``"ottt"``.
+
+        Parameters
+        ----------
+        rule : str
+            Which: :class:`~neurosim.backends.snntorch_backend.eprop.Eprop` or
+            :class:`~neurosim.backends.snntorch_backend.ottt.Ottt`.
+        **options
+            Those of the rule's class.
+
+        Raises
+        ------
+        UnsupportedError
+            The rule does not cover something in the network.
+        """
+        rules = {"eprop": Eprop, "ottt": Ottt}
+        if rule not in rules:
+            raise UnknownNameError(f"no online rule {rule!r}{suggest(str(rule), rules)}; there are 'eprop' and 'ottt'")
+        return rules[rule](self, **options)
 
     def _checked(self, inputs: Any, steps: Any, state: Any, seeds: Any) -> None:
         """Complain of arguments of another kind."""

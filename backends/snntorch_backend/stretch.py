@@ -31,7 +31,11 @@ class Stretch:
         self.pending = {key: list(ts) for key, ts in state.pending.items()}
         self.streams, self.device = streams, module.device
         self.graded = torch.is_grad_enabled() and module.surrogate is not None
-        grids = module.grids()
+        self.weigh()
+
+    def weigh(self) -> None:
+        """Put the weights on their grid, as they are now."""
+        module, grids = self.module, self.module.grids()
         self.limit = {key: 2.0**53 * g for key, g in grids.items()}
         self.weights: list[Tensor] = []
         self.rounded: dict[str, tuple[Tensor, Any]] = {}  # where a projection needs them besides: and the grid
@@ -58,6 +62,11 @@ class Stretch:
                 emitted, _ = self.one_by_one(pop, self.n, 1, inbox, ())
                 if emitted is not None:
                     fired[pop.name] = emitted
+        self.deliver(fired)
+        return fired
+
+    def deliver(self, fired: Mapping[str, Tensor]) -> None:
+        """End a step: what its spikes [batch, 1, neurons] add is on its way, and the next step's arrivals come first."""
         for waiting in self.pending.values():
             waiting.pop(0)
             waiting.append(None)
@@ -68,15 +77,15 @@ class Stretch:
                 old = waiting[delay - 1]
                 waiting[delay - 1] = piece[:, 0] if old is None else old + piece[:, 0]
         self.n += 1
-        return fired
 
     def nothing(self, pop: PopulationNode, steps: int = 1) -> Tensor:
         """Return an inbox in which nothing arrives: [1, steps, neurons]."""
         return torch.zeros(1, 1, 1, dtype=self.module.dtype, device=self.device).expand(1, steps, pop.size)
 
     def one_by_one(
-        self, pop: PopulationNode, start: int, steps: int, inbox: Mapping[str, Tensor], wanted: Sequence[str]
-    ) -> tuple[Tensor | None, dict[str, Tensor]]:
+        self, pop: PopulationNode, start: int, steps: int, inbox: Mapping[str, Tensor], wanted: Sequence[str],
+        graded: bool | None = None,
+    ) -> tuple[Tensor | None, dict[str, Tensor]]:  # fmt: skip
         """Run one population for some steps, operation by operation.
 
         Parameters
@@ -89,6 +98,8 @@ class Stretch:
             Receptor -> what arrives: [batch or 1, steps, neurons].
         wanted : sequence of str
             Variables to be returned.
+        graded : bool, optional
+            Whether the threshold has the surrogate's derivative; where the stretch has derivatives, by default.
 
         Returns
         -------
@@ -97,7 +108,8 @@ class Stretch:
         """
         module, shape = self.module, (self.batch, pop.size)
         rows = {receptor: x.to(module.dtype).unbind(1) for receptor, x in inbox.items()}
-        surrogate, state = self._surrogate(pop.name), self.variables[pop.name]
+        surrogate = self._surrogate(pop.name, self.graded if graded is None else graded)
+        state = self.variables[pop.name]
         spikes: list[Tensor] = []
         kept: dict[str, list[Tensor]] = {name: [] for name in wanted}
         for k in range(steps):
@@ -192,9 +204,9 @@ class Stretch:
             self.matrices[synapses.name] = synapses.matrices(weight)
         return self.matrices[synapses.name]
 
-    def _surrogate(self, population: str) -> Surrogate | None:
+    def _surrogate(self, population: str, graded: bool) -> Surrogate | None:
         surrogate = self.module.surrogate
-        if surrogate is None or not self.graded:
+        if surrogate is None or not graded:
             return None
         scale = self.module.scale.get(population, 1.0)
         return lambda above: surrogate(above / scale)

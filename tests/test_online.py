@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 from typing import Any
 
@@ -10,8 +11,9 @@ import pytest
 
 import neurosim as ns
 from neurosim.errors import NeurosimError
-from neurosim.models import LIF, AdEx, DeltaCurrent, ExpConductance, ExpCurrent, SpikeSource
-from neurosim.units import ms, mV, nS
+from neurosim.learning import OTTT, EProp, MembraneLoss, RateBounds, RateLoss, fit
+from neurosim.models import LIF, DeltaCurrent, ExpConductance, ExpCurrent, SpikeSource
+from neurosim.units import ms, mV
 
 if importlib.util.find_spec("torch"):
     import torch
@@ -220,3 +222,236 @@ def test_eprop_without_circles_is_the_whole_gradient(name: str, detach: bool) ->
     torch.nn.functional.cross_entropy(1000 * potential.reshape(-1, OUT), targets).backward()
     for label, parameter in ((n, module.weights[n]) for n in module.weights):
         close(found[label], parameter.grad)
+
+
+# -- by fit -----------------------------------------------------------------------------------------------------------
+
+
+def patterns(samples: int, seed: int, steps: int = 30) -> tuple[Any, Any]:
+    """Three classes, that differ in which inputs are active first and which later."""
+    g = torch.Generator().manual_seed(seed)
+    labels = torch.randint(OUT, (samples,), generator=g)
+    early = torch.arange(steps)[:, None] < steps // 2
+    group = torch.arange(INPUTS) * 3 // INPUTS
+    now = torch.where(early, group == labels[:, None, None], group == (labels[:, None, None] + 1) % 3)
+    return (torch.rand(samples, steps, INPUTS, generator=g) < torch.where(now, 0.25, 0.03)), labels
+
+
+WAYS: dict[str, tuple[Any, Any]] = {
+    "eprop": ("eprop", MembraneLoss("out.v")),
+    "random": (EProp(feedback="random"), MembraneLoss("out.v")),
+    "adaptive": (EProp(feedback="adaptive"), MembraneLoss("out.v")),
+    "ottt": ("ottt", RateLoss("out")),
+    "ottt, online": (OTTT(every=5), RateLoss("out")),
+}
+
+
+def classifier(name: str) -> Any:
+    cell = LIF(tau_m=10 * ms, v_rest=0 * mV, v_reset=0 * mV, v_th=10 * mV, receptors={"in": DeltaCurrent})
+    readout = cell(v_th=SILENT) if isinstance(WAYS[name][1], MembraneLoss) else cell
+    return network(cell, readout).to_torch(precision="double", scale={"out": 10 * mV})
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_it_learns(name: str) -> None:
+    module, (gradient, loss) = classifier(name), WAYS[name]
+    silent = [RateBounds("hidden", 0.02, 0.5)] if "ottt" in name else []
+    history = fit(module, patterns(120, 1), loss, test=patterns(90, 2), gradient=gradient, epochs=8, batch=30, lr=0.02,
+                  regularisers=silent, quiet=True)  # fmt: skip
+    assert history["loss"][-1] < history["loss"][0]
+    assert history["test_correct"][-1] > (0.6 if name == "random" else 0.75)  # chance is 0.33
+
+
+def test_it_goes_on_where_it_stopped(tmp_path: Any) -> None:
+    """Adaptive feedback is part of what is kept."""
+    made, file = [], str(tmp_path / "kept.pt")
+    how: dict[str, Any] = {"gradient": EProp(feedback="adaptive", every=7), "batch": 10, "lr": 0.02, "quiet": True}
+    for stops in ((2,), (1, 2)):
+        module = classifier("adaptive")
+        for epochs in stops:
+            keep = {"checkpoint": file} if len(stops) == 2 else {}
+            fit(module, patterns(20, 1, 12), MembraneLoss("out.v"), epochs=epochs, **keep, **how)
+        made.append(module.state_dict())
+    assert all(torch.equal(made[0][k], made[1][k]) for k in made[0])
+    with pytest.raises(NeurosimError, match="this training has {.*every=None"):
+        fit(classifier("adaptive"), patterns(20, 1, 12), MembraneLoss("out.v"), epochs=3, checkpoint=file,
+            **how | {"gradient": EProp(feedback="adaptive")})  # fmt: skip
+
+
+# -- what comes back, and what is kept --------------------------------------------------------------------------------
+
+
+def test_feedback_is_what_it_says() -> None:
+    module = network(LEAKY, LEAKY(v_th=SILENT)).to_torch(precision="double", scale={"hidden": 10 * mV, "out": 10 * mV})
+    spikes = given(steps=20)
+    want = learned(module, "eprop", spikes, softmax_loss, ["out.v"])
+    same, other = (module.online("eprop", feedback="random", seed=1) for _ in range(2))
+    (way,), w_out = same.ways, matrix(module, "out")
+    assert torch.equal(way.weights, other.ways[0].weights) and way.weights.shape == w_out.shape
+    assert 0.5 < float(way.weights.std() / w_out.std()) < 2
+    assert not torch.equal(way.weights, module.online("eprop", feedback="random", seed=2).ways[0].weights)
+    found = learned(module, "eprop", spikes, softmax_loss, ["out.v"], feedback="random", seed=1)
+    assert not torch.allclose(found["in"], want["in"], rtol=0.1) and torch.equal(found["out"], want["out"])
+
+    adaptive = module.online("eprop", feedback="adaptive", decay=0.25)
+    before = adaptive.ways[0].weights.clone()
+    with torch.no_grad():
+        module.weights["out"].add_(torch.linspace(-1, 1, HIDDEN * OUT))
+    adaptive.changed()
+    moved = matrix(module, "out") - w_out
+    torch.testing.assert_close(adaptive.ways[0].weights, 0.75 * before + moved, rtol=1e-8, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["eprop", "ottt"])
+def test_memory_does_not_grow_with_the_steps(name: str) -> None:
+    """Nothing that is kept has a history, and there is as much of it after 60 steps as after 20."""
+    module, loss, held = classifier(name), WAYS[name][1], []
+    learner = module.online(name)
+    learner.begin(4)
+    spikes = patterns(4, 1, 60)[0]
+    for n in range(60):
+        learner.step({"source": spikes[:, n]}, lambda output: loss(output, torch.tensor([0, 1, 2, 1])),
+                     getattr(loss, "traces", ()))  # fmt: skip
+        if n in (19, 59):
+            gc.collect()
+            alive = [x for x in gc.get_objects() if type(x) is torch.Tensor]
+            assert not any(x.grad_fn is not None for x in alive)
+            held.append(sum(x.numel() for x in alive))
+            del alive
+    assert held[0] == held[1]
+
+
+def test_ottt_goes_through_convolutions() -> None:
+    """The gradient after a kernel is the sum over the edges that share it."""
+    cell = LEAKY(v_th=4 * mV)
+    found = []
+    conv = ns.Convolution((1, 5, 5), channels_out=2, kernel=3)
+    for listed in (False, True):
+        net = ns.Network("maps", dt=1 * ms, seed=1)
+        source = net.population("source", 25, SpikeSource([] * ms, []))
+        maps, out = net.population("hidden", 18, cell), net.population("out", OUT, cell)
+        kernel = np.random.default_rng(1).normal(1.5, 3, (2, 1, 3, 3))
+        rule, element = conv.edge_list()
+        weight = kernel.reshape(-1)[element] if listed else kernel
+        net.connect(source, maps, rule=rule if listed else conv, weight=weight * mV, name="conv")
+        net.connect(maps, out, weight=ns.normal(1 * mV, 2 * mV), name="out")
+        module = net.to_torch(precision="double", scale={"hidden": 4 * mV, "out": 4 * mV})
+        g = torch.Generator().manual_seed(1)
+        spikes = (torch.rand(BATCH, 20, 25, generator=g) < 0.2).double()
+        grad = learned(module, "ottt", spikes, spike_loss)["conv"] / module.units["conv"]
+        found.append(torch.zeros(18, dtype=grad.dtype).index_add(0, torch.from_numpy(element), grad) if listed
+                     else grad.reshape(-1))  # fmt: skip
+    close(found[0], found[1])
+
+
+# -- what cannot be ---------------------------------------------------------------------------------------------------
+
+
+def spiking() -> Any:
+    return network(LEAKY, LEAKY).to_torch(scale={"hidden": 10 * mV, "out": 10 * mV})
+
+
+def two_layers() -> Any:
+    net = deep(LEAKY)
+    return net.to_torch(scale=dict.fromkeys(("hidden", "second", "out"), 10 * mV))
+
+
+def readout_of(cell: Any, delay: Any = 1 * ms) -> Any:
+    net = network(LEAKY, cell)
+    net.connect(net["hidden"], net["out"], weight=1 * mV, delay=delay, name="more")
+    return net.to_torch(scale={"hidden": 10 * mV, "out": 10 * mV})
+
+
+def unheard() -> Any:
+    net = network(LEAKY, LEAKY(v_th=SILENT))
+    first = net.population("first", 4, LEAKY)
+    net.connect(net["source"], first, weight=9 * mV, name="to_first")
+    net.connect(first, net["hidden"], weight=1 * mV, name="from_first")
+    return net.to_torch(scale=dict.fromkeys(("first", "hidden", "out"), 10 * mV))
+
+
+CONDUCTANCE = LIF(tau_m=10 * ms, v_rest=-70 * mV, v_reset=-70 * mV, v_th=-50 * mV, receptors={"in": ExpConductance})
+EACH = LEAKY(keep=np.linspace(0.8, 0.9, OUT), v_th=SILENT)
+REFUSED: dict[str, tuple[Any, Any, Any, str]] = {
+    "trained": (lambda: network(CELLS["lif"]).to_torch(train=["hidden.tau_m"]), "eprop", RateLoss("out"),
+                "e-prop trains weights, and 'hidden.tau_m' is trained here too"),
+    "delays": (lambda: network(CELLS["lif"]).to_torch(train=["in.delay"]), "ottt", RateLoss("out"),
+               "OTTT trains weights, and 'in.delay' is trained here too"),
+    "currents": (lambda: network(CELLS["lif"]).to_torch(), "ottt", RateLoss("out"),
+                 "those of population 'hidden' are not (arrivals move "),
+    "leaks": (lambda: network(CELLS["each"], LEAKY).to_torch(scale={"out": 10 * mV}), "ottt", RateLoss("out"),
+              "OTTT has one trace for each source, and the neurons of population 'hidden' leak differently"),
+    "spikes": (spiking, "eprop", RateLoss("out"), "the loss reads population 'out', which gets spikes from 'hidden' "
+               "and spikes. A readout of e-prop is"),
+    "filters": (lambda: readout_of(EACH), "eprop", MembraneLoss("out.v"), "has neurons that filter spikes differently"),
+    "readout": (lambda: readout_of(LEAKY(v_th=SILENT), ns.uniform(1 * ms, 4 * ms)), "eprop", MembraneLoss("out.v"),
+                "is connected with several delays"),
+    "several": (lambda: readout_of(LEAKY, ns.uniform(1 * ms, 4 * ms)), "ottt", RateLoss("out"),
+                "projection 'more' has 4 different delays: give it one"),
+    "unheard": (unheard, "eprop", MembraneLoss("out.v"), "e-prop has no learning signal for projection 'to_first'"),
+    "truncated": (spiking, "ottt", RateLoss("out"), "truncate is for gradient='bptt': OTTT looks back as far"),
+    "unknown": (spiking, "eprob", RateLoss("out"), "gradient must be 'bptt', 'eprop' or 'ottt', EProp(...) or OTTT(..."
+                "); got 'eprob'; did you mean 'eprop'?"),
+    "mixed": (spiking, "bptt", RateLoss("out"), "mixed must be True or False, got 1"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_a_rule_does_not_cover_is_refused(name: str) -> None:
+    made, gradient, loss, message = REFUSED[name]
+    more = {"truncated": {"truncate": 5}, "mixed": {"mixed": 1}}.get(name, {})
+    with pytest.raises(NeurosimError) as caught:
+        fit(made(), patterns(6, 1), loss, gradient=gradient, epochs=1, quiet=True, **more)
+    assert message in caught.value.message, caught.value.message
+
+
+def test_conductances_are_none_of_ottts_and_no_readout_of_eprops() -> None:
+    for cell, readout, gradient, message in (
+        (CONDUCTANCE, LEAKY, "ottt", "those of population 'hidden' are not (the operation 'mul')"),
+        (LEAKY, CONDUCTANCE, "eprop", "population 'out', which gets spikes from 'hidden' and is not linear in what"),
+    ):
+        net = ns.Network("conductances", dt=1 * ms, seed=1)
+        source = net.population("source", INPUTS, SpikeSource([] * ms, []))
+        hidden, out = net.population("hidden", HIDDEN, cell), net.population("out", OUT, readout)
+        units = {id(CONDUCTANCE): 0.1, id(LEAKY): 5 * mV}  # of conductances in units of the leak
+        net.connect(source, hidden, weight=units[id(cell)])
+        net.connect(hidden, out, weight=units[id(readout)])
+        scale = {name: 10 * mV for name, c in (("hidden", cell), ("out", readout)) if c is LEAKY}
+        with pytest.raises(NeurosimError) as caught:
+            fit(net.to_torch(scale=scale), patterns(6, 1), MembraneLoss("out.v"), gradient=gradient, quiet=True)
+        assert message in caught.value.message, caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        (
+            lambda: EProp(feedback="symetric"),
+            "feedback must be one of 'symmetric', 'random', 'adaptive', got 'symetric'",
+        ),
+        (lambda: EProp(decay=1.0), "decay must be a number from 0 to below 1, got 1.0"),
+        (lambda: EProp(every=0), "every must be a whole number of steps above 0, got 0"),
+        (lambda: EProp(seed=0.5), "seed must be a whole number, got 0.5"),  # type: ignore[arg-type]
+        (lambda: OTTT(every="a"), "every must be a whole number of steps above 0, got 'a'"),  # type: ignore[arg-type]
+        (lambda: spiking().online("otttt"), "no online rule 'otttt'; did you mean 'ottt'?"),
+        (lambda: spiking().online("ottt").step({}, None), "an online rule needs begin(batch) before its first step"),
+    ],
+)
+def test_settings_are_looked_at(made: Any, message: str) -> None:
+    with pytest.raises(NeurosimError) as caught:
+        made()
+    assert message in caught.value.message, caught.value.message
+
+
+def test_input_is_that_of_one_step() -> None:
+    module = spiking()
+    learner = module.online("ottt")
+    learner.begin(2)
+    for given, message in (
+        (torch.zeros(3, INPUTS), f"input for 'source' must be [2, neurons], that of one step; got [3, {INPUTS}]"),
+        (torch.zeros(2, 4, INPUTS), f"that of one step; got [2, 4, {INPUTS}]"),
+        (torch.zeros(2, INPUTS, requires_grad=True), "OTTT gives no gradient to what made the input for 'source'"),
+    ):
+        with pytest.raises(NeurosimError) as caught:
+            learner.step({"source": given}, lambda output: None)
+        assert message in caught.value.message, caught.value.message

@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -91,9 +92,7 @@ class Eprop(Online):
 
     rule = "e-prop"
 
-    def __init__(
-        self, module: NetworkModule, feedback: str = "symmetric", decay: float = 1e-3, seed: int = 0
-    ) -> None:
+    def __init__(self, module: NetworkModule, feedback: str = "symmetric", decay: float = 1e-3, seed: int = 0) -> None:
         super().__init__(module)
         for s in self.learning:
             if s.shared:
@@ -172,6 +171,16 @@ class Eprop(Online):
             f"MembraneLoss('{way.target}.v'); or train with gradient='ottt' or 'bptt'",
             way.synapses.where if way.synapses is not None else None,
         )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the feedback, where it changes."""
+        ways = self.ways if self.feedback == "adaptive" else []
+        return {str(k): {"weights": way.weights, "last": way.last} for k, way in enumerate(ways)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take it."""
+        for k, part in state.items():
+            self.ways[int(k)].weights, self.ways[int(k)].last = part["weights"], part["last"]
 
     # -- traces -------------------------------------------------------------------------------------------------
 
@@ -307,9 +316,7 @@ def _edges(s: Synapses, device: torch.device) -> list[Edges]:
         neuron = post[which] - first
         own = delay[which]
         lengths = torch.unique(own).tolist()
-        delays: list[tuple[int, Tensor | None]] = [
-            (int(d), None if len(lengths) == 1 else own == d) for d in lengths
-        ]
+        delays: list[tuple[int, Tensor | None]] = [(int(d), None if len(lengths) == 1 else own == d) for d in lengths]
         if len(which):
             out.append(Edges(s, name, which, pre[which], neuron if ids is None else ids[neuron], delays))
         first += size

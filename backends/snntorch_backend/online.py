@@ -67,8 +67,8 @@ class Online:
         fixed = [name for name in module.trained if module.trained[name].requires_grad]
         if fixed:
             raise UnsupportedError(
-                f"{self.rule} trains weights, and '{fixed[0]}' is trained here too: leave it out of to_torch(train=...), "
-                f"fix it by module.trained['{fixed[0]}'].requires_grad_(False), or train with gradient='bptt'"
+                f"{self.rule} trains weights, and '{fixed[0]}' is trained here too: leave it out of to_torch(train=...)"
+                f", fix it by module.trained['{fixed[0]}'].requires_grad_(False), or train with gradient='bptt'"
             )
         for s in self.learning:
             if s.release is not None:
@@ -153,6 +153,7 @@ class Online:
             run.deliver(fired)
         for name, variables in run.variables.items():
             run.variables[name] = {k: v.detach() for k, v in variables.items()}
+        self.before, self.taps, self.after, self.spikes, self.of_state, self.of_inbox = {}, {}, {}, {}, {}, {}
         return value.detach() if isinstance(value, Tensor) else value
 
     def _given(self, inputs: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -162,8 +163,8 @@ class Online:
             x = torch.as_tensor(value)
             if x.requires_grad:
                 raise UnsupportedError(
-                    f"{self.rule} gives no gradient to what made the input for '{key}': train layers before the network "
-                    "with gradient='bptt', or detach() them"
+                    f"{self.rule} gives no gradient to what made the input for '{key}': train layers before the "
+                    "network with gradient='bptt', or detach() them"
                 )
             found = self.module._inputs({key: x[:, None] if x.ndim == 2 else x})[key]
             if found.shape[1] != 1 or len(found) not in (1, self.run.batch):
@@ -222,6 +223,13 @@ class Online:
         """Add to the gradient of a parameter."""
         if grad is not None:
             weight.grad = grad.clone() if weight.grad is None else weight.grad + grad
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what of the rule lasts from batch to batch."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take what :meth:`state_dict` gave."""
 
     # -- what a rule says ---------------------------------------------------------------------------------------
 

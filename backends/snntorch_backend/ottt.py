@@ -36,19 +36,17 @@ class Ottt(Online):
 
     def __init__(self, module: NetworkModule) -> None:
         super().__init__(module)
-        for s in module.synapses:
-            if not s.count or s not in self.learning:
-                continue
+        for s in self.learning:
             for name in dict.fromkeys(s.names(s.targets)):
                 cone = cone_of(self.node(name))
-                if cone.bent or len(cone.variables) != 1:
-                    what = f"{cone.bent} makes them no linear sums" if cone.bent else "have " + (
-                        "none" if not cone.variables else f"{len(cone.variables)}, {', '.join(cone.variables)}")
-                    raise UnsupportedError(
-                        f"OTTT is for cells of one potential that leaks and adds up what arrives; those of population "
-                        f"'{name}' {'are not: ' if cone.bent else ''}{what}: use receptors such as DeltaCurrent, or "
-                        "train with gradient='eprop' or 'bptt'", s.where,
-                    )  # fmt: skip
+                if cone.bent is None and len(cone.variables) == 1:
+                    continue
+                why = cone.bent or f"arrivals move {', '.join(cone.variables) or 'no variable'}"
+                raise UnsupportedError(
+                    f"OTTT is for cells of one potential that leaks and adds up what arrives, and those of population "
+                    f"'{name}' are not ({why}): use DeltaCurrent as their receptor, or train with gradient='eprop' or "
+                    "'bptt'", s.where,
+                )  # fmt: skip
         for s in module.synapses:
             if s.count and len(s.delays) > 1:
                 raise UnsupportedError(
@@ -94,8 +92,8 @@ class Ottt(Online):
         leak, gain = self.linear(name, s.receptor)[variable]
         if leak is None or gain is None or not bool((gain != 0).all()):
             raise UnsupportedError(
-                f"OTTT is for cells whose potential leaks and that an arrival moves in its own step, which '{variable}' "
-                f"of population '{name}' is not: train with gradient='bptt'", s.where,
+                f"OTTT is for cells whose potential leaks and that an arrival moves in its own step, which "
+                f"'{variable}' of population '{name}' is not: train with gradient='bptt'", s.where,
             )  # fmt: skip
         if not bool((leak == leak[0, 0]).all()):
             raise UnsupportedError(

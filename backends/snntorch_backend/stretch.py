@@ -66,7 +66,7 @@ class Stretch:
         return fired
 
     def deliver(self, fired: Mapping[str, Tensor]) -> None:
-        """End a step: what its spikes [batch, 1, neurons] add is on its way, and the next step's arrivals come first."""
+        """End a step: what its spikes [batch, 1, neurons] add is on its way, the next arrivals come first."""
         for waiting in self.pending.values():
             waiting.pop(0)
             waiting.append(None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import importlib
 import math
 import os
@@ -13,10 +12,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from neurosim.errors import BackendMissingError, NeurosimError, ParameterError, caller
-
-COLUMNS: tuple[str, ...] = ("epoch", "loss", "correct", "test_loss", "test_correct", "seconds")
-"""What is known of an epoch, and written to a log."""
+from neurosim.errors import NeurosimError, ParameterError, caller
+from neurosim.learning.batches import Data, hash_of
+from neurosim.learning.kept import Keeper, first_line, logger
+from neurosim.learning.online import OTTT, EProp, online_rule
 
 
 @dataclass
@@ -48,8 +47,10 @@ def fit(
     lr: float = 1e-3,
     schedule: Callable[[Any, int], Any] | None = None,
     regularisers: Sequence[Callable[[Any, Any], Any]] = (),
+    gradient: str | EProp | OTTT = "bptt",
     truncate: int | None = None,
     clip: float | None = None,
+    mixed: bool = False,
     seed: int = 0,
     checkpoint: str | None = None,
     log: str | None = None,
@@ -77,10 +78,17 @@ def fit(
         Takes the optimiser and the number of batches in all; returns a scheduler of torch's, which steps after each.
     regularisers : sequence of callable
         Take the output and the module; what they return is added to the loss.
+    gradient : {"bptt", "eprop", "ottt"}, EProp or OTTT
+        How it is found: by backpropagation through time; or forward, by an online rule, whose memory does not grow with
+        the number of steps. Then the loss is taken of every step by itself, and what counts (in training: ``loss`` and
+        ``correct`` of the history as well) is the mean over steps.
     truncate : int, optional
         Backpropagation reaches so many steps back: time is cut into pieces, each with a loss and a step of its own.
     clip : float, optional
         The largest norm of the gradient.
+    mixed : bool
+        Whether products of spikes and weights, and of gradients, are computed in bfloat16 (torch's ``autocast``).
+        Parameters, states and sums of several projections keep the precision of the module.
     seed : int
         Of the order of samples, and of what is random in the network: each sample of each epoch has noise of its own.
     checkpoint : str, optional
@@ -98,6 +106,8 @@ def fit(
 
     Raises
     ------
+    UnsupportedError
+        An online rule does not cover something in the network; the error says what.
     ParameterError
         Something does not fit together; or the loss is no finite number any more: the module is then as it was after
         the last whole epoch.
@@ -112,19 +122,42 @@ def fit(
     ):
         if not isinstance(value, int) or value < 1:
             raise ParameterError(f"{name} must be a whole number above 0, got {value!r}", where)
-    run = _Run(torch, module, loss, tuple(regularisers), truncate, clip, where)
-    run.noise = seed
-    train = run.batches_of(data, batch, seed)
-    found = None if test is None else run.batches_of(test, batch, None)
-    made = _optimiser(torch, module, optimiser, lr, where)
+    if not isinstance(mixed, bool):
+        raise ParameterError(f"mixed must be True or False, got {mixed!r}", where)
+    rule = online_rule(gradient, where)
+    if rule is not None and truncate is not None:
+        raise ParameterError(f"truncate is for gradient='bptt': {rule.name} looks back as far as its traces do", where)
+    if rule is not None and not hasattr(module, "online"):
+        raise ParameterError(f"{rule.name} trains a module of net.to_torch(), got {type(module).__name__}", where)
+    run = _Run(torch, module, loss, tuple(regularisers), truncate, clip, rule, mixed, seed, where)
+    done = False
+    try:
+        history = _trained(run, data, test, epochs, batch, (optimiser, lr, schedule), rule, checkpoint, log, quiet)
+        done = True
+    finally:
+        run.leave(done)
+    return history
+
+
+def _trained(
+    run: _Run, data: Any, test: Any, epochs: int, batch: int, how: tuple[Any, float, Any], rule: Any,
+    checkpoint: Any, log: Any, quiet: bool,
+) -> History:  # fmt: skip
+    """Go through the epochs that are left."""
+    (optimiser, lr, schedule), where, torch = how, run.where, run.torch
+    train = run.data.batches_of(data, batch, run.noise)
+    found = None if test is None else run.data.batches_of(test, batch, None)
+    made = _optimiser(torch, run.module, optimiser, lr, where)
     scheduler = None if schedule is None else schedule(made, epochs * len(train))
-    settings = {"batch": batch, "seed": seed, "truncate": truncate}
-    keeper = _Keeper(
-        torch, None if checkpoint is None else os.fspath(checkpoint), module, made, scheduler, settings, where
-    )
+    settings = {"batch": batch, "seed": run.noise, "truncate": run.truncate}
+    settings |= ({} if rule is None else {"gradient": repr(rule)}) | ({"mixed": True} if run.mixed else {})
+    keeper = Keeper(
+        torch, None if checkpoint is None else os.fspath(checkpoint), run.module, made, scheduler, run.learner,
+        settings, where,
+    )  # fmt: skip
     history = History(keeper.load())
     keeper.remember()
-    with _logger(None if log is None else os.fspath(log), history, run.rank, where) as write:
+    with logger(None if log is None else os.fspath(log), history, run.rank, where) as write:
         for epoch in range(len(history.epochs), epochs):
             begun = time.perf_counter()
             row = {"epoch": float(epoch + 1)}
@@ -208,11 +241,6 @@ def _optimiser(torch: Any, module: Any, given: Any, lr: float, where: str | None
     return made
 
 
-def _first(error: Exception) -> str:
-    """Return the first line of what a library says."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
 class _Diverged(Exception):
     def __init__(self, what: str, batch: int) -> None:
         self.what, self.batch = what, batch
@@ -222,129 +250,103 @@ class _Run:
     """One training: how a batch is taken."""
 
     def __init__(
-        self, torch: Any, module: Any, loss: Any, regularisers: Any, truncate: Any, clip: Any, where: Any
-    ) -> None:
+        self, torch: Any, module: Any, loss: Any, regularisers: Any, truncate: Any, clip: Any, rule: Any, mixed: bool,
+        noise: int, where: Any,
+    ) -> None:  # fmt: skip
         self.torch, self.module, self.loss, self.regularisers = torch, module, loss, regularisers
-        self.truncate, self.clip, self.where, self.noise = truncate, clip, where, 0
+        self.truncate, self.clip, self.where, self.noise, self.mixed = truncate, clip, where, noise, mixed
         self.traces = tuple(getattr(loss, "traces", ()))
         graph = getattr(module, "graph", None)
         self.random = graph is not None and any(p.streams for p in graph.populations)
-        self.rank, self.world = 0, 1
+        self.learner = None if rule is None else rule.learner(module)
+        self.every = None if rule is None else rule.every
+        self.rank, self.world, self.joined = 0, 1, False
         if int(os.environ.get("WORLD_SIZE", "1")) > 1:
             distributed = torch.distributed
             if not distributed.is_initialized():
                 distributed.init_process_group("nccl" if module.device.type == "cuda" else "gloo")
+                self.joined = True
             self.rank, self.world = distributed.get_rank(), distributed.get_world_size()
             for tensor in (*module.parameters(), *module.buffers()):
                 distributed.broadcast(tensor.data, 0)
+        self.data = Data(torch, module, truncate, self.rank, self.world, self._joint, where)
 
-    # -- data ---------------------------------------------------------------------------------------------------
+    def leave(self, whole: bool) -> None:
+        """Leave the processes that this training brought together: their threads would outlive it."""
+        if self.joined:
+            if whole:  # one that is done first would take the meeting place with it
+                self.torch.distributed.barrier()
+            self.torch.distributed.destroy_process_group()
 
-    def batches_of(self, data: Any, batch: int, seed: int | None) -> Any:
-        """Return what gives an epoch's batches, with the number of them as its length."""
-        if hasattr(data, "batch_sampler"):
-            if self.world > 1 and seed is not None and not hasattr(getattr(data, "sampler", None), "num_replicas"):
-                raise ParameterError(
-                    f"a DataLoader for {self.world} processes needs a torch.utils.data.DistributedSampler: without one "
-                    "each process trains on all of the data", self.where
-                )  # fmt: skip
-            if not len(data):
-                raise ParameterError("the DataLoader gives no batches", self.where)
-
-            def loaded(k: int) -> Iterator[Any]:
-                if hasattr(getattr(data, "sampler", None), "set_epoch"):
-                    data.sampler.set_epoch(k)
-                at = 0
-                for inputs, targets in data:
-                    ids = self.torch.arange(at, at + len(targets)) * self.world + self.rank
-                    at += len(targets)
-                    yield inputs, targets, ids, self._joint(len(targets)) if seed is not None else len(targets)
-
-            return _Loader(loaded, len(data))
-        if (
-            hasattr(data, "__getitem__")
-            and hasattr(data, "__len__")
-            and not isinstance(data, (tuple, list, Mapping))
-            and (not hasattr(data, "shape"))
-        ):
-            size, collate = len(data), self.torch.utils.data.default_collate
-            if not size:
-                raise ParameterError("the data set has no samples", self.where)
-
-            def pick(ids: Any) -> tuple[Any, Any]:
-                return tuple(collate([tuple(data[int(i)]) for i in ids])) if len(ids) else (None, ids)
-
-        else:
-            if not isinstance(data, tuple) or len(data) != 2:
-                raise ParameterError("data must be a pair of inputs and targets, a Dataset or a DataLoader", self.where)
-            inputs = data[0] if isinstance(data[0], Mapping) else {self._only(): data[0]}
-            try:
-                tensors = {k: self.torch.as_tensor(v) for k, v in inputs.items()}
-                targets = self.torch.as_tensor(data[1])
-                _ = [len(v) for v in (*tensors.values(), targets)]  # numbers by themselves have no length
-            except (TypeError, ValueError, RuntimeError) as e:
-                raise ParameterError(f"inputs and targets must be arrays of numbers: {_first(e)}", self.where) from None
-            if self.truncate is not None and len({v.shape[1] for v in tensors.values() if v.ndim > 1}) > 1:
-                found = ", ".join(f"{v.shape[1]} of '{k}'" for k, v in tensors.items())
-                raise ParameterError(f"inputs must have as many steps, to be cut in time: got {found}", self.where)
-            size = len(targets)
-            if not size or any(len(v) != size for v in tensors.values()):
-                sizes = ", ".join(f"{len(v)} of '{k}'" for k, v in tensors.items())
-                raise ParameterError(
-                    f"there must be as many inputs as targets, and some: got {sizes}, and {size}", self.where
-                )
-
-            def pick(ids: Any) -> tuple[Any, Any]:
-                return {k: v[ids] for k, v in tensors.items()}, targets[ids]
-
-        if seed is not None and self.world > 1 and batch % self.world:
-            raise ParameterError(f"a batch of {batch} cannot be divided among {self.world} processes", self.where)
-
-        def epoch(k: int) -> Iterator[Any]:
-            g = None if seed is None else self.torch.Generator().manual_seed(hash_of(seed, k))
-            order = self.torch.arange(size) if g is None else self.torch.randperm(size, generator=g)
-            for begin in range(0, size, batch):
-                ids = order[begin : begin + batch]
-                own = ids if g is None else ids[self.rank :: self.world]
-                yield *pick(own), own, len(ids)
-
-        return _Loader(epoch, -(-size // batch))
-
-    def _only(self) -> str:
-        graph = getattr(self.module, "graph", None)
-        names = [] if graph is None else [p.name for p in graph.populations if p.schedules and not p.receptors]
-        if len(names) != 1:
-            raise ParameterError(
-                f"the network has {len(names)} sources that spikes could be given to: give the inputs as a mapping, "
-                "{'population': spikes}", self.where
-            )  # fmt: skip
-        return names[0]
-
-    # -- steps --------------------------------------------------------------------------------------------------
-
-    def pieces(self, inputs: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Return the inputs, cut in time."""
+    def rounds(self, inputs: Any, targets: Any, ids: Any, size: int, epoch: int) -> Iterator[Callable[[], Any]]:
+        """Yield what finds gradients, once before each step of the optimiser: functions that return the loss and which
+        answers were right."""
         if not isinstance(inputs, Mapping):
-            inputs = {self._only(): inputs}
-        if self.truncate is None:
-            return [dict(inputs)]
-        length = next(iter(inputs.values())).shape[1]
-        return [{k: v[:, at : at + self.truncate] for k, v in inputs.items()} for at in range(0, length, self.truncate)]
+            inputs = {self.data.only(): inputs}
+        targets, share = targets.to(self.module.device), len(ids) * self.world / size  # the last may be unequal
+        seeds = [hash_of(hash_of(self.noise, epoch), int(i)) for i in ids] if self.random else None
+        if self.learner is not None:
+            yield from self._ahead(self.learner, inputs, targets, seeds, share)
+            return
+        length = next((v.shape[1] for v in inputs.values()), 0)
+        state = None
+        for at in range(0, length, self.truncate or length) or [0]:
+            piece = {k: v[:, at : at + self.truncate] for k, v in inputs.items()} if self.truncate else dict(inputs)
+
+            def take(piece: dict[str, Any] = piece) -> tuple[float, Any]:
+                nonlocal state
+                output, value, right = self.taken(piece, targets, seeds, state)
+                (value * share).backward()
+                state = output.state.detach()
+                return float(value.detach()), right
+
+            yield take
+
+    def _ahead(
+        self, learner: Any, inputs: Mapping[str, Any], targets: Any, seeds: Any, share: float
+    ) -> Iterator[Callable[[], Any]]:
+        """Yield the same of an online rule: the loss is the mean of that of the steps since the last."""
+        lengths = {k: v.shape[1] for k, v in inputs.items()}
+        if len(set(lengths.values())) != 1:
+            found = ", ".join(f"{n} of '{k}'" for k, n in lengths.items()) or "none"
+            raise ParameterError(f"inputs must have as many steps, for an online rule: got {found}", self.where)
+        length = next(iter(lengths.values()))
+        every = self.every or length
+        for begin in range(0, length, every):
+
+            def take(begin: int = begin, end: int = min(begin + every, length)) -> tuple[float, Any]:
+                if begin == 0:
+                    learner.begin(len(targets), seeds)
+                learner.changed()
+                total, rights = 0.0, []
+
+                def judged(output: Any) -> Any:
+                    with self.precision():
+                        value, right = self.judged(output, targets)
+                    rights.append(right)
+                    return value
+
+                for n in range(begin, end):
+                    now = {k: v[:, n] for k, v in inputs.items()}
+                    total += float(learner.step(now, judged, self.traces, share / (end - begin)))
+                if end == length:
+                    learner.finish()
+                right = None if rights[0] is None else self.torch.stack([r.double() for r in rights]).mean(0)
+                return total / (end - begin), right
+
+            yield take
 
     def epoch(self, batches: Any, optimiser: Any, scheduler: Any, epoch: int) -> dict[str, float]:
         """Train on all batches; return the mean loss and how many answers were right."""
         totals = _Totals()
         self.module.train()
         for k, (inputs, targets, ids, size) in enumerate(batches):
-            state = None
-            for piece in self.pieces(inputs) if len(ids) else [{}]:
+            for take in self.rounds(inputs, targets, ids, size, epoch):
                 optimiser.zero_grad()
                 what = None
                 if len(ids):
                     try:
-                        output, value, right = self.taken(piece, targets, ids, epoch, state)
-                        (value * (len(ids) * self.world / size)).backward()  # shares of the last batch may be unequal
-                        state, number = output.state.detach(), float(value.detach())
+                        number, right = take()
                         what = None if math.isfinite(number) else f"the loss is {number}"
                         totals.add(number, right, len(ids))
                     except ParameterError:
@@ -363,12 +365,17 @@ class _Run:
                 scheduler.step()
         return self._gathered(totals)
 
-    def taken(self, piece: Any, targets: Any, ids: Any, epoch: int, state: Any = None) -> tuple[Any, Any, Any]:
+    def taken(self, piece: Any, targets: Any, seeds: Any, state: Any = None) -> tuple[Any, Any, Any]:
         """Return the output of a batch, its loss with what the regularisers add, and which answers are right."""
-        targets, seeds = targets.to(self.module.device), None
-        if self.random:
-            seeds = [hash_of(hash_of(self.noise, epoch), int(i)) for i in ids]
-        output = self.module(piece, state=state, traces=self.traces, seeds=seeds)
+        with self.precision():
+            output = self.module(piece, state=state, traces=self.traces, seeds=seeds)
+            value, right = self.judged(output, targets)
+        if self.torch.is_grad_enabled() and not value.requires_grad:
+            raise ParameterError("the loss does not depend on anything that is trained", self.where)
+        return output, value, right
+
+    def judged(self, output: Any, targets: Any) -> tuple[Any, Any]:
+        """Return the loss of an output, and which answers are right."""
         try:
             value = self.loss(output, targets)
             right = self.loss.correct(output, targets) if hasattr(self.loss, "correct") else None
@@ -376,15 +383,21 @@ class _Run:
             raise
         except (RuntimeError, IndexError, KeyError, TypeError, ValueError, AttributeError) as e:
             kind = f"{targets.dtype} {list(targets.shape)}"
-            raise ParameterError(f"the loss cannot be computed of targets {kind}: {_first(e)}", self.where) from None
+            raise ParameterError(
+                f"the loss cannot be computed of targets {kind}: {first_line(e)}", self.where
+            ) from None
         for regulariser in self.regularisers:
             value = value + regulariser(output, self.module)
         if not self.torch.is_tensor(value) or value.numel() != 1:
             found = f"a tensor of shape {list(value.shape)}" if self.torch.is_tensor(value) else type(value).__name__
             raise ParameterError(f"the loss must be one number, as a tensor; got {found}", self.where)
-        if self.torch.is_grad_enabled() and not value.requires_grad:
-            raise ParameterError("the loss does not depend on anything that is trained", self.where)
-        return output, value, right
+        return value, right
+
+    def precision(self) -> Any:
+        """Return the context in which products are computed."""
+        if not self.mixed:
+            return contextlib.nullcontext()
+        return self.torch.autocast(self.module.device.type, self.torch.bfloat16)
 
     def look(self, batches: Any) -> dict[str, float]:
         """Return the same without training."""
@@ -392,8 +405,9 @@ class _Run:
         self.module.eval()
         with self.torch.no_grad():
             for inputs, targets, ids, _ in batches:
-                whole = inputs if isinstance(inputs, Mapping) else {self._only(): inputs}
-                _, value, right = self.taken(whole, targets, ids, -1)
+                whole = inputs if isinstance(inputs, Mapping) else {self.data.only(): inputs}
+                seeds = [hash_of(hash_of(self.noise, -1), int(i)) for i in ids] if self.random else None
+                _, value, right = self.taken(whole, targets.to(self.module.device), seeds)
                 totals.add(float(value), right, len(ids))
         self.module.train()
         return totals.means()
@@ -427,9 +441,8 @@ class _Run:
 
     def _gathered(self, totals: _Totals) -> dict[str, float]:
         if self.world > 1:
-            shared = self.torch.tensor(
-                [totals.loss, totals.right, totals.samples, totals.answers], dtype=self.torch.float64
-            )
+            parts = [totals.loss, totals.right, totals.samples, totals.answers]
+            shared = self.torch.tensor(parts, dtype=self.torch.float64, device=self.module.device)
             self.torch.distributed.all_reduce(shared)
             totals.loss, totals.right, totals.samples, totals.answers = shared.tolist()
         return totals.means()
@@ -452,123 +465,3 @@ class _Totals:
     def means(self) -> dict[str, float]:
         out = {"loss": self.loss / max(self.samples, 1)}
         return out | ({"correct": self.right / self.answers} if self.answers else {})
-
-
-@dataclass(frozen=True)
-class _Loader:
-    epoch: Callable[[int], Iterator[Any]]
-    length: int
-
-    def __call__(self, epoch: int) -> Iterator[Any]:
-        return self.epoch(epoch)
-
-    def __len__(self) -> int:
-        return self.length
-
-
-def hash_of(seed: int, epoch: int) -> int:
-    """Return the seed of an epoch's order: the same after a stop."""
-    return (seed * 1_000_003 + epoch) % 2**63
-
-
-# -- what is kept -----------------------------------------------------------------------------------------------------
-
-
-class _Keeper:
-    """Keeps the state of training: in memory after each epoch, and in a file where one is asked for."""
-
-    def __init__(
-        self, torch: Any, path: str | None, module: Any, optimiser: Any, scheduler: Any, settings: Any, where: Any
-    ) -> None:
-        self.torch, self.path, self.settings, self.where = torch, path, settings, where
-        self.parts = {"module": module, "optimiser": optimiser}
-        if scheduler is not None:
-            self.parts["scheduler"] = scheduler
-        self.last: dict[str, Any] = {}
-
-    def load(self) -> list[dict[str, float]]:
-        """Take the state of the file, if there is one; return its epochs."""
-        if self.path is None or not os.path.exists(self.path):
-            return []
-        self.remember()
-        try:
-            state = self.torch.load(self.path, weights_only=True)
-            settings, epochs, random = state["settings"], list(state["epochs"]), state["random"]
-            if settings == self.settings:
-                for name, part in self.parts.items():
-                    part.load_state_dict(state[name])
-                self.torch.set_rng_state(random)
-        except Exception as e:  # what torch, pickle and zip files raise of a file that is none, and parts of states
-            self.restore()
-            raise ParameterError(
-                f"the checkpoint '{self.path}' is not one of this training, or is damaged ({_first(e)[:120]}): remove "
-                "it to begin anew", self.where
-            ) from None  # fmt: skip
-        if settings != self.settings:
-            raise ParameterError(
-                f"the checkpoint '{self.path}' was written with {settings}, and this training has {self.settings}: "
-                "remove it to begin anew", self.where
-            )  # fmt: skip
-        return epochs
-
-    def remember(self) -> None:
-        """Keep the module's state in memory."""
-        self.last = {k: v.detach().clone() for k, v in self.parts["module"].state_dict().items()}
-
-    def restore(self) -> None:
-        """Bring the module back to where it was."""
-        self.parts["module"].load_state_dict(self.last)
-
-    def save(self, epochs: list[dict[str, float]], rank: int) -> None:
-        """Write the file, whole or not at all."""
-        if self.path is None or rank:
-            return
-        state = {name: part.state_dict() for name, part in self.parts.items()}
-        # of torch's own generator: a DataLoader may draw its order from it
-        state |= {"epochs": epochs, "settings": self.settings, "random": self.torch.get_rng_state()}
-        part = f"{self.path}.part"
-        try:
-            self.torch.save(state, part)
-            os.replace(part, self.path)
-        except (OSError, RuntimeError) as e:
-            reason = getattr(e, "strerror", None) or _first(e)
-            raise ParameterError(f"the checkpoint '{self.path}' cannot be written: {reason}", self.where) from None
-
-
-@contextlib.contextmanager
-def _logger(
-    path: str | None, history: History, rank: int, where: str | None
-) -> Iterator[Callable[[dict[str, float]], None]]:
-    """Give what writes a row."""
-    if path is None or rank:
-        yield lambda row: None
-    elif path.endswith(".csv"):
-        try:
-            with open(path, "w", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, COLUMNS)
-                writer.writeheader()
-
-                def write(row: dict[str, float]) -> None:
-                    writer.writerow({k: f"{v:.9g}" for k, v in row.items()})
-                    file.flush()
-
-                for row in history.epochs:
-                    write(row)
-                yield write
-        except OSError as e:
-            raise ParameterError(f"the log '{path}' cannot be written: {e.strerror}", where) from None
-    else:
-        try:
-            board = importlib.import_module("torch.utils.tensorboard")
-        except ImportError:
-            raise BackendMissingError(
-                "TensorBoard is not installed: pip install tensorboard, or give a file that ends in .csv", where
-            ) from None
-        with board.SummaryWriter(path) as out:
-
-            def show(row: dict[str, float]) -> None:
-                for name, value in row.items():
-                    if name != "epoch":
-                        out.add_scalar(name, value, int(row["epoch"]))
-
-            yield show

@@ -8,7 +8,6 @@ backward, rounding has the derivative 1 (straight through; Y. Bengio, N. Léonar
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +15,14 @@ from typing import Any
 import numpy as np
 
 from neurosim.compile import compile_network
-from neurosim.errors import ParameterError, UnknownNameError, UnsupportedError, caller, suggest
+from neurosim.errors import (
+    BackendMissingError,
+    ParameterError,
+    UnknownNameError,
+    UnsupportedError,
+    caller,
+    suggest,
+)
 from neurosim.hardware.loihi2 import quantisation
 from neurosim.ir.edges import edge_table
 from neurosim.ir.rules import EdgeList
@@ -25,6 +31,15 @@ from neurosim.lang.groups import Population
 from neurosim.lang.network import Network
 from neurosim.params import Param
 from neurosim.units import TIME, Quantity, ms
+
+_Module: Any
+try:
+    import torch
+    from torch.func import functional_call
+
+    _Module = torch.nn.Module
+except ImportError:  # what is made says so
+    _Module = object
 
 LARGEST = 255
 """The largest mantissa of a weight."""
@@ -71,12 +86,12 @@ class _Edges:
     wanted: np.ndarray
 
 
-class IntegerTraining:
-    """A network to be trained as Loihi 2 will run it.
+class IntegerTraining(_Module):
+    """A network to be trained as Loihi 2 will run it: a ``torch.nn.Module``.
 
     ``training({"source": spikes})`` is a forward pass as that of ``net.to_torch()``, with weights rounded on the way;
-    an optimiser takes ``training.parameters()``. :meth:`network` is what was trained, in integers: it runs on any
-    backend, and in Lava. One thing is not seen to there: ``quantise`` takes units in which no current wraps round 24
+    :func:`neurosim.learning.fit` takes it, or an optimiser ``training.parameters()``. :meth:`network` is what was
+    trained, in integers: it runs on any backend, and in Lava. One thing is not seen to there: ``quantise`` takes units in which no current wraps round 24
     bits if all sources spike in one step, and training may make weights larger than they were then.
 
     Parameters
@@ -91,6 +106,13 @@ class IntegerTraining:
         As in ``quantise``.
     surrogate, precision
         As in :meth:`neurosim.Network.to_torch`.
+
+    Raises
+    ------
+    BackendMissingError
+        Without torch.
+    ParameterError, UnsupportedError
+        If bits are not those of a weight, or the network has no integers; in use, once weights are no finite numbers.
 
     Attributes
     ----------
@@ -109,6 +131,9 @@ class IntegerTraining:
         precision: str = "single",
     ) -> None:
         where = caller()
+        if _Module is object:
+            raise BackendMissingError("training with integers needs PyTorch: pip install 'neurosim-snn[torch]'", where)
+        super().__init__()
         if isinstance(bits, bool) or not isinstance(bits, (int, np.integer)) or not 1 <= bits <= 8:
             raise ParameterError(f"bits of a weight must be a whole number from 1 to 8, got {bits!r}", where)
         self.bits, self.step = int(bits), 2 ** (8 - int(bits))
@@ -119,13 +144,28 @@ class IntegerTraining:
                  if "vth" in pop.cell.params}  # fmt: skip
         self.module = twin.to_torch(surrogate=surrogate, scale=scale, precision=precision)
 
-    def parameters(self) -> Iterator[Any]:
-        """Return what an optimiser is to change."""
-        return iter(self.module.parameters())
+    @property
+    def device(self) -> Any:
+        """Where the weights are."""
+        return self.module.device
 
-    def __call__(self, inputs: Mapping[str, Any] | None = None, **options: Any) -> Any:
+    @property
+    def graph(self) -> Any:
+        """The network with Loihi 2's cells without the rounding of their states, compiled."""
+        return self.module.graph
+
+    @property
+    def weights(self) -> Any:
+        """Projection -> its weights with fractions, as in the module of ``net.to_torch()``."""
+        return self.module.weights
+
+    @property
+    def synapses(self) -> Any:
+        """The projections, as regularisers read them."""
+        return self.module.synapses
+
+    def forward(self, inputs: Mapping[str, Any] | None = None, **options: Any) -> Any:
         """Run the module with rounded weights; arguments and result are those of the module of ``net.to_torch()``."""
-        functional_call = importlib.import_module("torch.func").functional_call
         found = {f"weights.{e.name}": self._rounded(e.name) for e in self._edges}
         return functional_call(self.module, found, (inputs,), options)
 
@@ -158,6 +198,11 @@ class IntegerTraining:
     def _rounded(self, projection: str) -> Any:
         """Return the weights of a projection on their grid, with the derivative of those between it."""
         parameter, unit = self.module.weights[projection], self.module.units[projection]
+        if not bool(torch.isfinite(parameter).all()):
+            raise ParameterError(
+                f"the weights of projection '{projection}' are not all finite any more: train with a smaller rate",
+                caller(),
+            )
         most = LARGEST // self.step * self.step
         inside = (parameter * unit).clamp(-most, most)
         whole = (inside / self.step).round() * self.step

@@ -227,6 +227,18 @@ def test_what_cost_refuses() -> None:
     other = layered(np.ones((4, 2), bool), [np.ones((2, 4))])
     with pytest.raises(ParameterError, match="the result is not one of the network 'layered'"):
         cost(other, result)
+    for call, message in (
+        (lambda: cost(None, result), "network is the Network that was run, got None"),
+        (lambda: cost(net, None), "result is what net.run(...) returned, got None"),
+        (lambda: cost(result, net), "network is the Network that was run, got "),
+        (lambda: cost(net, result, "a"), "samples is a whole number from 1 on, got 'a'"),
+        (lambda: cost(net, result, inputs="source"), "inputs are a list of names of populations, got 'source'"),
+        (lambda: cost(net, result, inputs=3), "inputs are a list of names of populations, got 3"),
+        (lambda: cost(net, result).energy(["45nm"]), "technology is one of "),
+    ):
+        with pytest.raises(ParameterError) as caught:
+            call()
+        assert message in caught.value.message
     for part in (None, slice(2)):
         some = ns.Network("some", dt=1 * ms)
         pop = some.population("p", 4, LEAKY)

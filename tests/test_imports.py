@@ -82,6 +82,7 @@ AT_IMPORT = {
     "neurosim.backends.snntorch_backend.state": {"torch"},
     "neurosim.backends.snntorch_backend.stretch": {"torch"},
     "neurosim.backends.snntorch_backend.trained": {"torch"},
+    "neurosim.hardware.training": {"torch"},
     "neurosim.models.jepa": {"torch"},
     "neurosim.models.kernels": {"torch"},
     "neurosim.models.kernels.scan_numba": {"numba", "llvmlite"},

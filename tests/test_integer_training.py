@@ -119,6 +119,44 @@ def test_training_closes_what_three_bits_lose() -> None:
     assert errors[0] > 1 and after < errors[0] / 2
 
 
+def test_fit_takes_it(tmp_path: Path) -> None:
+    """With checkpoints and regularisers, and to the same weights as without a stop."""
+    import torch
+
+    from neurosim.learning import L1, RateLoss, SynapticOperations, fit
+
+    g = torch.Generator().manual_seed(1)
+    labels = torch.randint(2, (24,), generator=g)
+    upper = torch.arange(20) >= 10
+    spikes = torch.rand(24, 30, 20, generator=g) < torch.where(upper == (labels == 1)[:, None], 0.2, 0.05)[:, None]
+    loss, how = RateLoss("cells", classes=2, scale=0.2), {"batch": 8, "lr": 0.02, "quiet": True}
+    whole, halves = (IntegerTraining(network(), bits=3) for _ in range(2))
+    assert isinstance(whole, torch.nn.Module)
+    history = fit(whole, (spikes, labels), loss, test=(spikes, labels), epochs=4,
+                  regularisers=[SynapticOperations(1e-6), L1(1e-6)], **how)  # fmt: skip
+    assert history["loss"][-1] < history["loss"][0] and history["test_correct"][-1] > 0.8
+    for epochs in (1, 4):
+        fit(halves, (spikes, labels), loss, epochs=epochs, checkpoint=str(tmp_path / "kept.pt"),
+            regularisers=[SynapticOperations(1e-6), L1(1e-6)], **how)  # fmt: skip
+    for name in ("in", "back"):
+        assert np.array_equal(whole.mantissas(name), halves.mantissas(name))
+        assert not np.array_equal(whole.mantissas(name), IntegerTraining(network(), bits=3).mantissas(name))
+    with pytest.raises(ParameterError, match="e-prop trains a module of net.to_torch\\(\\), got IntegerTraining"):
+        fit(whole, (spikes, labels), loss, gradient="eprop", quiet=True)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused(value: float) -> None:
+    import torch
+
+    training = IntegerTraining(network())
+    with torch.no_grad():
+        training.weights["back"][3] = value
+    for use in (lambda: training(given()), training.network, lambda: training.mantissas("back")):
+        with pytest.raises(ParameterError, match="the weights of projection 'back' are not all finite any more"):
+            use()
+
+
 def test_sources_are_replaced() -> None:
     training = IntegerTraining(network(train=np.zeros((1, 20))))
     steps, ids = np.nonzero(TRAIN)

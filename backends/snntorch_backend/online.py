@@ -30,6 +30,11 @@ Inbox = tuple[str, str]
 """A population and one of its receptors."""
 
 
+def _state(label: str) -> State:
+    population, _, variable = label.partition(".")
+    return population, variable
+
+
 def slopes(values: Tensor | None, after: Sequence[Tensor]) -> list[Tensor | None]:
     """Return derivatives of values [batch, neurons], each after its own neuron's part of tensors; None for none."""
     if values is None or not values.requires_grad or not after:
@@ -95,7 +100,9 @@ class Online:
         module.settle()
         with torch.no_grad():
             self.run = Stretch(module, module.initial(batch), module._streams(seeds))
-        self.past = {s.name: deque([None] * max(s.delays), max(s.delays)) for s in module.synapses if s.count}
+        self.past: dict[str, deque[Tensor | None]] = {
+            s.name: deque([None] * max(s.delays), max(s.delays)) for s in module.synapses if s.count
+        }  # fmt: skip
         self.heard: set[str] = set()
         self.forget()
 
@@ -140,7 +147,7 @@ class Online:
             self.module._variable(label)
         with torch.enable_grad():
             self._ahead(given)
-            shown = {label: self.after[tuple(label.split(".", 1))][:, None] for label in traces}
+            shown = {label: self.after[_state(label)][:, None] for label in traces}
             value = loss(Output({k: v[:, None] for k, v in self.spikes.items()}, shown, run.state()))
             self._wanted(value, share)
             self.arrived = {s.name: self._arrived(s) for s in self.learning}

@@ -9,7 +9,7 @@ Source: J. Yik et al., Nat. Commun. 16 (2025), 1545, "The NeuroBench framework";
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -129,6 +129,8 @@ class Cost:
         technology : str
             A name in ``TECHNOLOGIES``, which also tells the source of each figure.
         """
+        if not isinstance(technology, str):
+            raise ParameterError(f"technology is one of {', '.join(TECHNOLOGIES)}; got {technology!r}", caller())
         if technology not in TECHNOLOGIES:
             raise UnknownNameError(f"no technology '{technology}'{suggest(technology, TECHNOLOGIES)}", caller())
         t = TECHNOLOGIES[technology]
@@ -182,7 +184,13 @@ def cost(network: Any, result: Any, samples: int = 1, *, inputs: Any = None) -> 
         If the result is not one of this network, or spikes of some neurons were not recorded.
     """
     where = caller()
-    if not isinstance(samples, (int, np.integer)) or samples < 1:
+    if not all(hasattr(network, name) for name in ("populations", "projections", "seed")):
+        raise ParameterError(f"network is the Network that was run, got {network!r}", where)
+    if not all(hasattr(result, name) for name in ("provenance", "populations", "spikes")):
+        raise ParameterError(f"result is what net.run(...) returned, got {result!r}", where)
+    if inputs is not None and (isinstance(inputs, str) or not isinstance(inputs, Iterable)):
+        raise ParameterError(f"inputs are a list of names of populations, got {inputs!r}", where)
+    if not isinstance(samples, (int, np.integer)) or isinstance(samples, bool) or samples < 1:
         raise ParameterError(f"samples is a whole number from 1 on, got {samples!r}", where)
     compiled = importlib.import_module("neurosim.compile")  # analysis does not depend on what makes graphs
     graph = compiled.compile_network(network, precision=result.provenance.precision)

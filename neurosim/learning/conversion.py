@@ -78,7 +78,7 @@ def convert(
     """
     where = caller()
     if percentile is None:
-        percentile = 100.0 if method == "ttfs" else 99.9
+        percentile = 99.9 if isinstance(method, str) and method == "rate" else 100.0
     _check(method, bound, reset, headroom, percentile, where)
     x, shape, largest = _inputs(data, input_max, where)
     maps = affine_maps(model, shape, where)
@@ -98,13 +98,18 @@ def convert(
 
 def _inputs(data: Any, input_max: float | None, where: str | None) -> tuple[np.ndarray, tuple[int, ...], float]:
     """Return data [samples, inputs], the shape of a sample, and the largest input."""
-    given = np.asarray(data.detach().cpu() if hasattr(data, "detach") else data)
+    try:
+        given = np.asarray(data.detach().cpu() if hasattr(data, "detach") else data)
+    except (TypeError, ValueError) as e:  # a list whose rows differ in length
+        raise ParameterError(f"data are an array of numbers: {str(e).partition('. ')[0]}", where) from None
     if given.ndim < 2:
         raise ParameterError(
             f"data are [samples, *shape of one], at least two axes; got shape {list(given.shape)}", where
         )
     shape = given.shape[1:]
     x = samples_of(given, shape, "data", where)
+    if input_max is not None and not _number(input_max):
+        raise ParameterError(f"input_max is a number, got {input_max!r}", where)
     largest = float(x.max()) if input_max is None else float(input_max)
     if not (np.isfinite(largest) and largest > 0):
         raise ParameterError("inputs are all 0: give input_max=, the largest that there will be, above 0", where)
@@ -117,12 +122,17 @@ def _check(method: str, bound: str, reset: str, headroom: float, percentile: flo
     options = {"method": (method, ("ttfs", "rate")), "bound": (bound, ("data", "interval")),
                "reset": (reset, ("subtract", "zero"))}  # fmt: skip
     for key, (given, legal) in options.items():
-        if given not in legal:
+        if not isinstance(given, str) or given not in legal:
             raise ParameterError(f"{key} is {' or '.join(map(repr, legal))}, got {given!r}", where)
-    if not (np.isfinite(headroom) and headroom >= 0):
+    if not (_number(headroom) and np.isfinite(headroom) and headroom >= 0):
         raise ParameterError(f"headroom is a number from 0 on, got {headroom!r}", where)
-    if not 0 < percentile <= 100:
+    if not (_number(percentile) and 0 < percentile <= 100):
         raise ParameterError(f"percentile lies above 0 and up to 100, got {percentile!r}", where)
+
+
+def _number(value: Any) -> bool:
+    """Tell whether a value is one real number."""
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
 
 
 def _layers(maps: list[Affine], scales: list[float], largest: float) -> tuple[Layer, ...]:

@@ -61,7 +61,8 @@ def fit(
     Parameters
     ----------
     module : torch.nn.Module
-        Of :meth:`neurosim.Network.to_torch`, or any that takes inputs as it does.
+        Of :meth:`neurosim.Network.to_torch`, an :class:`~neurosim.hardware.training.IntegerTraining`, or any that takes
+        inputs as they do.
     data : pair, Dataset or DataLoader
         Inputs and targets. Inputs are [samples, time, neurons], for the one population or receptor that takes any, or a
         mapping of names to those; targets are [samples, ...]. A Dataset gives one of each, a DataLoader batches.
@@ -202,8 +203,7 @@ def _looked_at(
 ) -> None:
     """Complain of arguments of another kind."""
     if not isinstance(module, torch.nn.Module) or not hasattr(module, "device"):
-        hint = "; IntegerTraining is trained by a loop of one's own" if hasattr(module, "mantissas") else ""
-        raise ParameterError(f"a module of net.to_torch() is trained, got {type(module).__name__}{hint}", where)
+        raise ParameterError(f"a module of net.to_torch() is trained, got {type(module).__name__}", where)
     if getattr(module, "surrogate", True) is None:
         raise ParameterError("this module has no gradients: make it with a surrogate, as to_torch() does", where)
     if not any(p.requires_grad for p in module.parameters()):

@@ -6,9 +6,9 @@ them was chosen by short trainings on recordings 10 to 49 and what they reached 
 training for integers, of which a first version (cross-entropy instead of the votes) was given up, and the numbers of
 bits chosen, after seed 0 had been looked at, its answers to the test set among the rest.
 
-The module's network then runs on ``native`` and in Loihi 2's integers, as one long run with silence between recordings,
-in which a potential decays to below a hundredth. So an answer may differ from the module's, which begins every
-recording at rest. Integers are those that ``quantise`` makes of the trained network, and such with weights of 4 and of
+The module's network then runs on ``native`` and in Loihi 2's integers, each recording in a run of its own: as in the
+module, all begin at rest. The module computes in single precision, ``native`` in double; that is all that their answers
+may differ by. Integers are those that ``quantise`` makes of the trained network, and such with weights of 4 and of
 2 bits; then all after more training that knows them (:class:`neurosim.hardware.training.IntegerTraining`) and wants
 nothing but the votes of the float network, on the recordings of the training set: it has no way of getting better than
 that one but by chance.
@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ SEEDS, EPOCHS, BATCH, RATE = 3, 20, 64, 2e-3
 MORE, MORE_RATES = 3, {8: 5e-5, 4: 1e-4, 2: 4e-4}  # of the further training for integers: epochs, and bits -> rate
 NO_LOSS = 1.0  # percent: three recordings of the test set
 CHANNELS, HIDDEN, DIGITS, EACH = 48, 256, 10, 6
-STEPS, SILENCE, STEP = 150, 100, 4  # steps of 4 ms: what is longer than 600 ms (9 % of the recordings) is cut
+STEPS, STEP = 150, 4  # steps of 4 ms: what is longer than 600 ms (9 % of the recordings) is cut
 SPEED, SHIFT, GAIN, NOISE, MISSING = 0.17, 2, 4.0, 1.5, 0.1  # how far copies of a recording differ from it
 
 
@@ -164,35 +165,43 @@ def answers_of_module(module: Any, which: Any) -> Any:
     return torch.cat(parts).argmax(1)
 
 
-def in_a_row(which: Any) -> tuple[Any, Any]:
-    """Return steps and neurons of the spikes of recordings one after the other, with silence between."""
-    sample, step, fibre = (v.numpy() for v in spikes_of(data()["levels"][which]).nonzero(as_tuple=True))
-    return sample * (STEPS + SILENCE) + step, fibre
-
-
-def answers_of_run(net: Any, count: int, backend: str) -> Any:
-    """Return the answers of one long run."""
+def answers_of_runs(made: Callable[[Any, Any], Any], which: Any, backend: str) -> Any:
+    """Return the answers of a network that ``made`` makes of the steps and neurons of a recording's spikes, one run for
+    each recording."""
     import numpy as np
     import torch
 
     from neurosim.units import ms
 
-    period = STEPS + SILENCE
-    found = net.run(count * period * STEP * ms, backend=backend).spikes["digits"]
-    counts = np.zeros((count, DIGITS))
-    np.add.at(counts, (found.steps // period, found.ids // EACH), 1)
-    return torch.from_numpy(counts).argmax(1)
+    answers = []
+    for spikes in spikes_of(data()["levels"][which]):
+        step, fibre = (v.numpy() for v in spikes.nonzero(as_tuple=True))
+        found = made(step, fibre).run(STEPS * STEP * ms, backend=backend).spikes["digits"]
+        answers.append(np.bincount(found.ids // EACH, minlength=DIGITS).argmax())
+    return torch.from_numpy(np.array(answers))
 
 
-def of_integers(training: Any, which: Any) -> Any:
-    """Return the answers of a training's network in integers."""
+def told(module: Any) -> Callable[[Any, Any], Any]:
+    """Return what makes the network of a module."""
+
+    def made(steps: Any, ids: Any) -> Any:
+        (net := network(steps, ids)).load_torch(module)
+        return net
+
+    return made
+
+
+def told_in_integers(training: Any) -> Callable[[Any, Any], Any]:
+    """Return what makes the network in integers of a training."""
     from neurosim.models import SpikeSource
     from neurosim.units import ms
 
-    steps, ids = in_a_row(which)
-    net = training.network({"nerve": SpikeSource(STEP * steps * ms, ids)})
-    net.record(net["digits"], "spikes")
-    return answers_of_run(net, len(which), "native")
+    def made(steps: Any, ids: Any) -> Any:
+        net = training.network({"nerve": SpikeSource(STEP * steps * ms, ids)})
+        net.record(net["digits"], "spikes")
+        return net
+
+    return made
 
 
 def one(seed: int, log: Any, training: str = "train", test: str = "test") -> dict[str, dict[str, float]]:
@@ -204,14 +213,13 @@ def one(seed: int, log: Any, training: str = "train", test: str = "test") -> dic
     module = begun(seed)
     train(module, which, seed, EPOCHS, RATE, log, f"seed {seed}")
     (trained := network()).load_torch(module)
-    (long := network(*in_a_row(tested))).load_torch(module)
     answers = {"module": answers_of_module(module, tested)}
-    answers |= {backend: answers_of_run(long, len(tested), backend) for backend in ("native", "loihi2")}
+    answers |= {backend: answers_of_runs(told(module), tested, backend) for backend in ("native", "loihi2")}
     for bits, rate in MORE_RATES.items():
         aware = IntegerTraining(trained, bits=bits)
-        answers[f"{bits} bits"] = of_integers(aware, tested)
+        answers[f"{bits} bits"] = answers_of_runs(told_in_integers(aware), tested, "native")
         train(aware, which, seed, MORE, rate, log, f"seed {seed}, {bits} bits", module)
-        answers[f"{bits} bits, trained"] = of_integers(aware, tested)
+        answers[f"{bits} bits, trained"] = answers_of_runs(told_in_integers(aware), tested, "native")
     right = {name: 100 * float((found == heard["labels"][tested]).double().mean()) for name, found in answers.items()}
     same = {name: 100 * float((found == answers["module"]).double().mean()) for name, found in answers.items()}
     log(f"seed {seed}: right {right}, as the module {same}")

@@ -91,8 +91,9 @@ class IntegerTraining(_Module):
 
     ``training({"source": spikes})`` is a forward pass as that of ``net.to_torch()``, with weights rounded on the way;
     :func:`neurosim.learning.fit` takes it, or an optimiser ``training.parameters()``. :meth:`network` is what was
-    trained, in integers: it runs on any backend, and in Lava. One thing is not seen to there: ``quantise`` takes units in which no current wraps round 24
-    bits if all sources spike in one step, and training may make weights larger than they were then.
+    trained, in integers: it runs on any backend, and in Lava. One thing is not seen to there: ``quantise`` takes
+    units in which no current wraps round 24 bits if all sources spike in one step, and training may make weights larger
+    than they were then.
 
     Parameters
     ----------

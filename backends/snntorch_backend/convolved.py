@@ -93,7 +93,7 @@ class Convolved(Synapses):
             made = _CONVOLUTIONS[len(padding)](
                 given, weight, None, rule.stride, padding, rule.dilation, rule.groups
             )  # fmt: skip
-        return made.reshape(1, len(spikes), self.n_post)
+        return made.to(spikes.dtype).reshape(1, len(spikes), self.n_post)
 
     def counted(
         self, spikes: Tensor, weight: Tensor, matrices: Callable[[], Tensor], carried: tuple[Tensor, Any] | None = None

@@ -80,10 +80,11 @@ def _product(row: Tensor, column: Tensor, values: Tensor, rows: int, given: Tens
     """Return ``given`` [m, columns] times the transpose of a sparse matrix [rows, columns]."""
     if not len(values) or not len(given):
         return torch.zeros(len(given), rows, dtype=given.dtype, device=given.device)
-    with warnings.catch_warnings():
+    # sparse products have no bfloat16 on CPUs: under autocast they keep their precision
+    with torch.autocast(given.device.type, enabled=False), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Sparse")  # that it is in beta, and that nothing is checked
         matrix = torch.sparse_csr_tensor(row, column, values, (rows, given.shape[1]), check_invariants=False)
-    return torch.matmul(matrix, given.t().contiguous()).t()
+        return torch.matmul(matrix, given.t().contiguous()).t()
 
 
 class Synapses:
@@ -202,9 +203,12 @@ class Synapses:
         return cells.index_add(0, self.index["cell"], weight).view(len(self.delays), self.n_pre, self.n_post)
 
     def graded(self, spikes: Tensor, weight: Tensor) -> Tensor:
-        """Return what spikes [B, n_pre] add, by delay: [delays, B, n_post], with derivatives after both."""
+        """Return what spikes [B, n_pre] add, by delay: [delays, B, n_post], with derivatives after both.
+
+        Under autocast products are rounded to bfloat16; what is added to them later is not.
+        """
         if self.full:
-            return torch.matmul(spikes, weight)
+            return torch.matmul(spikes, weight).to(spikes.dtype)
         out: Any = _Along.apply(spikes, weight, self.index, len(self.delays) * self.n_post)
         return out.view(len(spikes), len(self.delays), self.n_post).transpose(0, 1)
 

@@ -48,6 +48,12 @@ def to_torch(
     Other parameters are described at the method.
     """
     backend = load_backend("snntorch")
+    if precision in ("bfloat16", "float16", "half", "mixed"):
+        raise ParameterError(
+            f"a module's states are in 'single' or 'double', not in {precision!r}: 8 or 11 bits would lose what a leak "
+            "takes from a potential in a step. Products can be in bfloat16: fit(..., mixed=True), or torch.autocast",
+            network.where,
+        )
     graph = compile_network(network, precision=precision)
     backend.check(graph)
     for node in graph.projections:

@@ -88,8 +88,8 @@ def fit(
     clip : float, optional
         The largest norm of the gradient.
     mixed : bool
-        Whether products of spikes and weights, and of gradients, are computed in bfloat16 (torch's ``autocast``).
-        Parameters, states and sums of several projections keep the precision of the module.
+        Whether products of spikes and weights, forward and backward, are computed in bfloat16 (torch's ``autocast``).
+        Parameters, states, sums of several projections, sparse projections and test data keep single precision.
     seed : int
         Of the order of samples, and of what is random in the network: each sample of each epoch has noise of its own.
     checkpoint : str, optional
@@ -123,9 +123,13 @@ def fit(
     ):
         if not isinstance(value, int) or value < 1:
             raise ParameterError(f"{name} must be a whole number above 0, got {value!r}", where)
+    rule = online_rule(gradient, where)
     if not isinstance(mixed, bool):
         raise ParameterError(f"mixed must be True or False, got {mixed!r}", where)
-    rule = online_rule(gradient, where)
+    if mixed and rule is not None:
+        raise ParameterError(f"mixed is for gradient='bptt': traces of {rule.name} keep the module's precision", where)
+    if mixed and any(p.dtype == torch.float64 for p in module.parameters()):
+        raise ParameterError("mixed is for modules of net.to_torch(precision='single'); this one is in double", where)
     if rule is not None and truncate is not None:
         raise ParameterError(f"truncate is for gradient='bptt': {rule.name} looks back as far as its traces do", where)
     if rule is not None and not hasattr(module, "online"):

@@ -234,7 +234,8 @@ SCRIPT = """
     spikes, labels = (torch.rand(22, 25, 12, generator=g) < 0.1).double(), torch.randint(3, (22,), generator=g)
     way, out = sys.argv[1:]
     if way == "fit":
-        fit(module, (spikes, labels), RateLoss("out"), epochs=3, batch=8, quiet=True)
+        for _ in range(3):  # and can bring them together anew
+            fit(module, (spikes, labels), RateLoss("out"), epochs=1, batch=8, truncate=20, quiet=True)
     else:
         torch.distributed.init_process_group("gloo")
         rank = torch.distributed.get_rank()
@@ -245,12 +246,11 @@ SCRIPT = """
             optimiser.zero_grad()
             RateLoss("out")(output, labels[rank::2]).backward()
             optimiser.step()
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
+    assert not torch.distributed.is_initialized()  # fit leaves those that it brought together
     if int(__import__("os").environ.get("RANK", 0)) == 0:
         torch.save(module.state_dict(), out)
-    if torch.distributed.is_initialized():
-        torch.distributed.barrier()
-        # all is done and written: gloo's threads now and then abort a process that ends in the usual way
-        __import__("os")._exit(0)
 """
 
 

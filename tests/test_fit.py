@@ -234,7 +234,8 @@ SCRIPT = """
     spikes, labels = (torch.rand(22, 25, 12, generator=g) < 0.1).double(), torch.randint(3, (22,), generator=g)
     way, out = sys.argv[1:]
     if way == "fit":
-        for _ in range(3):  # and can bring them together anew
+        __import__("atexit").register(lambda: print("at the end:", torch.distributed.is_initialized()))
+        for _ in range(3):
             fit(module, (spikes, labels), RateLoss("out"), epochs=1, batch=8, truncate=20, quiet=True)
     else:
         torch.distributed.init_process_group("gloo")
@@ -248,7 +249,6 @@ SCRIPT = """
             optimiser.step()
         torch.distributed.barrier()
         torch.distributed.destroy_process_group()
-    assert not torch.distributed.is_initialized()  # fit leaves those that it brought together
     if int(__import__("os").environ.get("RANK", 0)) == 0:
         torch.save(module.state_dict(), out)
 """
@@ -264,7 +264,10 @@ def test_two_processes_are_one_with_the_joint_batch(tmp_path: Path, way: str) ->
     command += ["--nproc-per-node=2", str(script), way, str(kept[2])]
     done = subprocess.run(command, env=environment, timeout=300, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    assert "terminate called" not in done.stderr
     if way == "fit":
+        # what fit brought together is left when the script ends; two processes may write into each other's lines
+        assert done.stdout.count("False") == 2 and "True" not in done.stdout
         subprocess.run([sys.executable, script, way, kept[1]], check=True, env=environment, timeout=300)
         one = torch.load(kept[1], weights_only=True)
     else:

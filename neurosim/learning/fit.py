@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import importlib
 import math
@@ -135,13 +136,7 @@ def fit(
     if rule is not None and not hasattr(module, "online"):
         raise ParameterError(f"{rule.name} trains a module of net.to_torch(), got {type(module).__name__}", where)
     run = _Run(torch, module, loss, tuple(regularisers), truncate, clip, rule, mixed, seed, where)
-    done = False
-    try:
-        history = _trained(run, data, test, epochs, batch, (optimiser, lr, schedule), rule, checkpoint, log, quiet)
-        done = True
-    finally:
-        run.leave(done)
-    return history
+    return _trained(run, data, test, epochs, batch, (optimiser, lr, schedule), rule, checkpoint, log, quiet)
 
 
 def _trained(
@@ -245,6 +240,15 @@ def _optimiser(torch: Any, module: Any, given: Any, lr: float, where: str | None
     return made
 
 
+def _leave(distributed: Any) -> None:
+    """Leave the other processes, whose threads would abort this one where it ends without.
+
+    Not before it ends: another training in the same script would look for the others where they were, and wait for ever.
+    """
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
+
+
 class _Diverged(Exception):
     def __init__(self, what: str, batch: int) -> None:
         self.what, self.batch = what, batch
@@ -264,23 +268,16 @@ class _Run:
         self.random = graph is not None and any(p.streams for p in graph.populations)
         self.learner = None if rule is None else rule.learner(module)
         self.every = None if rule is None else rule.every
-        self.rank, self.world, self.joined = 0, 1, False
+        self.rank, self.world = 0, 1
         if int(os.environ.get("WORLD_SIZE", "1")) > 1:
             distributed = torch.distributed
             if not distributed.is_initialized():
                 distributed.init_process_group("nccl" if module.device.type == "cuda" else "gloo")
-                self.joined = True
+                atexit.register(_leave, distributed)
             self.rank, self.world = distributed.get_rank(), distributed.get_world_size()
             for tensor in (*module.parameters(), *module.buffers()):
                 distributed.broadcast(tensor.data, 0)
         self.data = Data(torch, module, truncate, self.rank, self.world, self._joint, where)
-
-    def leave(self, whole: bool) -> None:
-        """Leave the processes that this training brought together: their threads would outlive it."""
-        if self.joined:
-            if whole:  # one that is done first would take the meeting place with it
-                self.torch.distributed.barrier()
-            self.torch.distributed.destroy_process_group()
 
     def rounds(self, inputs: Any, targets: Any, ids: Any, size: int, epoch: int) -> Iterator[Callable[[], Any]]:
         """Yield what finds gradients, once before each step of the optimiser: functions that return the loss and which

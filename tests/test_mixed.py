@@ -103,7 +103,7 @@ def test_what_has_no_mixed_precision() -> None:
             "mixed is for modules of net.to_torch(",
         ),
         (lambda: fit(module_of("dense"), data, LOSS, mixed=True, gradient="ottt"), "mixed is for gradient='bptt'"),
-        (lambda: module_of("dense", "bfloat16"), "a module's states are in 'single' or 'double', not in 'bfloat16'"),
+        (lambda: module_of("dense", "bfloat16"), "got 'bfloat16': in 8 or 11 bits states would lose"),
     ):
         with pytest.raises(ParameterError) as caught:
             call()

@@ -50,7 +50,7 @@ def to_torch(
     backend = load_backend("snntorch")
     if precision in ("bfloat16", "float16", "half", "mixed"):
         raise ParameterError(
-            f"a module's states are in 'single' or 'double', not in {precision!r}: 8 or 11 bits would lose what a leak "
+            f"precision must be 'double' or 'single', got {precision!r}: in 8 or 11 bits states would lose what a leak "
             "takes from a potential in a step. Products can be in bfloat16: fit(..., mixed=True), or torch.autocast",
             network.where,
         )

@@ -243,7 +243,8 @@ def _optimiser(torch: Any, module: Any, given: Any, lr: float, where: str | None
 def _leave(distributed: Any) -> None:
     """Leave the other processes, whose threads would abort this one where it ends without.
 
-    Not before it ends: another training in the same script would look for the others where they were, and wait for ever.
+    Not before it ends: another training in the same script would look for the others where they were, and wait for
+    ever.
     """
     if distributed.is_initialized():
         distributed.destroy_process_group()

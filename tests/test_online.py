@@ -392,6 +392,8 @@ REFUSED: dict[str, tuple[Any, Any, Any, str]] = {
     "truncated": (spiking, "ottt", RateLoss("out"), "truncate is for gradient='bptt': OTTT looks back as far"),
     "unknown": (spiking, "eprob", RateLoss("out"), "gradient must be 'bptt', 'eprop' or 'ottt', EProp(...) or OTTT(..."
                 "); got 'eprob'; did you mean 'eprop'?"),
+    "nothing": (spiking, "ottt", lambda output, targets: torch.zeros(()),
+                "the loss does not depend on anything that is trained"),
     "mixed": (spiking, "bptt", RateLoss("out"), "mixed must be True or False, got 1"),
 }  # fmt: skip
 

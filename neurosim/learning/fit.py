@@ -332,6 +332,8 @@ class _Run:
                     now = {k: v[:, n] for k, v in inputs.items()}
                     total += float(learner.step(now, judged, self.traces, share / (end - begin)))
                 if end == length:
+                    if not learner.heard:
+                        raise ParameterError("the loss does not depend on anything that is trained", self.where)
                     learner.finish()
                 right = None if rights[0] is None else self.torch.stack([r.double() for r in rights]).mean(0)
                 return total / (end - begin), right

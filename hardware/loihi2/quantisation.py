@@ -18,9 +18,10 @@ import numpy as np
 
 from neurosim.compile import compile_network
 from neurosim.errors import NeurosimError, ParameterError, UnsupportedError
-from neurosim.hardware.loihi2.arithmetic import ALIGN, DECAY, saturated
+from neurosim.hardware.loihi2.arithmetic import ALIGN, DECAY, saturated, shifted
 from neurosim.hardware.loihi2.cells import LIF, Dense, loihi_lif
 from neurosim.hardware.loihi2.connections import MAX_DELAY
+from neurosim.hardware.loihi2.grid import MANTISSA, WeightGrid, on_grid
 from neurosim.ir.edges import iter_edges
 from neurosim.ir.graph import Graph, PopulationNode, ProjectionNode, System
 from neurosim.ir.rules import EdgeList
@@ -43,7 +44,9 @@ for more."""
 class PopulationChange:
     """What became of a population: arrays where its neurons differ.
 
-    ``scale`` is how many units of v a volt is, ``zero`` the potential that became 0.
+    ``scale`` is how many units of v a volt is, ``zero`` the potential that became 0. ``du``, ``dv`` and ``vth`` are the
+    cell's numbers; ``rest`` is where v goes without input, constant currents included, and ``rest_was`` where it went
+    (V).
     """
 
     name: str
@@ -55,11 +58,22 @@ class PopulationChange:
     tau_syn_was: Mapping[str, float]
     threshold_error: float
     refractory: bool
+    du: int
+    dv: Any
+    vth: Any
+    threshold_was: Any
+    rest: Any
+    rest_was: Any
+
+    @property
+    def threshold(self) -> Any:
+        """The threshold that the integers have, V."""
+        return np.asarray(self.zero) + np.asarray(self.vth) * ALIGN / self.scale
 
 
 @dataclass(frozen=True)
 class ProjectionChange:
-    """What became of a projection's weights: exponent, bits in use, errors relative to the largest weight."""
+    """What became of a projection's weights: exponent, bits in use, errors relative to the largest weight, ``grid``."""
 
     name: str
     synapses: int
@@ -67,6 +81,9 @@ class ProjectionChange:
     largest: int
     rms_error: float
     lost: int
+    pre: str
+    post: str
+    grid: WeightGrid
 
 
 @dataclass
@@ -315,7 +332,7 @@ def _numbers(out: Quantised, graph: Graph, pop: PopulationNode, below: float) ->
     finest = _LARGEST / reach
     largest, most = _arriving(graph, pop, gains)
     # the largest weight has a mantissa and an exponent, and a current does not wrap if all sources spike at once
-    coarser = min(255 * 2.0 ** max(_EXPONENTS) / max(largest, 1e-300), _LARGEST / max(most, 1e-300))
+    coarser = min(MANTISSA * 2.0 ** max(_EXPONENTS) / max(largest, 1e-300), _LARGEST / max(most, 1e-300))
     per_volt = min(finest, coarser)
     per_volt = np.floor(per_volt) if per_volt >= 1 else per_volt
     vth = np.clip(np.rint(distance * per_volt), 1, _LARGEST)
@@ -331,11 +348,13 @@ def _numbers(out: Quantised, graph: Graph, pop: PopulationNode, below: float) ->
     start = next(np.asarray(s.init, dtype=np.float64) for s in pop.states if s.name == "v")
     init = saturated(np.rint((start - p["v_reset"]) * per_volt * ALIGN)).astype(np.float64)
     options |= {"du": du, "dv": dv, "vth": vth, "bias_mant": np.rint(bias / 2**exponent), "bias_exp": exponent}
+    added = shifted(np.rint(bias / 2**exponent), exponent)
     out.populations.append(
         PopulationChange(
             pop.name, per_volt * ALIGN, p["v_reset"], -graph.dt / np.log(kept_v), p["tau_m"],
             -graph.dt / np.log(kept_u) if kept_u > 0 else 0.0, taus,
-            float(np.abs(vth / per_volt / distance - 1).max()), refractory,
+            float(np.abs(vth / per_volt / distance - 1).max()), refractory, du, dv, vth, p["v_th"],
+            p["v_reset"] + added * DECAY / dv / (per_volt * ALIGN), p["v_reset"] + rest,
         )
     )  # fmt: skip
     if coarser < finest:
@@ -411,19 +430,20 @@ def _wires(out: Quantised, graph: Graph, node: ProjectionNode, numbers: Mapping[
         rows, columns = post[here] - starts[b], pre[here] - starts[a]
         wanted = weight[here] * numbers[names[b]].gains[node.receptor][rows]
         largest = float(np.abs(wanted).max(initial=0.0))
-        exponent = int(np.ceil(np.log2(largest / 255))) if largest > 255 else 0
+        exponent = int(np.ceil(np.log2(largest / MANTISSA))) if largest > MANTISSA else 0
         if exponent not in _EXPONENTS:
             raise UnsupportedError(f"the weights of projection '{node.name}' are too large for an exponent of 7",
                                    node.where)  # fmt: skip
-        mantissa = np.clip(np.rint(wanted / 2.0**exponent), -255, 255)
+        gain = float(np.mean(numbers[names[b]].gains[node.receptor]))
+        mantissa, grid = on_grid(wanted / 2.0**exponent, 2.0**exponent / gain, node.weight_unit)
         name = node.name if len(pairs) == 1 else f"{node.name}_{names[a]}_{names[b]}"
         while name in {p.name for p in out.projections} | ({p.name for p in graph.projections} - {node.name}):
             name += "_"
         keep = mantissa != 0
         made.append(_Wire(name, names[a], names[b], f"{node.receptor}_{exponent}", exponent, rows[keep], columns[keep],
                           mantissa[keep], late[keep]))  # fmt: skip
-        error = float(np.sqrt(np.mean((mantissa * 2.0**exponent - wanted) ** 2))) / largest if largest else 0.0
+        error = grid.rms * 2.0**exponent / largest if largest else 0.0
         lost = int(((mantissa == 0) & (wanted != 0)).sum())
         out.projections.append(ProjectionChange(name, int(keep.sum()), exponent, int(np.abs(mantissa).max(initial=0)),
-                                                error, lost))  # fmt: skip
+                                                error, lost, names[a], names[b], grid))  # fmt: skip
     return made

@@ -26,7 +26,7 @@ class Entry:
 
     ``found`` and ``installer`` are for an engine that lives in an environment of its own: functions that return its
     interpreter, or None, and that make it. ``integers``: it computes in a chip's integers, so that the conformance
-    suite, and the table of support, are not about it.
+    suite, and the table of support, are not about it; ``account`` is the function that says what they did to a network.
     """
 
     target: str
@@ -36,6 +36,7 @@ class Entry:
     found: str = ""
     installer: str = ""
     integers: bool = False
+    account: str = ""
 
 
 BACKENDS: dict[str, Entry] = {
@@ -53,11 +54,12 @@ BACKENDS: dict[str, Entry] = {
                       "pip install torch snntorch",
                       "PyTorch: the same steps as tensors, on CPU or GPU; net.to_torch() makes them trainable"),
     "loihi2": Entry("neurosim.backends.loihi2_backend:Loihi2Backend", ("numba",), "pip install numba",
-                    "Loihi 2's integers, bit for bit Lava's: the network is quantised first", integers=True),
+                    "Loihi 2's integers, bit for bit Lava's: the network is quantised first", integers=True,
+                    account="neurosim.backends.loihi2_account:account"),
     "lava": Entry("neurosim.backends.lava.backend:LavaBackend", (), "neurosim lava install",
                   "Lava 0.10, fixed point: networks of Loihi 2's integers, in an environment of its own",
                   "neurosim.backends.lava.environment:python", "neurosim.backends.lava.environment:install",
-                  integers=True),
+                  integers=True, account="neurosim.backends.loihi2_account:account"),
     "null": Entry("neurosim.backends.null_backend:NullBackend", (), "", "checks and builds nothing, records nothing"),
 }  # fmt: skip
 
@@ -106,6 +108,12 @@ def missing(name: str) -> str | None:
 def installer(name: str) -> Callable[[], Any]:
     """Return the function that installs a backend's engine in an environment of its own."""
     return _resolve(_entry(name).installer)
+
+
+def accountant(name: str) -> Callable[..., Any] | None:
+    """Return the function that says what a backend's integers did to a network, None where it has none."""
+    entry = _entry(name)
+    return _resolve(entry.account) if entry.account else None
 
 
 def load_backend(name: str) -> Any:

@@ -13,6 +13,7 @@ from neurosim.ir.rules import EdgeList
 from neurosim.models import SpikeSource
 from neurosim.units import ms
 
+KEYS = ("spikes", "u", "v", "wraps", "low", "high", "u_sum", "v_sum")
 SIGNS = ("excitatory", "inhibitory", "mixed", None)
 
 
@@ -67,7 +68,11 @@ def random_network(seed: int, steps: int = 60) -> ns.Network:
 
 
 def emulated(net: ns.Network, steps: int) -> dict[str, dict[str, np.ndarray]]:
-    """Return population -> spikes, u and v [steps, neurons], by the integer functions alone."""
+    """Return population -> spikes, u and v [steps, neurons], by the integer functions alone; and what overflowed.
+
+    ``wraps``, ``low`` and ``high`` are 1 where u wrapped round and where v was clipped, ``u_sum`` and ``v_sum`` what it
+    was before.
+    """
     from neurosim.compile import compile_network
     from neurosim.ir.edges import iter_edges
 
@@ -89,7 +94,7 @@ def emulated(net: ns.Network, steps: int) -> dict[str, dict[str, np.ndarray]]:
     history[schedule.steps[keep], schedule.neurons[keep]] = True
     out[source.name] = {"spikes": history[:, : source.size]}
     for pop in graph.populations[1:]:
-        out[pop.name] = {key: np.zeros((steps, pop.size), np.int64) for key in ("spikes", "u", "v")}
+        out[pop.name] = {key: np.zeros((steps, pop.size), np.int64) for key in KEYS}
     for n in range(steps):
         for pop in graph.populations[1:]:
             assert pop.model is not None
@@ -106,13 +111,16 @@ def emulated(net: ns.Network, steps: int) -> dict[str, dict[str, np.ndarray]]:
                     np.add.at(acc, post[hit] - lo, weight[hit])
                 total += shifted(acc, int(np.log2(params[f"{receptor}.scale"])))
             s = state[pop.name]
-            s["u"] = wrapped(decayed(s["u"], np.asarray(params["du"], np.int64), 1) + 64 * total)
-            v = decayed(s["v"], np.asarray(params["dv"], np.int64), 0) + s["u"] + np.asarray(params["bias"], np.int64)
-            v = saturated(v)
+            u_sum = decayed(s["u"], np.asarray(params["du"], np.int64), 1) + 64 * total
+            s["u"] = wrapped(u_sum)
+            v_left = decayed(s["v"], np.asarray(params["dv"], np.int64), 0)
+            v_sum = v_left + s["u"] + np.asarray(params["bias"], np.int64)
+            v = saturated(v_sum)
             fired = v > 64 * np.asarray(params["vth"], np.int64)
             s["v"] = np.where(fired, 0, v)
             history[n, lo : lo + pop.size] = fired
-            for key, value in (("spikes", fired), ("u", s["u"]), ("v", s["v"])):
+            found = (fired, s["u"], s["v"], s["u"] != u_sum, v > v_sum, v < v_sum, u_sum, v_sum)
+            for key, value in zip(KEYS, found, strict=True):
                 out[pop.name][key][n] = value
     return out
 

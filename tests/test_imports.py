@@ -59,6 +59,7 @@ SIDE = {
 # Lava runs what hardware/loihi2 describes, and is a format to export to.
 MORE = {
     "neurosim.backends.lava": {"", "compile", "lang", "interchange", "neurosim.backends.loihi2_backend"},
+    "neurosim.backends.loihi2_account": set(),
     "neurosim.backends.loihi2_backend": set(),
 }
 for _name in MORE:

@@ -36,14 +36,16 @@ Dense = Receptor(
     source="Lava 0.10.0, lava/proc/dense/models.py",
 )
 
-_LIF = Cell(
-    """
+_STEP = """
     u_left = where(u < 0, -1, 1)*floor(abs(u)*(4095 - du)/4096)
     u_sum = u_left + i
     u[n+1] = where(u_sum > 8388608, u_sum - 16777216, where(u_sum <= -8388608, u_sum + 16777216, u_sum))
     v_left = where(v < 0, -1, 1)*floor(abs(v)*(4096 - dv)/4096)
     v[n+1] = clip(v_left + u[n+1] + bias, -8388607, 8388607)
-    """,
+"""
+
+_LIF = Cell(
+    _STEP,
     threshold="v > 64*vth",
     reset="v = 0",
     refractory="t_ref",
@@ -95,6 +97,30 @@ def LIF(*, du: Any = 0, dv: Any = 0, vth: Any = 10, bias_mant: Any = 0, bias_exp
 
     made: Cell = _LIF(du=plain(du), dv=plain(dv), vth=plain(vth), bias=plain(bias), **options)
     return made
+
+
+@functools.cache
+def counting_lif() -> Cell:
+    """Return the cell with counters: ``wraps`` of u, clips of v at its ``low`` and ``high`` end, and how far both went.
+
+    u and v are those of :func:`LIF`, bit for bit. While v is clamped nothing is added to it, so its counters stand
+    still too; u runs on.
+    """
+    counters = """
+    v_sum = v_left + u[n+1] + bias
+    wraps[n+1] = wraps + where(u_sum > 8388608, 1, 0) + where(u_sum <= -8388608, 1, 0)
+    low[n+1] = low + where(v_sum < -8388607, 1, 0)
+    high[n+1] = high + where(v_sum > 8388607, 1, 0)
+    u_most[n+1] = max(u_most, abs(u_sum))
+    v_least[n+1] = min(v_least, v_sum)
+    v_most[n+1] = max(v_most, v_sum)
+    """
+    return Cell(
+        _STEP + counters, threshold="v > 64*vth", reset="v = 0", refractory="t_ref",
+        clamp=("v", "low", "high", "v_least", "v_most"), precision="double", receptors={"a_in": Dense},
+        name="CountingLoihiLIF", doc="Loihi 2's cell, with counters of its overflows",
+        source="Lava 0.10.0, lava/proc/lif/models.py, PyLifModelBitAcc", **_LIF.params,
+    )  # fmt: skip
 
 
 def loihi_lif(graph: Graph, pop: PopulationNode) -> dict[str, Any] | None:

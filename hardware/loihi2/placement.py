@@ -137,6 +137,11 @@ def place(network: Network, *, order: str = "given", below: float = RANGE) -> Pl
     graph = compile_network(network)
     if not in_integers(graph):
         graph = quantised_graph(graph, below)[0]
+    return placed(graph, order)
+
+
+def placed(graph: Graph, order: str = "given") -> Placement:
+    """Put a graph in integers on as many cores as it needs; ``order`` is one of those of :func:`place`."""
     return _placed(graph, loihi2(), order)
 
 

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import json
 import os
+import runpy
 import sys
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from neurosim.cli.load import load, parse_duration
 from neurosim.cli.show import console
 from neurosim.comparison import compare
-from neurosim.errors import ParameterError
+from neurosim.comparison.integers import as_dict
+from neurosim.comparison.pairs import parse_side
+from neurosim.comparison.table import plain
+from neurosim.compile import compile_network
+from neurosim.errors import BackendError, ParameterError, UnknownNameError, UnsupportedError, suggest
+from neurosim.lang.network import Network
 from neurosim.recording.atomic import begin, discard
+from neurosim.registry import backends as known_backends
+from neurosim.registry import load_backend, missing
 from neurosim.units import second
 
 DIFFERENT = 3
@@ -27,6 +38,7 @@ def compare_command(
     seed: int | None,
     precision: str | None,
     weight_bits: str | None,
+    metrics: tuple[str, ...],
     report: str | None,
     as_json: bool,
     quiet: bool,
@@ -43,6 +55,7 @@ def compare_command(
     silent = as_json or quiet
     with contextlib.redirect_stdout(sys.stderr) if silent else contextlib.nullcontext():
         loaded = load(network, settings, seed)
+    measures = {text.rpartition(":")[2]: _metric(text, network) for text in metrics}
     if loaded.options.get("trial"):
         trial = loaded.options["trial"]
         raise ParameterError(f"'{network}' runs trial {trial}, and compare trial 0: leave it out there")
@@ -51,13 +64,21 @@ def compare_command(
         options["precision"] = precision
     if weight_bits is not None:
         options["weight_bits"] = int(weight_bits)
+    if report is not None:
+        _refuse(loaded.network, named, options)
     result = compare(loaded.network, asked or loaded.duration or 1 * second, named,
                      precision=options["precision"] or "double", weight_bits=options["weight_bits"],
-                     progress=not silent, overrides=loaded.overrides)  # fmt: skip
+                     progress=not silent, overrides=loaded.overrides, metrics=measures)  # fmt: skip
+    integers = [s for s in result.sides if s.in_integers]
     if report is not None:
+        if integers and not any(p.populations for p in result.pairs):
+            one = next(s for s in result.sides if s.refusal)
+            raise BackendError(f"'{report}' was not written, as there are no two runs to compare: {one.refusal}")
         result.save_report(report)
     if as_json:
         told = {**result.to_dict(), "files": {} if report is None else {"report": report}}
+        if report is not None and integers:
+            told["integers"] = plain([as_dict(found) for found in result.integers])
         print(json.dumps(told, indent=2, allow_nan=False), flush=True)
     elif not quiet:
         from neurosim.cli.show import closing
@@ -66,3 +87,51 @@ def compare_command(
         show(result, console())
         closing({} if report is None else {"report": report}, [])
     return 0 if result.agrees else DIFFERENT
+
+
+def _refuse(network: Network, named: list[str], options: Mapping[str, Any]) -> None:
+    """Refuse now what no backend in integers can take, if there is nothing to compare without them.
+
+    Raises
+    ------
+    UnsupportedError
+        With what the first of them says.
+    """
+    known = known_backends()
+    names = [parse_side(text)[0] for text in named]
+    integers = [n for n in names if n in known and known[n].integers]
+    if not integers or len(names) - len(integers) > 1:
+        return
+    graph = compile_network(network, precision=options["precision"] or "double", weight_bits=options["weight_bits"])
+    first = None
+    for name in integers:
+        if missing(name):
+            continue
+        try:
+            load_backend(name).check(graph)
+            return
+        except UnsupportedError as e:
+            first = first or e
+    if first is not None:
+        raise first
+
+
+def _metric(text: str, network: str) -> Callable[[Any], float]:
+    """Return a function of the network's file, or of another one (``FILE.py:FUNCTION``)."""
+    place, _, name = text.rpartition(":")
+    path = os.path.abspath(place or network)
+    held = sys.modules.get(f"_network_{os.path.splitext(os.path.basename(path))[0]}")
+    if held is not None and getattr(held, "__file__", None) == path:
+        found = vars(held)  # load() has run it
+    elif not os.path.isfile(path):
+        raise ParameterError(f"--metric {text}: there is no file '{place or network}' that could define '{name}': "
+                             "write FILE.py:FUNCTION")  # fmt: skip
+    else:
+        try:
+            found = runpy.run_path(path, run_name="_metric")
+        except Exception as e:
+            raise ParameterError(f"--metric {text}: '{place}' ended with {type(e).__name__}: {e}".rstrip(": ")) from e
+    if not callable(found.get(name)):
+        own = [k for k, v in found.items() if inspect.isfunction(v) and v.__module__ == found.get("__name__")]
+        raise UnknownNameError(f"--metric {text}: '{place or network}' has no function '{name}'{suggest(name, own)}")
+    return found[name]

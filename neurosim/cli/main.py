@@ -270,6 +270,8 @@ def sweep(ctx: click.Context, **options: Any) -> None:
               help="Engines, each with options of its own as in brian2:mode=standalone or native:threads=2.")
 @click.option("--duration", "-d", metavar="TIME", help="Biological time, such as 1s or 500ms.")
 @_options("set", "seed", "precision", "weight_bits")
+@click.option("--metric", "metrics", multiple=True, metavar="FUNCTION",
+              help="A function of NET.py, or FILE.py:FUNCTION, that makes a number of each result.")
 @click.option("--report", metavar="FILE.html", help="Write one HTML page with tables, rasters and the difference.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
@@ -286,6 +288,9 @@ def compare(ctx: click.Context, **options: Any) -> None:  # fmt: skip
 
     The first spike that differs is followed to where the two sides part: a tie, a choice of the model, or a fault of
     one side. An engine that cannot run the network is a line of the result.
+
+    With loihi2 or lava among the engines, --report says what their integers did: weights on their grid, decays and
+    thresholds, overflows, cores and energy. A --metric says what the network is still worth.
 
     Exit code 0 if all pairs are E0 or E1 (or R, with an engine that has the option approximate=yes), else 3: also where
     an engine did not run.

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import copy
+import functools
 import io
 import itertools
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from neurosim import registry
 from neurosim.analysis import isi, ks_isi
 from neurosim.analysis.agreement import (
     CLASSES,
@@ -27,6 +29,7 @@ from neurosim.analysis.agreement import (
 )
 from neurosim.comparison import distance as distances
 from neurosim.comparison.diagnosis import Diagnosis, diagnose
+from neurosim.comparison.integers import Integers, accounts
 from neurosim.compile import compile_network
 from neurosim.errors import BackendMissingError, DivergedError, NeurosimError, ParameterError, caller, suggest
 from neurosim.ir.graph import Graph
@@ -60,6 +63,8 @@ class Side:
         The run, unless it was refused.
     refusal : str
         Why it did not run, or not to the end; empty where it did.
+    metrics : dict
+        Name -> what the function of ``compare``'s ``metrics`` returned for it.
     """
 
     label: str
@@ -68,6 +73,13 @@ class Side:
     approximate: bool = False
     result: Any = None
     refusal: str = ""
+    metrics: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def in_integers(self) -> bool:
+        """Whether its backend computes in a chip's integers."""
+        entry = registry.backends().get(self.backend)
+        return entry is not None and entry.integers
 
 
 class PopulationRow(NamedTuple):
@@ -197,6 +209,14 @@ class Comparison:
         """Whether every pair agrees as far as is asked of it (``neurosim compare`` ends with 0 then, else with 3)."""
         return bool(self.pairs) and all(p.accepted for p in self.pairs)
 
+    @functools.cached_property
+    def integers(self) -> list[Integers]:
+        """What a chip's integers did to the network: an account for each way to them that the backends took.
+
+        It is made when it is first asked for, by one more run in integers, whose cells count their overflows.
+        """
+        return accounts(self)
+
     def pair(self, a: str, b: str) -> Pair:
         """Return the pair of two labels, in either order."""
         for pair in self.pairs:
@@ -224,6 +244,8 @@ class Comparison:
     def save_report(self, path: str | os.PathLike[str]) -> None:
         """Write one HTML file that needs no network: verdict, tables, rasters, the state around the difference.
 
+        Where a backend computes in a chip's integers, the file says first what these did to the network.
+
         Raises
         ------
         ResultFileError
@@ -239,7 +261,8 @@ class Comparison:
 
 def compare(network: Network, duration: Quantity, backends: Iterable[str | tuple[str, Mapping[str, Any]]] = (
         "native", "reference"), *, precision: str = "double", weight_bits: int | None = None, progress: bool = False,
-        overrides: Mapping[str, str] | None = None) -> Comparison:  # fmt: skip
+        overrides: Mapping[str, str] | None = None,
+        metrics: Mapping[str, Callable[[Any], float]] | None = None) -> Comparison:  # fmt: skip
     """Run a network on several backends and compare every two of them.
 
     Parameters
@@ -257,6 +280,9 @@ def compare(network: Network, duration: Quantity, backends: Iterable[str | tuple
         Whether each run shows a bar.
     overrides : mapping, optional
         Kept in the provenance (what ``--set`` changed).
+    metrics : mapping of str to callable, optional
+        Measures of what the network is for, such as its accuracy: each gets the :class:`~neurosim.recording.RunResult`
+        of a backend, with the spikes of all populations, and returns a number.
 
     Returns
     -------
@@ -280,6 +306,8 @@ def compare(network: Network, duration: Quantity, backends: Iterable[str | tuple
     full.probes = [*(Probe(name, "spikes", None, None, network.where) for name in network.populations), *kept]
     for side in sides:
         _run(side, full, duration, {**common, "progress": progress or None})
+        if side.result is not None and not side.refusal:
+            side.metrics = {name: _metric(name, measure, side) for name, measure in (metrics or {}).items()}
     pairs = [_pair(graph, network, a, b, common) for a, b in itertools.combinations(sides, 2)]
     return Comparison(graph, float(seconds), sides, pairs, dict(overrides or {}))
 
@@ -351,6 +379,17 @@ def _run(side: Side, network: Network, duration: Quantity, options: Mapping[str,
         side.refusal = e.message
     if side.result is not None and side.result.provenance.status == "interrupted":
         raise KeyboardInterrupt
+
+
+def _metric(name: str, measure: Callable[[Any], float], side: Side) -> float:
+    """Return what a function of the user's says of a result."""
+    try:
+        return float(measure(side.result))
+    except NeurosimError:
+        raise
+    except Exception as e:
+        raise ParameterError(f"metric '{name}' gave no number for the result of '{side.label}': {type(e).__name__}: "
+                             f"{e}".rstrip(": ")) from e  # fmt: skip
 
 
 def _pair(graph: Graph, network: Network, a: Side, b: Side, common: Mapping[str, Any]) -> Pair:

@@ -48,6 +48,9 @@ def show(comparison: Any, out: Console) -> None:
         if pair.verdict != "NOT RUN":
             _pair(pair, graph, out)
     out.print()
+    for name in {name: None for side in comparison.sides for name in side.metrics}:
+        _line(out, f"{name}: " + ", ".join(f"{s.label} {s.metrics[name]:.6g}" for s in comparison.sides
+                                           if name in s.metrics))  # fmt: skip
     for pair in comparison.pairs:
         if pair.verdict != "NOT RUN":
             out.print(Text.assemble((f"{pair.verdict:<9}", _STYLES[pair.verdict]), f"  {pair.label}: {says(pair)}"))
@@ -203,7 +206,7 @@ def as_dict(comparison: Any) -> dict[str, Any]:
         "seed": graph.seed, "precision": graph.precision, "verdict": comparison.verdict, "agrees": comparison.agrees,
         "backends": [
             {"label": s.label, "backend": s.backend, "options": s.options, "approximate": s.approximate,
-             "refusal": s.refusal or None,
+             "refusal": s.refusal or None, "metrics": s.metrics,
              "provenance": None if s.result is None else dataclasses.asdict(s.result.provenance)}
             for s in comparison.sides],
         "pairs": [_pair_dict(p) for p in comparison.pairs],

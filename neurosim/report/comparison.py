@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from neurosim.analysis.agreement import only
+from neurosim.report.integers import sections
 from neurosim.report.page import FAINT, INK, NARROW, WIDE, bare, figure, render, svg, unit, write_page
 from neurosim.report.picture import shorten
 
@@ -54,8 +55,8 @@ def _page(comparison: Any, most: int) -> bytes:
             "sample": _sampled(pair),
         })  # fmt: skip
     return render("comparison.html.j2", comparison=comparison, graph=comparison.graph, pairs=pairs,
-                  left_out=sum(bool(p.populations) for p in comparison.pairs) - len(drawn),
-                  colours={"common": COMMON, "a": ONLY_A, "b": ONLY_B})  # fmt: skip
+                  integers=sections(comparison), colours={"common": COMMON, "a": ONLY_A, "b": ONLY_B},
+                  left_out=sum(bool(p.populations) for p in comparison.pairs) - len(drawn))  # fmt: skip
 
 
 def _sampled(pair: Any) -> str:

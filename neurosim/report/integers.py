@@ -177,7 +177,8 @@ def _account(found: Any, comparison: Any) -> dict[str, Any]:
         "projections": [] if quantised is None else [_projection(p) for p in quantised.projections[:MOST_ROWS]],
         "more": 0 if quantised is None else max(0, len(quantised.projections) - MOST_ROWS),
         "changes": [] if quantised is None else quantised.changes,
-        "overflow": [(name, sizes[name], o) for name, o in list(a.overflow.items())[:MOST_ROWS]], "uncounted": a.uncounted,
+        "overflow": [(name, sizes[name], o) for name, o in list(a.overflow.items())[:MOST_ROWS]],
+        "uncounted": a.uncounted,
         "overflows": sum(o.wraps + o.clipped_low + o.clipped_high for o in a.overflow.values()), "steps": steps,
         "chip": _chip(a.placement), "costs": a.costs, "dt": comparison.graph.dt,
         "constants": [a.placement.chip.limits[k] for k in a.placement.chip.limits

@@ -172,22 +172,21 @@ class _Reached(BaseException):
 
 @contextlib.contextmanager
 def _caught() -> Iterator[None]:
-    """End an example where it runs a network, or makes a module of it."""
+    """End an example where it runs a network, starts one to step it, or makes a module of it."""
     from neurosim.lang.network import Network
-    from neurosim.units import second
+    from neurosim.units import Quantity, second
 
-    def run(net: Any, duration: Any = 1 * second, *args: Any, **options: Any) -> Any:
-        raise _Reached(net, duration)
+    def reached(net: Any, *args: Any, **options: Any) -> Any:
+        raise _Reached(net, args[0] if args and isinstance(args[0], Quantity) else 0.1 * second)
 
-    def to_torch(net: Any, *args: Any, **options: Any) -> Any:
-        raise _Reached(net, 0.1 * second)
-
-    before = Network.run, Network.to_torch
-    Network.run, Network.to_torch = run, to_torch  # type: ignore[method-assign]
+    before = {name: getattr(Network, name) for name in ("run", "run_trials", "start", "to_torch")}
+    for name in before:
+        setattr(Network, name, reached)
     try:
         yield
     finally:
-        Network.run, Network.to_torch = before  # type: ignore[method-assign]
+        for name, method in before.items():
+            setattr(Network, name, method)
 
 
 def of_example(number: str) -> dict[str, Any]:

@@ -21,9 +21,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import neurosim as ns
+from neurosim import registry
 from neurosim.backends.base import Options
 from neurosim.backends.lava import environment
 from neurosim.backends.loihi2_account import Account, account
+from neurosim.backends.loihi2_backend import Loihi2Backend
 from neurosim.comparison import Comparison
 from neurosim.compile import compile_network
 from neurosim.errors import ParameterError, ResultFileError, UnsupportedError
@@ -35,7 +37,7 @@ from neurosim.hardware.loihi2.placement import place
 from neurosim.models import LIF, DCInput, DeltaCurrent, ExpCurrent, PoissonInput, PoissonSource, SpikeSource
 from neurosim.registry import load_backend
 from neurosim.report.comparison import page as page_of
-from neurosim.report.integers import weights
+from neurosim.report.integers import headline, weights
 from neurosim.units import Hz, ms, mV
 
 HALF = 2**23
@@ -220,6 +222,27 @@ def test_a_network_in_integers_was_not_rounded() -> None:
     assert "The network was written in integers: nothing was rounded." in text and "Weights on the grid" not in text
     assert "Once a current wrapped round its 24 bits and changed its sign, in 'cell'." in unescape(text)
     assert rows(text, "Overflow")[2][2] == "1" and "of a step" not in text
+
+
+class Other(Loihi2Backend):
+    """Integers that are not those of loihi2, though they should be."""
+
+    name = "other"
+
+    def build(self, graph: Any, options: Options) -> Any:
+        return super().build(graph, Options(extra={"below": 30.0}))
+
+
+@pytest.mark.parametrize("backends", [["native", "loihi2", "other"], ["loihi2", "other"]])
+def test_two_that_should_compute_alike_and_do_not(backends: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = registry.Entry(f"{Other.__module__}:Other", integers=True)
+    monkeypatch.setitem(registry.BACKENDS, "other", entry)
+    result = ns.compare(network(), 100 * ms, backends)
+    at = result.pair("loihi2", "other").difference
+    assert at is not None
+    told = headline(result, result.sides[0])
+    assert ("bad", f"other and loihi2 compute in the same integers and yet part at {at}.") in told
+    assert [found.labels for found in result.integers] == [("loihi2",)]  # the other one has nobody to account for it
 
 
 def test_names_of_a_hostile_network_are_text() -> None:

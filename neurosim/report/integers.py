@@ -48,7 +48,7 @@ def _base(comparison: Any) -> Any:
 def headline(comparison: Any, base: Any) -> list[tuple[str, str]]:
     """Return sentences, each with ``good``, ``mild`` or ``bad``: what a reader has to know if nothing else."""
     out: list[tuple[str, str]] = []
-    seen: list[Any] = []
+    seen: list[Any] = [base] if base is not None and base.in_integers else []
     for side in comparison.sides:
         if side is base or side.result is None or side.refusal or base is None:
             continue

@@ -79,7 +79,7 @@ def run(log: Any) -> dict[str, Any]:
         len(found["library"]) == len(LIBRARY) and len(found["examples"]) == 25
         and all(one["quantised"] or one["refused"] for one in every)
         and all(one["uncounted"] is None for one in [*done, *ours])
-        and sum(found["cuba"]["overflows"].values()) == 0 and found["cuba"]["largest rate change"] < 0.35
+        and sum(found["cuba"]["overflows"].values()) == 0 and found["cuba"]["largest rate change"] < 0.1
         and abs(accuracy["native"] - accuracy["loihi2"]) <= 0.03 and accuracy["native"] > 0.7
     )  # fmt: skip
     return {**found, "quantised": len(done), "refused": len(every) - len(done), "passed": bool(passed)}

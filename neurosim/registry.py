@@ -77,6 +77,7 @@ NETWORKS: dict[str, str] = {
     "potjans_diesmann": "neurosim.models.networks.potjans_diesmann:potjans_diesmann",
     "song": "neurosim.models.networks.song:song",
     "masquelier": "neurosim.models.networks.masquelier:masquelier",
+    "diehl_cook": "neurosim.models.networks.diehl_cook:diehl_cook",
 }
 
 

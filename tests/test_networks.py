@@ -20,7 +20,8 @@ from neurosim.units import Quantity, ms, mV, second
 SMALL: dict[str, dict[str, Any]] = {"cuba": {"n": 200}, "coba": {"n": 200}, "brunel": {"n": 100, "in_degree": 40},
                                     "dendritic": {"n": 20}, "potjans_diesmann": {"scale": 0.002},
                                     "mushroom_body": {"odours": 1}, "optic_lobe": {"extent": 1}, "c_elegans": {},
-                                    "song": {"n": 50}, "masquelier": {"n": 40, "repeat": 1 * second}}  # fmt: skip
+                                    "song": {"n": 50}, "masquelier": {"n": 40, "repeat": 1 * second},
+                                    "diehl_cook": {"n": 10}}  # fmt: skip
 DATA = {"mushroom_body": "fly_mushroom_body/mb_fafb783.npz",
         "optic_lobe": "fly_optic_lobe/fib25-fib19_v2.2.json"}  # fmt: skip
 """Files that the networks of that name read, in the folder of shared data."""

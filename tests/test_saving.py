@@ -217,6 +217,10 @@ def test_networks_of_the_library(name: str, tmp_path: Path) -> None:
         assert spikes(back) == spikes(net) != {}
 
 
+def test_who_learns_digits(tmp_path: Path) -> None:
+    kept(load_network("diehl_cook")(n=5), tmp_path)
+
+
 def test_a_worm(tmp_path: Path) -> None:
     kept(load_network("c_elegans")(), tmp_path)
 
@@ -240,7 +244,7 @@ def test_connectomes(name: str, file: str, tmp_path: Path, shared: Path) -> None
 
 
 def test_the_list_of_networks_is_whole() -> None:
-    here = "cuba coba brunel dendritic song potjans_diesmann masquelier optic_lobe mushroom_body c_elegans"
+    here = "cuba coba brunel dendritic song potjans_diesmann masquelier diehl_cook optic_lobe mushroom_body c_elegans"
     assert set(NETWORKS) == set(here.split())
 
 

@@ -10,6 +10,7 @@ from neurosim.models.networks.c_elegans import c_elegans
 from neurosim.models.networks.coba import coba
 from neurosim.models.networks.cuba import cuba
 from neurosim.models.networks.dendritic import dendritic
+from neurosim.models.networks.diehl_cook import diehl_cook
 from neurosim.models.networks.masquelier import masquelier
 from neurosim.models.networks.mushroom_body import mushroom_body
 from neurosim.models.networks.optic_lobe import optic_lobe
@@ -22,6 +23,7 @@ __all__ = [
     "coba",
     "cuba",
     "dendritic",
+    "diehl_cook",
     "masquelier",
     "mushroom_body",
     "optic_lobe",

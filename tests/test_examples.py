@@ -15,7 +15,7 @@ from neurosim.units import ms, second
 
 pytestmark = pytest.mark.checkout
 FOLDER = Path(__file__).resolve().parent.parent / "examples"
-LONGEST = {"18": 185, "19": 130, "21": 152, "22": 120, "23": 160, "24": 90, "25": 125}
+LONGEST = {"18": 185, "19": 130, "21": 152, "22": 120, "23": 160, "24": 90, "25": 125, "26": 90}
 """Lines: models, controllers, training, and the pictures of what came of them."""
 SCRIPTS = {p.stem[:2]: p for p in sorted(FOLDER.glob("*.py"))}
 
@@ -35,7 +35,7 @@ def main(number: str, **arguments: Any) -> Any:
 
 
 def test_numbers_run_from_one_and_each_is_tested() -> None:
-    assert list(SCRIPTS) == [f"{k + 1:02}" for k in range(len(SCRIPTS))] and len(SCRIPTS) == 25
+    assert list(SCRIPTS) == [f"{k + 1:02}" for k in range(len(SCRIPTS))] and len(SCRIPTS) == 26
     for path in SCRIPTS.values():
         text = path.read_text(encoding="utf-8")
         assert "def main(" in text and len(text.splitlines()) <= LONGEST.get(path.stem[:2], 80), path.name
@@ -336,3 +336,17 @@ def test_sugar(tmp_path: Path, shared: Path, full: bool) -> None:
         assert found["against_dale"] < 0.006
         assert found["together"]["mn9"][1] == pytest.approx(66, abs=2)
         assert np.corrcoef(found["together"]["rates"])[0, 1] > 0.998
+
+
+@pytest.mark.shared_data("mnist/mnist.npz")
+def test_digits_without_a_teacher(tmp_path: Path, shared: Path, full: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    """A few hundred images: far above chance, not yet good."""
+    file, kept, picture = shared / "mnist" / "mnist.npz", tmp_path / "digits.npz", tmp_path / "digits.png"
+    few: dict[str, Any] = {"n": 100, "images": 5000} if full else {"n": 50, "images": 300, "labelled": 300}
+    found = main("26", **few, tested=1000 if full else 200, checkpoint=kept, path=picture, file=file)
+    assert picture.stat().st_size > 20_000 and kept.stat().st_size > 784 * few["n"] * 8
+    assert found["right"] > (0.7 if full else 0.4) and found["confusion"].sum() == (1000 if full else 200)
+    assert set(found["labels"]) <= set(range(-1, 10)) and found["learned"].shown == few["images"]
+    assert f"{few['images']:,} of {few['images']:,} images" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="is missing: main"):
+        main("26", file=tmp_path / "none.npz")

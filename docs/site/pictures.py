@@ -26,7 +26,7 @@ KEPT = {"04": "brunel_regimes.png", "05": "microcircuit.png", "11": "surprise.pn
         "13": "train_it.png", "14": "dendrites.png", "15": "short_term.png", "16": "optic_lobe.png",
         "17": "mushroom_body.png", "18": "grasshopper.png", "19": "pole.png", "20": "hidden_pattern.png",
         "21": "event_camera.png", "22": "time_to_first_spike.png", "23": "spoken_digits.png",
-        "24": "c_elegans.png", "25": "fly_sugar.png"}  # fmt: skip
+        "24": "c_elegans.png", "25": "fly_sugar.png", "26": "digits.png"}  # fmt: skip
 """Number of an example -> its picture in docs/images. All others are drawn when the site is built."""
 
 Draw = Callable[[Any, list[Any]], Any]
@@ -314,6 +314,11 @@ def c_elegans(module: Any, runs: list[Any]) -> Any:
 @draws("25")
 def fly_sugar(module: Any, runs: list[Any]) -> Any:
     module.main(SHARED / "fly_brain_reference" / "shiu_sugar_spikes.npz", plot=str(IMAGES / KEPT["25"]))
+
+
+@draws("26")
+def digits(module: Any, runs: list[Any]) -> Any:
+    module.main(file=SHARED / "mnist" / "mnist.npz", path=str(IMAGES / KEPT["26"]))
 
 
 @draws("22")

@@ -358,18 +358,18 @@ def quantise(network: str, below: float | None, settings: tuple[str, ...], seed:
     click.echo(quantise_command(network, below, settings, seed))
 
 
-@cli.command(name="map", short_help="Put a network on the cores of a chip, and say what binds.")
+@cli.command(name="map", short_help="Put a network on a chip, and say what binds.")
 @click.argument("network", metavar="NET.py|NET.h5|NAME")
-@click.option("--chip", default="loihi2", metavar="CHIP", help="loihi2.")
+@click.option("--chip", default="loihi2", metavar="CHIP", help="loihi2, brainscales2 or memristor [loihi2].")
 @click.option("--order", default="given", metavar="ORDER", help="Of the neurons: given, or local (needs SciPy).")
-@click.option("--duration", "-d", metavar="TIME", help="Run so long in integers, and estimate the costs of a step.")
+@click.option("--duration", "-d", metavar="TIME", help="Run so long, and estimate what it costs there.")
 @_options("set", "seed", "debug")
 def map_(network: str, chip: str, order: str, duration: str | None, settings: tuple[str, ...],
          seed: int | None) -> None:  # fmt: skip
-    """Put a network on the cores of a chip: how full they are, what binds, what does not fit.
+    """Put a network on a chip: how full its parts are, what binds, what does not fit.
 
-    Neurons are dealt out in their order, or in one that keeps what is connected close together. Limits and costs are
-    the published ones, with their sources; where none of Loihi 2 is published it is Loihi 1's.
+    Neurons are dealt out in their order, or on Loihi 2 in one that keeps what is connected close together. Limits and
+    costs are the published ones, with their sources; where none of Loihi 2 is published it is Loihi 1's.
     """
     from neurosim.cli.running import map_command
 

@@ -19,7 +19,7 @@ from neurosim.cli.load import Loaded, load, parse_duration
 from neurosim.cli.main import sentence
 from neurosim.cli.progress import Bar
 from neurosim.compile import compile_network
-from neurosim.errors import DivergedError, NeurosimError, ParameterError, ResultFileError, UnknownNameError
+from neurosim.errors import DivergedError, NeurosimError, ParameterError, ResultFileError
 from neurosim.lang.network import Network
 from neurosim.recording.atomic import begin, discard
 from neurosim.registry import load_backend
@@ -177,20 +177,21 @@ def quantise_command(network: str, below: float | None, settings: tuple[str, ...
 def map_command(network: str, chip: str, order: str, duration: str | None, settings: tuple[str, ...],
                 seed: int | None) -> str:  # fmt: skip
     """Return where a network lies on a chip, as text; with a duration, what a step of it costs."""
-    if chip != "loihi2":
-        raise UnknownNameError(f"no chip '{chip}'; known: loihi2")
     asked = None if duration is None else parse_duration(duration)
+    base = importlib.import_module("neurosim.hardware.base")
     with contextlib.redirect_stdout(sys.stderr):
         net = load(network, settings, seed).network
-    placement = importlib.import_module("neurosim.hardware.loihi2.placement").place(net, order=order)
+    placement = base.place(net, chip, order=order)
     if asked is None:
         return str(placement)
     net.probes = []
     for pop in net.populations.values():
         net.record(pop, "spikes")
-    result = runner.simulate(net, asked, backend="loihi2")
+    result = runner.simulate(net, asked, backend="loihi2" if chip == "loihi2" else "native")
     steps = result.provenance.n_steps
     each = {name: np.bincount(s.ids, minlength=len(net[name])) / steps for name, s in result.spikes.items()}
+    if chip != "loihi2":
+        return f"{placement}\n\n{placement.cost_lines(each, steps, net.dt)}"
     cost = placement.costs(each)
     return (f"{placement}\n\na step at the rates of {duration} (Loihi 1's figures before silicon, lower bounds): "
             f"{cost['synops']:,.1f} synaptic operations,\n{cost['energy'] * 1e9:.3g} nJ, {cost['time'] * 1e6:.3g} us "

@@ -1,0 +1,98 @@
+"""The memristor of linear ion drift, as a cell: it runs on every backend.
+
+A film of thickness D is doped up to the part x of it. Its resistance is that of both parts in series, and the boundary
+moves with the current::
+
+    R = r_on*x + r_off*(1 - x)          dx/dt = mobility*r_on/D**2 * (v/R) * f(x)
+
+(D. B. Strukov, G. S. Snider, D. R. Stewart & R. S. Williams, Nature 453 (2008), 80, equations 5 and 6). The window f
+keeps the boundary within the film. Without one, x is a function of the flux alone, the integral of v over time
+(:func:`drifted_state`): that is what makes it a memristor.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from neurosim.errors import ParameterError, caller
+from neurosim.lang.components import Cell
+from neurosim.params import Param
+from neurosim.units import kohm, metre, nm, ohm, second, volt
+
+WINDOWS = {
+    "hard": "where(x >= 1 and i > 0*volt or x <= 0 and i < 0*volt, 0, 1)",
+    "joglekar": "1 - ((2*x - 1)**2)**p",
+    "biolek": "1 - ((x - where(i > 0*volt, 0, 1))**2)**p",
+}
+"""Name -> f: none within the film; Y. N. Joglekar & S. J. Wolf, Eur. J. Phys. 30 (2009), 661, which never lets go of a
+boundary that is at an end; Z. Biolek, D. Biolek & V. Biolková, Radioengineering 18 (2009), 210, which does."""
+
+_EQUATIONS = "r = r_on*x + r_off*(1 - x); dx/dt = mobility*r_on/thickness**2*(i/r)*({window})"
+
+_MOBILITY = metre**2 / (volt * second)
+
+_UNITS = {
+    "r_on": Param(100 * ohm, ohm, "resistance of the film when doped throughout", lo=0 * ohm, lo_open=True),
+    "r_off": Param(16 * kohm, ohm, "resistance of the film without doping", lo=0 * ohm, lo_open=True),
+    "mobility": Param(1e-14 * _MOBILITY, _MOBILITY, "mobility of the dopants"),
+    "thickness": Param(10 * nm, nm, "thickness of the film", lo=0 * nm, lo_open=True),
+}
+
+
+def IonDrift(window: str = "hard", *, p: float = 1.0, x: float = 0.1, **params: Any) -> Cell:
+    """Return a population's cell that is a memristor; a stimulus, in volts, is the voltage across it.
+
+    ``x`` can be recorded; the resistance is ``r_on*x + r_off*(1 - x)``.
+
+    Parameters
+    ----------
+    window : {"hard", "joglekar", "biolek"}
+        What keeps the boundary within the film.
+    p : float
+        Of the windows that have one: the larger, the more they are like ``hard``.
+    x : float
+        Doped part at the start, 0 to 1.
+    **params
+        ``r_on`` (100 ohm), ``r_off`` (160 times that), ``mobility`` (1e-14 m^2/(V s)) and ``thickness`` (10 nm): ratio,
+        mobility and thickness as in Strukov's figure 2b.
+
+    Raises
+    ------
+    ParameterError
+        No such window; p or x out of range.
+    """
+    where = caller()
+    if window not in WINDOWS:
+        raise ParameterError(f"window must be one of {', '.join(map(repr, WINDOWS))}, got {window!r}", where)
+    if not p > 0 or not 0 <= x <= 1:
+        raise ParameterError(f"a memristor needs p above 0 and x from 0 to 1, got p={p!r} and x={x!r}", where)
+    own = {"p": Param(float(p), 1, "exponent of the window")} if window != "hard" else {}
+    made: Cell = Cell(
+        _EQUATIONS.format(window=WINDOWS[window]), method="rk4", init={"x": float(x)}, name="IonDrift",
+        doc="a memristor of linear ion drift: the current through it moves the boundary of its doped part",
+        source="D. B. Strukov et al., Nature 453 (2008), 80", **_UNITS, **own,
+    )(**params)  # fmt: skip
+    return made
+
+
+def drifted_state(
+    flux: Any, x: float = 0.1, *, r_on: float = 100.0, r_off: float = 16e3, mobility: float = 1e-14,
+    thickness: float = 10e-9,
+) -> np.ndarray:  # fmt: skip
+    """Return the doped part after a flux, without a window, in closed form; all in SI units.
+
+    ``R dx = k v dt`` with ``R = r_off - (r_off - r_on) x`` and ``k = mobility*r_on/thickness**2`` is integrated to a
+    quadratic equation in x, whose root below ``r_off/(r_off - r_on)`` is the answer.
+
+    Parameters
+    ----------
+    flux : array_like
+        Integral of the voltage from the start, in V s.
+    x : float
+        Doped part at the start.
+    """
+    k, less = mobility * r_on / thickness**2, r_off - r_on
+    begun = r_off * x - less * x * x / 2
+    return np.asarray((r_off - np.sqrt(r_off**2 - 2 * less * (k * np.asarray(flux) + begun))) / less)

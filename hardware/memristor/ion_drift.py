@@ -6,8 +6,9 @@ moves with the current::
     R = r_on*x + r_off*(1 - x)          dx/dt = mobility*r_on/D**2 * (v/R) * f(x)
 
 (D. B. Strukov, G. S. Snider, D. R. Stewart & R. S. Williams, Nature 453 (2008), 80, equations 5 and 6). The window f
-keeps the boundary within the film. Without one, x is a function of the flux alone, the integral of v over time
-(:func:`drifted_state`): that is what makes it a memristor.
+slows the boundary at the ends of the film. Without one, x is a function of the flux alone, the integral of v over time
+(:func:`drifted_state`): that is what makes it a memristor. A step is one of the midpoint method, and x ends within 0 and
+1, whatever the window: near x = 1 the resistance is least and the current largest, and steps must be short there.
 """
 
 from __future__ import annotations
@@ -22,14 +23,16 @@ from neurosim.params import Param
 from neurosim.units import kohm, metre, nm, ohm, second, volt
 
 WINDOWS = {
-    "hard": "where(x >= 1 and i > 0*volt or x <= 0 and i < 0*volt, 0, 1)",
-    "joglekar": "1 - ((2*x - 1)**2)**p",
-    "biolek": "1 - ((x - where(i > 0*volt, 0, 1))**2)**p",
+    "hard": "1",
+    "joglekar": "1 - ((2*{x} - 1)**2)**p",
+    "biolek": "1 - (({x} - where(i > 0*volt, 0, 1))**2)**p",
 }
 """Name -> f: none within the film; Y. N. Joglekar & S. J. Wolf, Eur. J. Phys. 30 (2009), 661, which never lets go of a
 boundary that is at an end; Z. Biolek, D. Biolek & V. Biolková, Radioengineering 18 (2009), 210, which does."""
 
-_EQUATIONS = "r = r_on*x + r_off*(1 - x); dx/dt = mobility*r_on/thickness**2*(i/r)*({window})"
+_RATE = "mobility*r_on/thickness**2*(i/(r_on*{x} + r_off*(1 - {x})))*({window})"
+
+_EQUATIONS = "middle = clip(x + dt/2*{first}, 0, 1); x[n+1] = clip(x + dt*{second}, 0, 1)"
 
 _MOBILITY = metre**2 / (volt * second)
 
@@ -49,7 +52,7 @@ def IonDrift(window: str = "hard", *, p: float = 1.0, x: float = 0.1, **params: 
     Parameters
     ----------
     window : {"hard", "joglekar", "biolek"}
-        What keeps the boundary within the film.
+        What slows the boundary at the ends of the film.
     p : float
         Of the windows that have one: the larger, the more they are like ``hard``.
     x : float
@@ -69,8 +72,9 @@ def IonDrift(window: str = "hard", *, p: float = 1.0, x: float = 0.1, **params: 
     if not p > 0 or not 0 <= x <= 1:
         raise ParameterError(f"a memristor needs p above 0 and x from 0 to 1, got p={p!r} and x={x!r}", where)
     own = {"p": Param(float(p), 1, "exponent of the window")} if window != "hard" else {}
+    first, second = (_RATE.format(x=name, window=WINDOWS[window].format(x=name)) for name in ("x", "middle"))
     made: Cell = Cell(
-        _EQUATIONS.format(window=WINDOWS[window]), method="rk4", init={"x": float(x)}, name="IonDrift",
+        _EQUATIONS.format(first=first, second=second), init={"x": float(x)}, name="IonDrift",
         doc="a memristor of linear ion drift: the current through it moves the boundary of its doped part",
         source="D. B. Strukov et al., Nature 453 (2008), 80", **_UNITS, **own,
     )(**params)  # fmt: skip

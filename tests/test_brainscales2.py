@@ -1,4 +1,4 @@
-"""BrainScaleS-2: weights of six bits, the pattern of a chip, circuits and rows; published numbers, and what is refused."""
+"""BrainScaleS-2: weights of six bits, the pattern of a chip, circuits and rows; published numbers, what is refused."""
 
 from __future__ import annotations
 
@@ -230,8 +230,10 @@ def test_adex_and_conductances_have_their_pattern() -> None:
     pop = net.population("pop", 5, AdEx(receptors={"exc": ExpConductance(tau=3 * ms)}))
     net.connect(pop, pop, weight=1 * nS, name="wire")
     kinds = {p.name: p.spread for p in fixed_pattern(net, UNCALIBRATED).parameters}
-    assert kinds == {"g_l": "tau_m", "e_l": "leak", "v_t": "threshold", "v_reset": "reset", "a": "adaptation",
-                     "b": "adaptation", "tau_w": "adaptation", "exc.tau": "tau_syn", "exc.e_rev": "reversal"}  # fmt: skip
+    assert kinds == {
+        "g_l": "tau_m", "e_l": "leak", "v_t": "threshold", "v_reset": "reset", "a": "adaptation", "b": "adaptation",
+        "tau_w": "adaptation", "exc.tau": "tau_syn", "exc.e_rev": "reversal",
+    }  # fmt: skip
 
 
 def test_neurons_that_cannot_be_silent_are_counted() -> None:

@@ -77,7 +77,9 @@ def test_the_doped_part_is_a_function_of_the_flux() -> None:
 
 def test_the_closed_form_by_hand() -> None:
     """With equal resistances x is linear in the charge, which then is flux over resistance."""
-    assert drifted_state(2.0, 0.1, r_on=1.0, r_off=1 + 1e-9, mobility=0.3, thickness=1.0) == pytest.approx(0.7, abs=1e-5)
+    assert drifted_state(2.0, 0.1, r_on=1.0, r_off=1 + 1e-9, mobility=0.3, thickness=1.0) == pytest.approx(
+        0.7, abs=1e-5
+    )
     # Strukov's equation 7: M = r_off (1 - mobility r_on q / D**2), for r_on well below r_off
     x = float(drifted_state(1e-2, 0.0, r_on=1.0, r_off=1e6, mobility=1e-10))
     r = 1e6 * (1 - x) + x
@@ -208,7 +210,9 @@ def test_the_published_statistics_of_phase_change_memory() -> None:
     np.testing.assert_allclose(spread, [0.008, 0.008, 0.0125 * math.log(10) - 0.0059, 0.045], rtol=1e-12)
     reading = PCM.read_deviation(g, 3600.0)
     root = math.sqrt(math.log((3600 + 250e-9) / 500e-9))
-    np.testing.assert_allclose(reading[:3], np.array([0.0088, 0.0088 / 0.5**0.65, 0.0088 / 0.1**0.65]) * root, rtol=1e-9)
+    np.testing.assert_allclose(
+        reading[:3], np.array([0.0088, 0.0088 / 0.5**0.65, 0.0088 / 0.1**0.65]) * root, rtol=1e-9
+    )
     assert reading[3] == pytest.approx(0.2 * root)
 
 

@@ -285,10 +285,8 @@ def _room(wires: _Wires, made: Placement, dealt: _Dealt, unplaced: int) -> list[
                                  float(-(-worst // int(chip["fan_in"]))), "give it fewer inputs"))  # fmt: skip
     if made.used > chip["circuits"] or dealt.missing:
         merged = int(made.circuits[where][:, 1].max(initial=1))
-        cure = "take fewer neurons" if merged < 2 else (
-            f"its neurons are {merged} circuits each, for up to {made.fan_in:,} synapses: give them fewer inputs, or "
-            "take fewer neurons"
-        )
+        cure = f"its neurons are {merged} circuits each, for up to {made.fan_in:,} synapses: give them fewer inputs, or "
+        cure = ("" if merged < 2 else cure) + "take fewer neurons"
         cure += "; layers without feedback can run one after the other, see partitions()"
         value = max(made.used, int(chip["circuits"]) + dealt.missing) if dealt.missing else made.used
         out.append(Violation(chip.limits["circuits"], f"the network, most of it population '{where}',", value, cure))
@@ -318,7 +316,9 @@ def _times(graph: Graph, chip: Chip, speed: float) -> list[Violation]:
                 limit = chip.limits[f"{name}_{end}"]
                 over = value < limit.value if limit.least else value > limit.value
                 if over and not np.isclose(value, limit.value, rtol=1e-9, atol=0):
-                    cure = (f"it is {number(float(value * speed / 1e3))} ms in the network, at {number(speed)} times "
-                            f"its speed: {'lengthen' if limit.least else 'shorten'} it, or choose another speed_up")
+                    cure = (
+                        f"it is {number(float(value * speed / 1e3))} ms in the network, at {number(speed)} times "
+                        f"its speed: {'lengthen' if limit.least else 'shorten'} it, or choose another speed_up"
+                    )
                     out.append(Violation(limit, f"{what} of population '{pop.name}'", float(value), cure))
     return out

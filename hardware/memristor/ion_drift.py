@@ -6,9 +6,9 @@ moves with the current::
     R = r_on*x + r_off*(1 - x)          dx/dt = mobility*r_on/D**2 * (v/R) * f(x)
 
 (D. B. Strukov, G. S. Snider, D. R. Stewart & R. S. Williams, Nature 453 (2008), 80, equations 5 and 6). The window f
-slows the boundary at the ends of the film. Without one, x is a function of the flux alone, the integral of v over time
-(:func:`drifted_state`): that is what makes it a memristor. A step is one of the midpoint method, and x ends within 0 and
-1, whatever the window: near x = 1 the resistance is least and the current largest, and steps must be short there.
+slows the boundary at the ends of the film. Without one, x is a function of the flux alone, the integral of v in time
+(:func:`drifted_state`): that is what makes it a memristor. A step is one of the midpoint method, and x stays within 0
+and 1, whatever the window: near 1 the resistance is least and the current largest, and steps must be short there.
 """
 
 from __future__ import annotations

@@ -96,8 +96,8 @@ class PulseCurve:
     def constants(self, z: Any = None) -> tuple[np.ndarray, np.ndarray]:
         """Return A/P of the ways up and down; of devices that differ, with one normal number each in ``z``."""
         shift = 0.0 if z is None else self.device * np.asarray(z)
-        return tuple(normalised_a(np.clip(label + shift, -9, 9))
-                     for label in (self.nonlinearity_up, self.nonlinearity_down))  # type: ignore[return-value]  # fmt: skip
+        up, down = (np.clip(label + shift, -9, 9) for label in (self.nonlinearity_up, self.nonlinearity_down))
+        return normalised_a(up), normalised_a(down)
 
     def curve(self, pulses: Any, up: bool = True) -> np.ndarray:
         """Return the conductance after a number of pulses from the least, on the way up, or on the curve of the way

@@ -1,9 +1,9 @@
-"""A trained classifier of digits on analogue devices: fewer bits, variation, drift, a chip's pattern; and trained on them.
+"""A trained classifier of digits on analogue devices: bits, variation, drift, a chip's pattern; and trained on them.
 
-The network fits one BrainScaleS-2: 100 hidden neurons of four circuits each, and 40 that vote. It is trained as floats
-from two seeds, then taken through the passes of ``hardware/brainscales2`` and ``hardware/memristor``, each with two chips;
-accuracies are of the whole test set, which has no part in training. A network that two passes made is run on ``native``
-too, image after image. The picture in docs/images is drawn of the results: ``python tests/evidence/devices.py``.
+Images are halved to 14 x 14 pixels; 100 hidden neurons and 40 that vote fit one BrainScaleS-2. The network is trained
+as floats from two seeds, then taken through the passes of ``hardware/brainscales2`` and ``hardware/memristor``, each
+with two chips; accuracies are of the whole test set, which has no part in training. A network that two passes made is
+run on ``native`` too, image after image. ``python docs/site/devices.py`` draws the picture of the results.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ SOURCES = [
 ]  # fmt: skip
 
 SHARED = Path(os.environ.get("NEUROSIM_SHARED_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data")
-SEEDS, CHIPS, EPOCHS, PULSE_EPOCHS, BATCH = 2, 2, 2, 1, 128
-STEPS, SILENCE, ON_NATIVE = 20, 80, 1000
-PIXELS, HIDDEN, DIGITS, EACH = 784, 100, 10, 4
+SEEDS, CHIPS, EPOCHS, PULSE_EPOCHS, BATCH = 2, 2, 3, 2, 128
+STEPS, SILENCE, ON_NATIVE = 20, 80, 500
+PIXELS, HIDDEN, DIGITS, EACH = 196, 100, 10, 4
 
 BITS = (1, 2, 3, 4, 5, 6, 8)
 VARIATIONS = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3)
@@ -76,7 +76,8 @@ def data() -> dict[str, Any]:
     import torch
 
     with np.load(SHARED / "mnist" / "mnist.npz") as f:
-        out = {k: torch.from_numpy(f[k].reshape(len(f[k]), -1)).float() / 255 for k in ("x_train", "x_test")}
+        halves = {k: f[k].reshape(-1, 14, 2, 14, 2).mean((2, 4), np.float32) / 255 for k in ("x_train", "x_test")}
+        out = {k: torch.from_numpy(x.reshape(-1, PIXELS)) for k, x in halves.items()}
         return out | {k: torch.from_numpy(f[k]).long() for k in ("y_train", "y_test")}
 
 
@@ -115,8 +116,6 @@ def trained(seed: int, log: Any, curve: Any = None, epochs: int = EPOCHS) -> Any
         log(f"seed {seed}, epoch {epoch + 1} of {epochs}: loss {total / batches:.4f}")
     net.load_torch(module)
     return net
-
-
 
 
 def accuracy(net: Any) -> float:

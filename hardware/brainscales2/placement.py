@@ -285,7 +285,7 @@ def _room(wires: _Wires, made: Placement, dealt: _Dealt, unplaced: int) -> list[
                                  float(-(-worst // int(chip["fan_in"]))), "give it fewer inputs"))  # fmt: skip
     if made.used > chip["circuits"] or dealt.missing:
         merged = int(made.circuits[where][:, 1].max(initial=1))
-        cure = f"its neurons are {merged} circuits each, for up to {made.fan_in:,} synapses: give them fewer inputs, or "
+        cure = f"its neurons are {merged} circuits each, for up to {made.fan_in:,} synapses: give them fewer, or "
         cure = ("" if merged < 2 else cure) + "take fewer neurons"
         cure += "; layers without feedback can run one after the other, see partitions()"
         value = max(made.used, int(chip["circuits"]) + dealt.missing) if dealt.missing else made.used

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 SOURCES = [
-    "hardware/rewriting.py", "hardware/brainscales2/*", "hardware/memristor/*", "backends/snntorch_backend/*.py",
+    "hardware/rewriting.py", "hardware/brainscales2/quantisation.py", "hardware/brainscales2/variation.py",
+    "hardware/memristor/devices.py", "hardware/memristor/programming.py", "hardware/memristor/pulses.py",
+    "hardware/memristor/training.py", "backends/snntorch_backend/*.py",
     "neurosim/learning/bridge.py", "neurosim/learning/trainable.py", "neurosim/ir/**/*.py", "neurosim/passes/**/*.py",
     "tests/evidence/devices.py",
 ]  # fmt: skip

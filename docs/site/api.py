@@ -28,6 +28,8 @@ MODULES = {
     "neurosim.datasets": "recordings of events, images and time series, from files",
     "neurosim.hardware.loihi2": "networks in Loihi 2's integers",
     "neurosim.hardware.training": "training with Loihi 2's integers",
+    "neurosim.hardware.brainscales2": "networks on BrainScaleS-2",
+    "neurosim.hardware.memristor": "networks on memristors",
     "neurosim.models.layers": "spiking layers in PyTorch",
     "neurosim.models.titans": "Titans",
     "neurosim.models.mamba": "Mamba",

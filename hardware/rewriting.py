@@ -100,11 +100,12 @@ def with_weights(network: Network, change: Callable[[Synapses], np.ndarray]) -> 
     out = network.copy()
     for name, values in made.items():
         connection = out.projections[name]
-        shape = connection.rule.kernel_shape
+        convolution: Any = connection.rule
+        shape = convolution.kernel_shape
         if shape is None:
             out.projections[name] = replace(connection, weight=values)
             continue
-        rule, element = connection.rule.edge_list()
+        rule, element = convolution.edge_list()
         kernel = np.zeros(int(np.prod(shape)))
         kernel[element] = values
         if np.array_equal(kernel[element], values):

@@ -299,6 +299,8 @@ def test_bad_devices(options: dict[str, Any], said: str) -> None:
 
 
 def test_bad_programs() -> None:
+    with pytest.raises(ParameterError, match="as they were measured"):
+        replace(PCM, variation=0.1)
     with pytest.raises(ParameterError, match="must be a Device"):
         program(network(), "PCM")  # type: ignore[arg-type]
     with pytest.raises(ParameterError, match="seed of a chip"):

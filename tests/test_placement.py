@@ -103,6 +103,6 @@ def test_the_command() -> None:
     assert done.exit_code == 0 and "synaptic operations" in done.stdout and "Loihi 1's figures" in done.stdout
     assert max(map(len, done.stdout.splitlines()[:8])) <= 80
     done = call("map", "cuba", "--chip", "loihi")
-    assert done.exit_code == 2 and "no chip 'loihi'; known: loihi2" in done.stderr
+    assert done.exit_code == 2 and "no chip 'loihi'; did you mean 'loihi2'?" in done.stderr
     done = call("map", "coba", "--set", "n=100")
     assert done.exit_code == 2 and "no counterpart" in done.stderr

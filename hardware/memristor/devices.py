@@ -85,12 +85,24 @@ class Device:
 
 @dataclass(frozen=True)
 class _PhaseChange(Device):
-    """Phase-change memory: polynomials fitted to a million devices of IBM's."""
+    """Phase-change memory: polynomials fitted to a million devices of IBM's.
+
+    Attributes
+    ----------
+    greatest : float
+        The greatest conductance, in microsiemens.
+    pulse : float
+        Seconds that a reading takes.
+    """
 
     greatest: float = 25.0
-    """Microsiemens."""
     pulse: float = 250e-9
-    """Seconds that a reading takes."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.variation or self.read or self.nu or self.nu_spread:
+            raise ParameterError("writing, reading and drift of phase-change memory are as they were measured: a Device "
+                                 "has a variation, a read and a nu of your own", caller())  # fmt: skip
 
     def write_deviation(self, target: np.ndarray) -> np.ndarray:
         return np.maximum(-1.1731 * target**2 + 1.9650 * target + 0.2635, 0.0) / self.greatest

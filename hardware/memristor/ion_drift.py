@@ -71,12 +71,14 @@ def IonDrift(window: str = "hard", *, p: float = 1.0, x: float = 0.1, **params: 
         raise ParameterError(f"window must be one of {', '.join(map(repr, WINDOWS))}, got {window!r}", where)
     if not p > 0 or not 0 <= x <= 1:
         raise ParameterError(f"a memristor needs p above 0 and x from 0 to 1, got p={p!r} and x={x!r}", where)
-    own = {"p": Param(float(p), 1, "exponent of the window")} if window != "hard" else {}
+    own: dict[str, Any] = {**_UNITS}
+    if window != "hard":
+        own["p"] = Param(float(p), 1, "exponent of the window")
     first, second = (_RATE.format(x=name, window=WINDOWS[window].format(x=name)) for name in ("x", "middle"))
     made: Cell = Cell(
         _EQUATIONS.format(first=first, second=second), init={"x": float(x)}, name="IonDrift",
         doc="a memristor of linear ion drift: the current through it moves the boundary of its doped part",
-        source="D. B. Strukov et al., Nature 453 (2008), 80", **_UNITS, **own,
+        source="D. B. Strukov et al., Nature 453 (2008), 80", **own,
     )(**params)  # fmt: skip
     return made
 

@@ -21,7 +21,7 @@ SOURCES = [
 ]  # fmt: skip
 
 SHARED = Path(os.environ.get("NEUROSIM_SHARED_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data")
-SEEDS, CHIPS, EPOCHS, PULSE_EPOCHS, BATCH = 2, 2, 3, 2, 128
+SEEDS, CHIPS, EPOCHS, PULSE_EPOCHS, BATCH = 2, 2, 3, 1, 128
 STEPS, SILENCE, ON_NATIVE = 20, 80, 500
 PIXELS, HIDDEN, DIGITS, EACH = 196, 100, 10, 4
 

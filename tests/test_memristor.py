@@ -299,7 +299,7 @@ def test_bad_devices(options: dict[str, Any], said: str) -> None:
 
 
 def test_bad_programs() -> None:
-    with pytest.raises(ParameterError, match="as they were measured"):
+    with pytest.raises(ParameterError, match="as it was measured"):
         replace(PCM, variation=0.1)
     with pytest.raises(ParameterError, match="must be a Device"):
         program(network(), "PCM")  # type: ignore[arg-type]

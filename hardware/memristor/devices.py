@@ -101,8 +101,10 @@ class _PhaseChange(Device):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.variation or self.read or self.nu or self.nu_spread:
-            raise ParameterError("writing, reading and drift of phase-change memory are as they were measured: a Device "
-                                 "has a variation, a read and a nu of your own", caller())  # fmt: skip
+            raise ParameterError(
+                "how phase-change memory is written, read and drifts is as it was measured: a variation, a read and "
+                "a nu of your own belong to a Device", caller(),
+            )  # fmt: skip
 
     def write_deviation(self, target: np.ndarray) -> np.ndarray:
         return np.maximum(-1.1731 * target**2 + 1.9650 * target + 0.2635, 0.0) / self.greatest

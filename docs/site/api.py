@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import inspect
 from collections.abc import Iterator
@@ -103,7 +104,7 @@ def _import(name: str) -> ModuleType:
 
 
 def _declared(name: str, module: ModuleType, entries: list[str]) -> list[str]:
-    """Return what a module has besides classes and functions: declarations and units."""
+    """Return what a module has besides classes and functions: declarations, values and units."""
     from neurosim.lang.components import Component
 
     made = {entry: getattr(module, entry) for entry in entries}
@@ -115,6 +116,11 @@ def _declared(name: str, module: ModuleType, entries: list[str]) -> list[str]:
         for entry, value in made.items():
             out += [f".. py:data:: {name}.{entry}", "", "   .. code-block:: text", ""]
             out += [f"      {line}".rstrip() for line in value.describe().splitlines()] + [""]
+        return out
+    if all(dataclasses.is_dataclass(value) for value in made.values()):
+        out = []
+        for entry, value in made.items():
+            out += [f".. py:data:: {name}.{entry}", "", f"   ``{value!r}``", ""]
         return out
     return [f"Units and dimensions: {', '.join(f'``{entry}``' for entry in entries)}"]
 

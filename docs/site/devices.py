@@ -11,7 +11,7 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parents[2]
 PICTURE = ROOT / "docs" / "images" / "devices.png"
-BLUE, ORANGE, GREEN, GREY = "#2f6fab", "#d1772b", "#4a9a5a", "#777777"
+BLUE, ORANGE, GREEN, GREY = "#2f6fab", "#d1772b", "#39814a", "#777777"
 
 
 def draw(results: dict[str, Any], path: Path) -> None:
@@ -30,7 +30,7 @@ def draw(results: dict[str, Any], path: Path) -> None:
     axes[0, 0].axvline(6, color=GREY, lw=0.8, ls=":")
     shares = [100 * float(v) for v in _keys(nets, "variation")]
     _line(axes[0, 1], [n["variation"] for n in nets], BLUE, "", shares)
-    axes[0, 1].set(xlabel="variation of what is written, % of the greatest conductance", title="devices that vary")
+    axes[0, 1].set(xlabel="spread of what is written, % of the greatest", title="conductances that vary")
     for name, colour in (("drift, compensated", GREEN), ("drift", ORANGE)):
         label = "scaled to the sum at 20 s" if "comp" in name else "as it is read"
         _line(axes[1, 0], [n[name] for n in nets], colour, label, range(len(_keys(nets, name))))
@@ -65,15 +65,15 @@ def _bars(ax: Any, nets: Any, pulses: dict[str, float], best: float) -> None:
     """Draw whole chips, and networks trained on devices, as bars from 50 %."""
     rows = [("as trained, floats", [n["as trained"] for n in nets], GREY)]
     for name in ("calibrated", "uncalibrated"):
-        rows.append((f"six bits, a chip {name}", [v for n in nets for v in n[name]], BLUE))
-    rows += [(f"trained on devices: {name}", [value], GREEN) for name, value in pulses.items()]
-    for k, (_, values, colour) in enumerate(rows):
+        rows.append((f"six bits, {name} chip", [v for n in nets for v in n[name]], BLUE))
+    rows += [(f"trained on devices, {name}", [value], GREEN) for name, value in pulses.items()]
+    for k, (name, values, colour) in enumerate(rows):
         mean = float(np.mean(values))
-        ax.barh(k, mean - 50, left=50, color=colour, alpha=0.75, height=0.7)
+        ax.barh(k, mean - 50, left=50, color=colour, height=0.75)
         ax.plot(values, [k] * len(values), ".", color="black", ms=4)
-        ax.annotate(f"{mean:.1f}", (50.6, k), va="center", color="white", fontsize=9)
+        ax.annotate(f"{name}: {mean:.1f}", (50.6, k), va="center", color="white", fontsize=9)
     ax.axvline(best, color=GREY, lw=0.8)
-    ax.set_yticks(range(len(rows)), [name for name, _, _ in rows])
+    ax.set_yticks([])
     ax.invert_yaxis()
     ax.set(xlim=(50, 100), xlabel="accuracy on the test set (%), from 50", title="a whole chip; training on Ag:a-Si")
 

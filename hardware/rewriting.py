@@ -1,12 +1,11 @@
 """A network again, with other weights or parameters: what the passes for analogue devices have in common.
 
-The copy keeps cells, rules, delays, stimuli, probes and seed, so that whatever differs in its spikes comes from what
-was changed. It runs wherever the network does.
+The copy keeps cells, edges, delays, stimuli, probes and seed, so that whatever differs in its spikes comes from what
+was changed. It runs wherever the network does; its edges are listed, as those of a trained network are.
 """
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,7 +16,9 @@ from neurosim.compile import compile_network
 from neurosim.errors import ParameterError, caller
 from neurosim.ir.distributions import Shared
 from neurosim.ir.edges import edge_table
+from neurosim.ir.edges import kernel as shared_kernel
 from neurosim.ir.graph import Graph
+from neurosim.ir.rules import EdgeList
 from neurosim.lang.network import Network
 from neurosim.units import DIMENSIONLESS, Quantity
 
@@ -102,17 +103,18 @@ def with_weights(network: Network, change: Callable[[Synapses], np.ndarray]) -> 
         connection = out.projections[name]
         convolution: Any = connection.rule
         shape = convolution.kernel_shape
-        if shape is None:
-            out.projections[name] = replace(connection, weight=values)
+        node = next(p for p in graph.projections if p.name == name)
+        if shape is None:  # an array of weights has a list of edges, in their order: a file can keep it
+            table = edge_table(graph, node)
+            out.projections[name] = replace(connection, rule=EdgeList(table.pre, table.post), weight=values)
             continue
         rule, element = convolution.edge_list()
         kernel = np.zeros(int(np.prod(shape)))
         kernel[element] = values
         if np.array_equal(kernel[element], values):
             unused = np.setdiff1d(np.arange(len(kernel)), element)
-            old = importlib.import_module("neurosim.ir.edges").kernel(
-                graph, next(p for p in graph.projections if p.name == name)
-            )
+            old = shared_kernel(graph, node)
+            assert old is not None
             kernel[unused] = old.reshape(-1)[unused]
             out.projections[name] = replace(connection, weight=Shared(kernel.reshape(shape), shape))
         else:

@@ -131,6 +131,12 @@ def test_the_network_is_the_same_but_for_its_weights() -> None:
     assert spikes(net) != spikes(quantise(net, bits=2).network)
 
 
+def test_a_network_that_a_pass_made_can_be_saved(tmp_path: Path) -> None:
+    made = fixed_pattern(quantise(recurrent()).network, seed=1).network
+    made.save(tmp_path / "made.h5")
+    assert spikes(ns.Network.load(tmp_path / "made.h5")) == spikes(made)
+
+
 def test_what_learns_and_what_is_no_synapse_is_said() -> None:
     net = recurrent()
     net.connect(net["source"], net["pop"], receptor="exc", weight=1 * mV, name="stdp",

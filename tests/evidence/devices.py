@@ -2,8 +2,9 @@
 
 Images are halved to 14 x 14 pixels; 100 hidden neurons and 40 that vote fit one BrainScaleS-2. The network is trained
 as floats from two seeds, then taken through the passes of ``hardware/brainscales2`` and ``hardware/memristor``, each
-with two chips; accuracies are of the whole test set, which has no part in training. A network that two passes made is
-run on ``native`` too, image after image. ``python docs/site/devices.py`` draws the picture of the results.
+with two chips; accuracies are of every second image of the test set, which has no part in training. A network that two
+passes made is run on ``native`` too, image after image, with silence between them in which potentials decay to nothing.
+``python docs/site/devices.py`` draws the picture of the results.
 """
 
 from __future__ import annotations
@@ -23,17 +24,16 @@ SOURCES = [
 
 SHARED = Path(os.environ.get("NEUROSIM_SHARED_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data")
 SEEDS, CHIPS, EPOCHS, PULSE_EPOCHS, BATCH = 2, 2, 2, 1, 128
-STEPS, SILENCE, ON_NATIVE = 20, 80, 500
+STEPS, SILENCE, ON_NATIVE = 20, 300, 300
 PIXELS, HIDDEN, DIGITS, EACH = 196, 100, 10, 4
 
 BITS = (1, 2, 3, 4, 6, 8)
 VARIATIONS = (0.02, 0.05, 0.1, 0.2, 0.3)
-TIMES = {"20 s": 20.0, "1 h": 3600.0, "1 day": 86400.0, "30 days": 30 * 86400.0, "1 year": 365 * 86400.0}
+TIMES = {"20 s": 20.0, "1 day": 86400.0, "30 days": 30 * 86400.0, "1 year": 365 * 86400.0}
 LR = 0.02
 """Learning rate of training by pulses, chosen by short runs on the training set."""
 
-PULSED = {"line": {"nonlinearity_up": 0.0, "nonlinearity_down": 0.0, "cycle": 0.0},
-          "curved": {"cycle": 0.0}, "curved and noisy": {}}  # fmt: skip
+PULSED = {"line": {"nonlinearity_up": 0.0, "nonlinearity_down": 0.0, "cycle": 0.0}, "curved and noisy": {}}  # fmt: skip
 """What of Ag:a-Si is changed for training on it."""
 
 
@@ -123,13 +123,15 @@ def trained(seed: int, log: Any, curve: Any = None, epochs: int = EPOCHS) -> Any
 
 
 def accuracy(net: Any) -> float:
-    """Return the share of the test set that a network gets right, in percent, as a module."""
+    """Return the share of every second image of the test set that a network gets right, in percent."""
     import torch
 
     images, module = data(), net.to_torch(surrogate=None)
     with torch.no_grad():
-        answers = [votes(module({"pixels": spikes_of(some)}).spikes["digits"]) for some in images["x_test"].split(500)]
-    return 100 * float((torch.cat(answers).argmax(1) == images["y_test"]).double().mean())
+        answers = [
+            votes(module({"pixels": spikes_of(some)}).spikes["digits"]) for some in images["x_test"][::2].split(500)
+        ]
+    return 100 * float((torch.cat(answers).argmax(1) == images["y_test"][::2]).double().mean())
 
 
 def on_native(weights: dict[str, Any], log: Any) -> dict[str, float]:
@@ -236,9 +238,10 @@ def run(log: Any) -> dict[str, Any]:
         "compensation helps after a year": all(
             min(f["drift, compensated"]["1 year"]) > max(f["drift"]["1 year"]) for f in found.values()
         ),
-        "native as the module": pattern["votes as the module"] >= 98,
+        "native as the module": pattern["votes as the module"] == 100,
         "fits": room["violations"] == [] and room["circuits"] <= 512,
-        "curved devices train worse": pulses["line"] > pulses["curved and noisy"] > 80,
+        "devices train": min(pulses.values()) > 80,
+        "and worse than floats": max(pulses.values()) < min(f["as trained"] for f in found.values()),
     }
     return {"MNIST, accuracy in percent by seed": found, "a calibrated chip on native": pattern, "mapped": room,
             "trained on Ag:a-Si, one seed": pulses, "epochs": EPOCHS, "checks": good,

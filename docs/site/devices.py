@@ -11,6 +11,7 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parents[2]
 PICTURE = ROOT / "docs" / "images" / "devices.png"
+TIMES = ("20 s", "1 day", "30 days", "1 year")
 BLUE, ORANGE, GREEN, GREY = "#2f6fab", "#d1772b", "#39814a", "#777777"
 
 
@@ -33,8 +34,8 @@ def draw(results: dict[str, Any], path: Path) -> None:
     axes[0, 1].set(xlabel="spread of what is written, % of the greatest", title="conductances that vary")
     for name, colour in (("drift, compensated", GREEN), ("drift", ORANGE)):
         label = "scaled to the sum at 20 s" if "comp" in name else "as it is read"
-        _line(axes[1, 0], [n[name] for n in nets], colour, label, range(len(_keys(nets, name))))
-    axes[1, 0].set_xticks(range(len(_keys(nets, "drift"))), _keys(nets, "drift"))
+        _line(axes[1, 0], [{t: n[name][t] for t in TIMES} for n in nets], colour, label, range(len(TIMES)))
+    axes[1, 0].set_xticks(range(len(TIMES)), TIMES)
     axes[1, 0].set(xlabel="time since the weights were written", title="phase-change memory: writing, drift, reading")
     for ax in axes.flat[:3]:
         ax.axhline(best, color=GREY, lw=0.8)

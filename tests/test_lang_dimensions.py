@@ -237,7 +237,10 @@ def test_the_place_is_where_the_user_made_the_part():
             "cannot add voltage (V) and dimensionless in 'v += 0'; give the plain number its unit, as in 5*mV",
         ),
         ({"reset": "v *= second"}, "the two sides differ: voltage (V) and V s in 'v *= second'"),
-        ({"refractory": "v_th"}, "the refractory period must be a time, or a condition: voltage (V) and time (s) in 'refractory'"),
+        (
+            {"refractory": "v_th"},
+            "the refractory period must be a time, or a condition: voltage (V) and time (s) in 'refractory'",
+        ),
     ],
 )
 def test_events_whose_units_disagree(parts, message):

@@ -115,11 +115,12 @@ def counting_lif() -> Cell:
     v_least[n+1] = min(v_least, v_sum)
     v_most[n+1] = max(v_most, v_sum)
     """
+    params: dict[str, Any] = dict(_LIF.params)
     return Cell(
         _STEP + counters, threshold="v > 64*vth", reset="v = 0", refractory="t_ref",
         clamp=("v", "low", "high", "v_least", "v_most"), precision="double", receptors={"a_in": Dense},
         name="CountingLoihiLIF", doc="Loihi 2's cell, with counters of its overflows",
-        source="Lava 0.10.0, lava/proc/lif/models.py, PyLifModelBitAcc", **_LIF.params,
+        source="Lava 0.10.0, lava/proc/lif/models.py, PyLifModelBitAcc", **params,
     )  # fmt: skip
 
 

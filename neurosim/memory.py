@@ -33,32 +33,36 @@ def holds(graph: Graph, steps: int, streamed: bool = False, runs: int = 1) -> No
     """Refuse a run whose samples have no chance to be kept in memory: known before anything is built.
 
     Spikes are not counted, as nobody knows how many there will be. What is ``streamed`` is not held, but for the
-    weights of a projection, which are written in the end. A recording is held twice when its pieces are joined.
+    weights of a projection, which are written in the end. A recording is held twice when its pieces are joined, as all
+    are but the weights of a projection that does not learn.
 
     Raises
     ------
     ResourceError
         They would take more than what is free.
     """
-    need, most, largest = 0.0, 0.0, ""
+    need, most, largest, elsewhere = 0.0, 0.0, "", False
     for probe in graph.probes:
+        times = 2.0
         if probe.edge:
             p = graph.projection(probe.target)
+            times = 2.0 if p.plasticity is not None else 1.0
             columns = p.rule.expected(sum(s.size for s in p.pre), sum(s.size for s in p.post))
         elif probe.sampled and not streamed:
             columns = len(probe.ids) if probe.ids is not None else graph.population(probe.target).size
         else:
             continue
-        bytes_ = 2.0 * 8 * columns * (steps // probe.every) * runs
+        bytes_ = times * 8 * columns * (steps // probe.every) * runs
         need += bytes_
         if bytes_ > most:
             most, largest = bytes_, f"'{probe.variable}' of '{probe.target}'"
+            elsewhere = not (streamed or probe.edge or runs > 1)
     free = available_memory()
     if free is not None and need > free:
-        cure = "" if streamed or runs > 1 else ", or write them to a file (output=, -o FILE.h5)"
+        cure = ", or write them to a file (output=, -o FILE.h5)" if elsewhere else ""
         raise ResourceError(
             f"what is recorded needs about {need / 2**30:.1f} GiB, most of it {largest}, and {free / 2**30:.1f} GiB "
-            f"are free: record fewer neurons, or less often (every=1*ms){cure}"
+            f"are free: record less of it, or less often (every=1*ms){cure}"
         )
 
 

@@ -100,5 +100,10 @@ def test_what_is_recorded_has_to_fit(monkeypatch: pytest.MonkeyPatch, tmp_path: 
         net.run(10 * second, backend="reference")
     with pytest.raises(ResourceError, match=r"needs about 1.5 GiB"):
         net.run_trials(100 * ms, 100)
+    other = ns.Network("w", dt=0.1 * ms)  # weights are kept in memory whatever there is of files
+    p = other.population("p", 100, LIF(receptors={"e": DeltaCurrent}))
+    other.record(other.connect(p, p, weight=1 * mV, name="w"), "weight")
+    with pytest.raises(ResourceError, match=r"about 1.5 GiB, most of it 'weight' of 'w'.*less often \(every=1\*ms\)$"):
+        other.run(2 * second, backend="reference")
     net.run(1 * ms, backend="reference", output=tmp_path / "out.h5")
     memory.holds(compile_network(net), 100_000, streamed=True)

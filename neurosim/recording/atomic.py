@@ -66,8 +66,9 @@ def begin(path: str | os.PathLike[str], alone: bool = False) -> tuple[int, str, 
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         descriptor = os.open(part, flags, 0o666)
         with contextlib.suppress(OSError):  # a file system that has no locks
-            lock(descriptor)
-        if alone and any(other < part for other in _written(target)):  # of two that began together one goes on
+            while not lock(descriptor):  # somebody is looking whether it is held
+                time.sleep(0.001)
+        if alone and any(other != part for other in _written(target)):  # of two that begin together none may go on
             os.close(descriptor)
             discard(part)
             raise OSError(errno.EBUSY, "")
@@ -103,13 +104,16 @@ def _parts(target: str) -> Iterator[tuple[str, bool]]:
             with contextlib.suppress(OSError):
                 descriptor = os.open(part, os.O_RDWR)
                 try:
-                    yield part, not lock(descriptor)
+                    yield part, not lock(descriptor, shared=True)
                 finally:
                     os.close(descriptor)
 
 
-def lock(descriptor: int) -> bool:
-    """Lock an open file until it is closed, or its process ends; return whether it was free."""
+def lock(descriptor: int, shared: bool = False) -> bool:
+    """Lock an open file until it is closed, or its process ends; return whether it was free.
+
+    ``shared`` is for those who only look whether somebody holds it: they do not hinder one another.
+    """
     if os.name == "nt":  # pragma: no cover - untested there
         import msvcrt
 
@@ -121,7 +125,7 @@ def lock(descriptor: int) -> bool:
     import fcntl
 
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

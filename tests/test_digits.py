@@ -9,7 +9,7 @@ import pytest
 from net_kit import refused
 
 import neurosim as ns
-from neurosim.errors import DataFileError, ParameterError, ResultFileError
+from neurosim.errors import DataFileError, DimensionError, ParameterError, ResultFileError
 from neurosim.models import SpikeSource
 from neurosim.models.networks import digits
 from neurosim.models.networks.diehl_cook import NearestTripletSTDP, diehl_cook, rates
@@ -90,6 +90,29 @@ def test_rates_are_the_published_ones() -> None:
     assert counts == pytest.approx(784 * 63.75 * 0.35, rel=0.03)
     for image in (np.zeros(783), np.full(784, 256), np.full(784, np.nan), -np.ones(784)):
         assert "28 x 28 values from 0 to 255" in refused(ParameterError, lambda image=image: rates(image))
+
+
+def test_what_is_no_image_and_no_intensity() -> None:
+    for image in ([[1], [1, 2]], "abc", None, np.zeros(784) * 1j, ["1"] * 784, np.zeros((56, 14)), np.zeros((1, 784))):
+        assert "28 x 28 values from 0 to 255" in refused(ParameterError, lambda image=image: rates(image))
+    message = refused(DimensionError, lambda: rates(np.zeros(784) * mV))
+    assert "28 x 28 values" in message and "divide by a unit" in message
+    for intensity in ("a", -1, np.nan, np.inf, [1, 2], None, True):
+        for make in (lambda i=intensity: rates(np.zeros(784), i), lambda i=intensity: diehl_cook(1, intensity=i)):
+            assert "intensity is a finite number from 0 on" in refused(ParameterError, make)
+
+
+def test_weights_have_a_row_for_each_pixel() -> None:
+    weights = np.arange(784 * 3).reshape(784, 3) / 4096  # on the grid of weights
+    edges = diehl_cook(3, weights=weights).edges("features")
+    assert np.array_equal(edges.weight, weights[edges.pre, edges.post])
+    for wrong in (weights.T, weights.ravel(), weights[:, :2], 0.1, [[1], [1, 2]], "a", weights * 1j, weights > 0):
+        message = refused(ParameterError, lambda wrong=wrong: diehl_cook(3, weights=wrong))
+        assert "weights are finite numbers, [784, n], here [784, 3]" in message
+    for value in (np.nan, np.inf):
+        weights[7, 2] = value
+        assert f"got {value} at [7, 2]" in refused(ParameterError, lambda: diehl_cook(3, weights=weights))
+    assert "weights are finite" in refused(DimensionError, lambda: diehl_cook(3, weights=np.zeros((784, 3)) * mV))
 
 
 # -- training ----------------------------------------------------------------------------------------------------------

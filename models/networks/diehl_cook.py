@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from neurosim.errors import ParameterError, caller
+from neurosim.errors import DimensionError, ParameterError, caller
 from neurosim.ir.rules import EdgeList, OneToOne
 from neurosim.lang.components import Cell, uniform
 from neurosim.lang.network import Network
@@ -84,6 +84,19 @@ NearestTripletSTDP = Plasticity(
 )
 
 
+def numbers(value: Any, what: str) -> np.ndarray:
+    """Return an array of real numbers; ``what`` says in messages what they are, as "weights are numbers, [784, n]"."""
+    try:
+        found = np.asarray(value)
+    except DimensionError as e:
+        raise DimensionError(f"{what}: {e.message}", caller()) from None
+    except (TypeError, ValueError):
+        raise ParameterError(f"{what}; got a list whose rows differ in length", caller()) from None
+    if found.dtype.kind not in "iuf":
+        raise ParameterError(f"{what}; got {value!r}" if found.ndim == 0 else f"{what}; got {found.dtype}", caller())
+    return found
+
+
 def rates(image: Any, intensity: float = INTENSITY) -> np.ndarray:
     """Return the rates of the inputs in Hz, float64 [784]: an eighth of a pixel's value, which is 0 to 255, times that.
 
@@ -93,15 +106,37 @@ def rates(image: Any, intensity: float = INTENSITY) -> np.ndarray:
         [28, 28], or [784] row by row.
     intensity : float
         2 at first, which makes 63.75 Hz of 255.
+
+    Raises
+    ------
+    ParameterError
+        If the image is of another shape or has values outside 0 to 255, or the intensity is no finite number from 0 on.
     """
-    pixels = np.asarray(image, dtype=np.float64).ravel()
-    if pixels.shape != (PIXELS,) or not np.all((pixels >= 0) & (pixels <= 255)):
+    what = f"an image is {SIDE} x {SIDE} values from 0 to 255"
+    pixels = numbers(image, what).astype(np.float64)
+    if pixels.shape not in ((SIDE, SIDE), (PIXELS,)):
         raise ParameterError(
-            f"an image is {SIDE} x {SIDE} values from 0 to 255, got {pixels.size} from {pixels.min(initial=0):g} to "
-            f"{pixels.max(initial=0):g}",
-            caller(),
+            f"{what}, [{SIDE}, {SIDE}] or [{PIXELS}]; got an array of shape {list(pixels.shape)}", caller()
         )
-    return pixels / 8 * intensity
+    if not np.all((pixels >= 0) & (pixels <= 255)):
+        raise ParameterError(f"{what}, got {pixels.min():g} to {pixels.max():g}", caller())
+    what = "intensity is a finite number from 0 on"
+    factor = numbers(intensity, what)
+    if factor.ndim or not 0 <= factor < np.inf:
+        raise ParameterError(f"{what}; got {intensity!r}", caller())
+    return pixels.ravel() / 8 * float(factor)
+
+
+def _weights(given: Any, n: int) -> np.ndarray:
+    """Return weights from pixels to neurons in the order of the edges: pixel by pixel."""
+    what = f"weights are finite numbers, [{PIXELS}, n], here [{PIXELS}, {n}]"
+    found = numbers(given, what).astype(np.float64)
+    if found.shape != (PIXELS, n):
+        raise ParameterError(f"{what}: a row for each pixel; got an array of shape {list(found.shape)}", caller())
+    if not np.isfinite(found).all():
+        pixel, neuron = np.argwhere(~np.isfinite(found))[0]
+        raise ParameterError(f"{what}; got {found[pixel, neuron]} at [{pixel}, {neuron}]", caller())
+    return found.ravel()
 
 
 def _ring() -> np.ndarray:
@@ -142,17 +177,28 @@ def diehl_cook(
     learning : bool
         False for a network whose weights and thresholds stay as they are.
     weights : array_like, optional
-        From pixels to neurons, [784, n]; drawn evenly from 0.003 to 0.303 if not given.
+        From pixels to neurons, [784, n]: what an arrival adds to a conductance, in units of the leak. Drawn evenly from
+        0.003 to 0.303 if not given.
     theta : Quantity, optional
         Of each neuron, [n]: its threshold is ``theta - 72 mV``. 20 mV if not given.
     delay : Quantity or distribution, optional
         From pixels to neurons: a constant or a distribution; one step if not given.
     nu_pre, nu_post : float
         Of depression and potentiation, see ``NearestTripletSTDP``.
-    excite, inhibit : float
-        Weights from exc to inh, and from inh to exc.
+    excite : float
+        Weight from a neuron of exc to its own of inh, in units of that one's leak.
+    inhibit : float
+        Weight from a neuron of inh to all of exc but its own, in units of their leak.
     dt, theta_plus, tau_theta : Quantity
         Of the simulation, and of the thresholds, see ``HomeostaticLIF``.
+
+    Raises
+    ------
+    ParameterError
+        If ``n`` or ``seed`` is no whole number in its range, the image or the intensity none that :func:`rates` takes,
+        weights or thresholds are of another shape or not finite, or a parameter is outside its legal values.
+    DimensionError
+        If a quantity has another dimension, or none.
 
     References
     ----------
@@ -179,7 +225,7 @@ def diehl_cook(
     net.connect(
         inputs, exc, receptor="exc", name="features",
         rule=EdgeList(np.repeat(np.arange(PIXELS), n), np.tile(np.arange(n), PIXELS)),
-        weight=uniform(0.003, 0.303) if weights is None else np.ravel(np.asarray(weights, dtype=np.float64)),
+        weight=uniform(0.003, 0.303) if weights is None else _weights(weights, n),
         delay=dt if delay is None else delay,
         plasticity=NearestTripletSTDP(nu_pre=nu_pre, nu_post=nu_post) if learning else None,
     )  # fmt: skip

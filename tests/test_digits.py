@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -191,6 +192,24 @@ def test_what_is_no_training(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert respond(learned, images[:0]).shape == (0, 4)
     train(images, n=2, progress=True)
     assert "learnt from 3 of 3 images" in capsys.readouterr().err
+
+
+def test_a_seed_is_a_whole_number_of_either_kind(tmp_path: Path) -> None:
+    images, path = blobs(2)[0], tmp_path / "digits.npz"
+    learned = begin(np.int64(3), np.uint64(2))
+    assert type(learned.seed) is int and np.array_equal(learned.weights, begin(3, 2).weights)
+    counts = respond(learned, images, seed=5)
+    assert not np.array_equal(counts, respond(learned, images))
+    assert np.array_equal(counts, respond(learned, images, seed=np.int64(5)))
+    for given in (learned, replace(learned, seed=np.int64(2), shown=np.int64(0))):
+        given.save(path)
+        assert (Learned.load(path).seed, Learned.load(path).shown) == (2, 0)
+        assert np.array_equal(respond(given, images), respond(learned, images))
+    assert np.array_equal(train(images, 2, np.int64(7)).weights, train(images, 2, 7).weights)
+    for seed in ("a", 1.0, -1, 2**64, True, [1]):
+        for make in (lambda s=seed: begin(3, s), lambda s=seed: respond(learned, images, seed=s),
+                     lambda s=seed: train(images, 2, s)):  # fmt: skip
+            assert f"seed must be a whole number from 0 to 2**64 - 1, got {seed!r}" in refused(ParameterError, make)
 
 
 def test_an_image_that_nobody_sees_is_left_in_the_end() -> None:

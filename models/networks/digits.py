@@ -93,7 +93,8 @@ class Learned:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write all of it to an npz file, whole or not at all."""
-        about = {"seed": self.seed, "shown": self.shown, "digest": self.digest, "parameters": dict(self.parameters)}
+        about = {"seed": int(self.seed), "shown": int(self.shown), "digest": self.digest,
+                 "parameters": dict(self.parameters)}  # fmt: skip
         part = Path(f"{os.fspath(path)}.{secrets.token_hex(4)}.part")
         try:
             try:
@@ -154,6 +155,7 @@ def begin(n: int = 100, seed: int = 1, **parameters: Any) -> Learned:
     for key in parameters:
         if key not in _PARAMETERS:
             raise ParameterError(f"'{key}' is none of the parameters {', '.join(_PARAMETERS)}", caller())
+    seed = _whole_seed(seed)
     weights = diehl_cook(n, seed, **parameters).edges("features").weight
     plain = {k: float(v / _UNITS[k]) if isinstance(v, Quantity) else float(v) for k, v in parameters.items()}
     start = _normalised(np.asarray(weights, np.float64).reshape(PIXELS, n))
@@ -239,8 +241,8 @@ def respond(
     progress : callable or bool, optional
         Told the number of images that have been shown, and of all; True prints a line now and then.
     """
-    images = _images(images)
-    starts, seed = range(0, len(images), ASKED), learned.seed if seed is None else seed
+    images, seed = _images(images), _whole_seed(learned.seed if seed is None else seed)
+    starts = range(0, len(images), ASKED)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
     found: list[np.ndarray] = []
     if progress is True:
@@ -402,6 +404,18 @@ def _images(images: Any) -> np.ndarray:
     return given.reshape(-1, PIXELS)
 
 
+def _whole(value: Any) -> bool:
+    """Tell whether a value is one whole number."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def _whole_seed(seed: Any) -> int:
+    """Return a seed as Python's integer: NumPy's are written differently, by repr and in JSON not at all."""
+    if not (_whole(seed) and 0 <= seed < 2**64):
+        raise ParameterError(f"seed must be a whole number from 0 to 2**64 - 1, got {seed!r}", caller())
+    return int(seed)
+
+
 def _digest(images: np.ndarray, before: str = "") -> str:
     """Return a digest of images and those before them: each stretch of them makes the next of the last."""
     for at in range(0, len(images), STRETCH):
@@ -410,6 +424,7 @@ def _digest(images: np.ndarray, before: str = "") -> str:
     return before
 
 
-def _seed(*what: Any) -> int:
+def _seed(seed: int, purpose: str, at: int) -> int:
     """Return a seed that another one, a purpose and a number of images make."""
-    return int.from_bytes(hashlib.blake2b(repr(what).encode(), digest_size=8).digest(), "little")
+    what = repr((int(seed), purpose, at))
+    return int.from_bytes(hashlib.blake2b(what.encode(), digest_size=8).digest(), "little")

@@ -171,14 +171,21 @@ def test_a_training_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_what_is_no_training(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     images, corners = blobs(3)
-    for wrong in (images[0], images.reshape(3, 4, 196)[:, :2], images / 255 - 1, images * 2.0, images.astype(str)):
+    for wrong in (images[0], images.reshape(3, 4, 196)[:, :2], images / 255 - 1, images * 2.0, images.astype(str),
+                  images.reshape(3, 56, 14), images > 0, [[1], [1, 2]], "abc", None):  # fmt: skip
         assert "images are values from 0 to 255" in refused(ParameterError, lambda wrong=wrong: train(wrong))
+    assert "images are values" in refused(DimensionError, lambda: train(images * mV))
     assert "'thetaplus' is none of" in refused(ParameterError, lambda: train(images, thetaplus=1 * mV))
-    for labels in (corners[:2], corners + 10, corners * 0.5):
+    for labels in (corners[:2], corners + 10, corners * 0.5, [1, 2, [3]], "abc", [None] * 3):
         assert "one for each image" in refused(ParameterError, lambda labels=labels: assign(np.zeros((3, 5)), labels))
-    for counts, of in ((np.zeros((3, 5)), np.zeros(4)), (np.zeros(5), np.zeros(5))):
-        assert "counts are [images, n]" in refused(ParameterError, lambda counts=counts, of=of: tell(counts, of))
+    for many in ({"excite": ns.uniform(9, 11)}, {"nu_pre": "nu_post"}, {"theta_plus": [1, 2] * mV}):
+        assert f"{next(iter(many))} must be" in refused(ParameterError, lambda many=many: begin(4, **many))
+    assert "dt must be a time" in refused(DimensionError, lambda: begin(4, dt=0.5))
     learned = begin(4)
+    for threads in ("a", 0, 1.5, True):
+        said = refused(ParameterError, lambda threads=threads: respond(learned, images, threads=threads))
+        assert said == f"threads must be a whole number of at least 1, got {threads!r}"
+    assert "what train() or Learned.load() returns" in refused(ParameterError, lambda: respond("digits.npz", images))
     assert "cannot write" in refused(ResultFileError, lambda: learned.save(tmp_path / "no" / "file.npz"))
     path = tmp_path / "digits.npz"
     assert "there is no file" in refused(DataFileError, lambda: Learned.load(path))
@@ -223,3 +230,17 @@ def test_labels_are_those_of_the_greatest_mean_answer() -> None:
     assert assigned.tolist() == [0, 7, 7, -1]
     assert tell(counts, assigned).tolist() == [0, 7, 7, 0]
     assert assign(np.array([[2], [1], [3]]), [1, 1, 2]).tolist() == [2]  # means, not sums
+    assert assign(counts.tolist(), np.array([0, 7, 7, 0], np.uint64)).tolist() == [0, 7, 7, -1]
+    assert tell(counts.tolist(), [0, 7, 7, -1]).tolist() == [0, 7, 7, 0]
+
+
+def test_counts_have_a_row_for_each_image() -> None:
+    three = [0, 1, 2]
+    for counts in (np.zeros(3), np.zeros((3, 2, 2)), -np.ones((3, 3)), np.full((3, 3), np.nan), [[1], [1, 2], [3]],
+                   None, "abc", np.full((3, 3), "1")):  # fmt: skip
+        for read in (assign, tell):
+            message = refused(ParameterError, lambda counts=counts, read=read: read(counts, three))
+            assert "counts are [images, n], finite numbers from 0 on" in message
+    for labels in (three[:2], [0, 1, 10], [0, 1, -2], [0.0, 1.0, 2.0], [[1], [1, 2]], None):
+        message = refused(ParameterError, lambda labels=labels: tell(np.zeros((5, 3)), labels))
+        assert "labels of neurons are 3 whole numbers from -1 to 9" in message

@@ -27,8 +27,8 @@ import numpy as np
 
 from neurosim.errors import DataFileError, ParameterError, ResultFileError, caller
 from neurosim.lang.network import Network
-from neurosim.models.networks.diehl_cook import INTENSITY, PIXELS, SHOWN, SILENCE, diehl_cook, rates
-from neurosim.units import Hz, Quantity, second, volt
+from neurosim.models.networks.diehl_cook import INTENSITY, PIXELS, SHOWN, SIDE, SILENCE, diehl_cook, numbers, rates
+from neurosim.units import DIMENSIONLESS, Hz, scalar, second, volt
 
 LEAST, MOST = 5, 32.0
 """Spikes that an image has to cause, or it is shown again with an intensity that is 1 higher; where that ends."""
@@ -92,7 +92,20 @@ class Learned:
                           weights=self.weights, theta=self.theta * volt, **with_units)  # fmt: skip
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write all of it to an npz file, whole or not at all."""
+        """Write all of it to an npz file, whole or not at all.
+
+        Parameters
+        ----------
+        path : path
+            Of the file; one that is there is replaced. Its name stays as it is, also without ``.npz``.
+
+        Raises
+        ------
+        ResultFileError
+            If it cannot be written.
+        """
+        # neurosim.recording.atomic does the same, but models describe networks and import nothing that runs them or
+        # keeps their results.
         about = {"seed": int(self.seed), "shown": int(self.shown), "digest": self.digest,
                  "parameters": dict(self.parameters)}  # fmt: skip
         part = Path(f"{os.fspath(path)}.{secrets.token_hex(4)}.part")
@@ -147,19 +160,28 @@ def begin(n: int = 100, seed: int = 1, **parameters: Any) -> Learned:
     n : int
         Neurons.
     seed : int
-        Of all that is drawn.
+        Of all that is drawn, from 0 to 2^64 - 1.
     **parameters
         Of :func:`~neurosim.models.networks.diehl_cook.diehl_cook`: dt, nu_pre, nu_post, theta_plus, tau_theta, excite,
         inhibit.
+
+    Raises
+    ------
+    ParameterError
+        If ``n`` or ``seed`` is no whole number in its range, or a parameter is unknown, not one number or outside its
+        legal values.
+    DimensionError
+        If a parameter has another dimension, or none where it needs one.
     """
-    for key in parameters:
+    where, plain = caller(), {}
+    for key, value in parameters.items():
         if key not in _PARAMETERS:
-            raise ParameterError(f"'{key}' is none of the parameters {', '.join(_PARAMETERS)}", caller())
+            raise ParameterError(f"'{key}' is none of the parameters {', '.join(_PARAMETERS)}", where)
+        plain[key] = scalar(value, _UNITS[key].dim if key in _UNITS else DIMENSIONLESS, key, where)
     seed = _whole_seed(seed)
     weights = diehl_cook(n, seed, **parameters).edges("features").weight
-    plain = {k: float(v / _UNITS[k]) if isinstance(v, Quantity) else float(v) for k, v in parameters.items()}
-    start = _normalised(np.asarray(weights, np.float64).reshape(PIXELS, n))
-    return Learned(start, np.full(n, 0.02), np.empty((0, 3)), seed, 0, "", plain)
+    start = _normalised(np.asarray(weights, np.float64).reshape(PIXELS, -1))
+    return Learned(start, np.full(start.shape[1], 0.02), np.empty((0, 3)), seed, 0, "", plain)
 
 
 def train(
@@ -180,7 +202,7 @@ def train(
     n : int
         Neurons.
     seed : int
-        Of all that is drawn.
+        Of all that is drawn, from 0 to 2^64 - 1.
     checkpoint : path, optional
         A file that is written every 1000 images. Where it is there already, training goes on from it.
     progress : callable or bool, optional
@@ -191,7 +213,14 @@ def train(
     Raises
     ------
     ParameterError
-        Of images that are none; of a checkpoint of other images, of another network or another seed.
+        Of images that are none; of a checkpoint of other images, of another network or another seed; of what
+        :func:`begin` does not take; and if ``nu_pre`` is so large that all weights of a neuron become 0.
+    DimensionError
+        If a parameter has another dimension, or none where it needs one.
+    DataFileError
+        If the checkpoint is there, but not what :meth:`Learned.save` writes.
+    ResultFileError
+        If the checkpoint cannot be written.
     """
     images, where = _images(images), caller()
     learned = begin(n, seed, **parameters)
@@ -234,13 +263,25 @@ def respond(
     images : array_like
         As :func:`train` takes them. They are shown in the same way.
     seed : int, optional
-        Of Poisson spikes; the network's own if not given.
+        Of Poisson spikes, from 0 to 2^64 - 1; the network's own if not given.
     threads : int, optional
         How many groups of 250 images are shown at a time; the number of cores by default. The spikes do not depend on
         it.
     progress : callable or bool, optional
         Told the number of images that have been shown, and of all; True prints a line now and then.
+
+    Raises
+    ------
+    ParameterError
+        If images are none that :func:`train` takes, ``seed`` is no whole number in its range, ``threads`` none from 1
+        on, or ``learned`` no :class:`Learned`.
     """
+    if not isinstance(learned, Learned):
+        raise ParameterError(
+            f"learned is what train() or Learned.load() returns, got {type(learned).__name__}", caller()
+        )
+    if threads is not None and not (_whole(threads) and threads >= 1):
+        raise ParameterError(f"threads must be a whole number of at least 1, got {threads!r}", caller())
     images, seed = _images(images), _whole_seed(learned.seed if seed is None else seed)
     starts = range(0, len(images), ASKED)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
@@ -286,11 +327,18 @@ def assign(counts: np.ndarray, labels: Any) -> np.ndarray:
     -------
     ndarray
         int64 [n]; -1 of a neuron that never spiked, which takes no part in what :func:`tell` tells.
+
+    Raises
+    ------
+    ParameterError
+        If counts are not [images, n], finite and from 0 on, or labels not one whole number from 0 to 9 for each image.
     """
-    given = np.asarray(labels)
+    counts = _counts(counts)
+    what = f"labels are {len(counts)} whole numbers from 0 to 9, one for each image"
+    given = numbers(labels, what)
     if given.shape != (len(counts),) or given.dtype.kind not in "iu" or not np.all((given >= 0) & (given <= 9)):
-        raise ParameterError(f"labels are {len(counts)} whole numbers from 0 to 9, one for each image", caller())
-    shown = np.bincount(given, minlength=10)
+        raise ParameterError(f"{what}; got {_about(given)}", caller())
+    shown = np.bincount(given.astype(np.int64), minlength=10)
     sums = np.array([counts[given == label].sum(0) for label in range(10)])
     mean = sums / np.maximum(shown, 1)[:, None]
     return np.where(mean.max(0) > 0, mean.argmax(0), -1)
@@ -305,14 +353,19 @@ def tell(counts: np.ndarray, assigned: np.ndarray) -> np.ndarray:
         As :func:`respond` returns them, [images, n].
     assigned : ndarray
         As :func:`assign` returns them, [n].
+
+    Raises
+    ------
+    ParameterError
+        If counts are not [images, n], finite and from 0 on, or labels not one whole number from -1 to 9 for each
+        neuron.
     """
-    if np.ndim(counts) != 2 or np.shape(assigned) != np.shape(counts)[1:]:
-        raise ParameterError(
-            f"counts are [images, n] and labels of neurons [n]; got shapes {list(np.shape(counts))} and "
-            f"{list(np.shape(assigned))}",
-            caller(),
-        )
-    votes = np.array([counts[:, assigned == label].mean(1) if np.any(assigned == label) else np.full(len(counts), -1.0)
+    counts = _counts(counts)
+    what = f"labels of neurons are {counts.shape[1]} whole numbers from -1 to 9, one for each"
+    given = numbers(assigned, what)
+    if given.shape != counts.shape[1:] or given.dtype.kind not in "iu" or not np.all((given >= -1) & (given <= 9)):
+        raise ParameterError(f"{what}; got {_about(given)}", caller())
+    votes = np.array([counts[:, given == label].mean(1) if np.any(given == label) else np.full(len(counts), -1.0)
                       for label in range(10)])  # fmt: skip
     return votes.argmax(0)
 
@@ -392,16 +445,28 @@ def _goes_on(found: Learned, fresh: Learned, images: np.ndarray, path: Any, wher
 
 def _images(images: Any) -> np.ndarray:
     """Return images as rows of pixels."""
-    given = np.asarray(images)
-    if given.dtype.kind not in "iuf" or given.ndim not in (2, 3) or np.prod(given.shape[1:]) != PIXELS:
-        raise ParameterError(
-            f"images are values from 0 to 255, [images, 28, 28] or [images, 784]; got {given.dtype} of shape "
-            f"{list(given.shape)}",
-            caller(),
-        )
+    what = "images are values from 0 to 255, [images, 28, 28] or [images, 784]"
+    given = numbers(images, what)
+    if given.shape[1:] not in ((SIDE, SIDE), (PIXELS,)):
+        raise ParameterError(f"{what}; got {_about(given)}", caller())
     if given.size and not (given.min() >= 0 and given.max() <= 255):
         raise ParameterError(f"images are values from 0 to 255, got {given.min():g} to {given.max():g}", caller())
     return given.reshape(-1, PIXELS)
+
+
+def _counts(counts: Any) -> np.ndarray:
+    """Return what may be counts of spikes: [images, n]."""
+    what = "counts are [images, n], finite numbers from 0 on, as respond() returns them"
+    given = numbers(counts, what)
+    if given.ndim != 2 or not np.all((given >= 0) & (given < np.inf)):
+        raise ParameterError(f"{what}; got {_about(given)}", caller())
+    return given
+
+
+def _about(given: np.ndarray) -> str:
+    """Say what an array is like."""
+    span = f", from {given.min():g} to {given.max():g}" if given.size else ""
+    return f"{given.dtype} of shape {list(given.shape)}{span}"
 
 
 def _whole(value: Any) -> bool:

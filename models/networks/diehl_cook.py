@@ -145,6 +145,23 @@ def _ring() -> np.ndarray:
     return 255 * np.exp(-(((np.hypot(x / 6.5, y / 9.0) - 1) / 0.22) ** 2))
 
 
+def _cells(learning: bool, theta: Any, theta_plus: Quantity, tau_theta: Quantity) -> tuple[Cell, dict[str, Any], Cell]:
+    """Return the excitatory cell with its initial values, and the inhibitory one."""
+    found = 0.02 if theta is None else quantity(theta, VOLTAGE, "theta", caller())
+    receptors = {"exc": ExpConductance(tau=1 * ms, e_rev=0 * mV), "inh": ExpConductance(tau=2 * ms, e_rev=-100 * mV)}
+    if learning:
+        cell, init = (
+            HomeostaticLIF(theta_plus=theta_plus, tau_theta=tau_theta, receptors=receptors),
+            {"theta": found * volt},
+        )
+    else:
+        cell, init = LIF(tau_m=100 * ms, v_rest=-65 * mV, v_reset=-65 * mV, v_th=(found - 0.072) * volt, t_ref=5 * ms,
+                         receptors=receptors), {}  # fmt: skip
+    rival = LIF(tau_m=10 * ms, v_rest=-60 * mV, v_reset=-45 * mV, v_th=-40 * mV, t_ref=2 * ms,
+                receptors={"exc": ExpConductance(tau=1 * ms, e_rev=0 * mV)})  # fmt: skip
+    return cell, init, rival
+
+
 def diehl_cook(
     n: int = 100, seed: int = 1, dt: Quantity = 0.5 * ms, image: Any = None, intensity: float = INTENSITY,
     learning: bool = True, weights: Any = None, theta: Any = None, delay: Any = None, nu_pre: float = 1e-4,
@@ -205,23 +222,10 @@ def diehl_cook(
     P. U. Diehl, M. Cook, Front. Comput. Neurosci. 9 (2015) 99, and the code published with it
     (github.com/peter-u-diehl/stdp-mnist), whose parameters these are.
     """
-    where = caller()
     net = Network("diehl_cook", dt=dt, seed=seed)
     inputs = net.population("inputs", PIXELS, Pixel(shown=rates(_ring() if image is None else image, intensity) * Hz))
-    found = 0.02 if theta is None else quantity(theta, VOLTAGE, "theta", where)
-    receptors = {"exc": ExpConductance(tau=1 * ms, e_rev=0 * mV), "inh": ExpConductance(tau=2 * ms, e_rev=-100 * mV)}
-    if learning:
-        cell, init = (
-            HomeostaticLIF(theta_plus=theta_plus, tau_theta=tau_theta, receptors=receptors),
-            {"theta": found * volt},
-        )
-    else:
-        cell, init = LIF(tau_m=100 * ms, v_rest=-65 * mV, v_reset=-65 * mV, v_th=(found - 0.072) * volt, t_ref=5 * ms,
-                         receptors=receptors), {}  # fmt: skip
-    exc = net.population("exc", n, cell, init=init)
-    rival = LIF(tau_m=10 * ms, v_rest=-60 * mV, v_reset=-45 * mV, v_th=-40 * mV, t_ref=2 * ms,
-                receptors={"exc": ExpConductance(tau=1 * ms, e_rev=0 * mV)})  # fmt: skip
-    inh = net.population("inh", n, rival)
+    cell, init, rival = _cells(learning, theta, theta_plus, tau_theta)
+    exc, inh = net.population("exc", n, cell, init=init), net.population("inh", n, rival)
     net.connect(
         inputs, exc, receptor="exc", name="features",
         rule=EdgeList(np.repeat(np.arange(PIXELS), n), np.tile(np.arange(n), PIXELS)),

@@ -245,6 +245,22 @@ def test_two_that_should_compute_alike_and_do_not(backends: list[str], monkeypat
     assert [found.labels for found in result.integers] == [("loihi2",)]  # the other one has nobody to account for it
 
 
+def test_a_population_that_wakes_up_is_the_headline() -> None:
+    """A rate of 0 has no relative change: a rest of 1 uV below the threshold, which the integers put above it."""
+    net = ns.Network("silent", dt=1 * ms)
+    net.population("p", 2, LIF(tau_m=20 * ms, v_rest=14.999 * mV, v_reset=0 * mV, v_th=15 * mV))
+    net.population("q", 1, LIF(v_rest=0 * mV, v_reset=0 * mV, v_th=15 * mV))
+    result = ns.compare(net, 400 * ms, ["reference", "loihi2"])
+    count = result.sides[1].result.spikes["p"].count
+    assert result.sides[0].result.spikes["p"].count == 0 < count
+    (told,) = headline(result, result.sides[0])
+    assert told[0] == "bad"
+    assert told[1].startswith(f"loihi2 spikes {count} times where reference spikes 0 times; 'p' spikes there and not "
+                              "once in reference; the first spike")  # fmt: skip
+    table = {row[0]: row for row in rows(page_of(result).decode(), "Populations side by side")[2:]}
+    assert table["p"][4] == "was silent" and table["q"][4] == "–"
+
+
 def test_names_of_a_hostile_network_are_text() -> None:
     result = ns.compare(network(name=EVIL), 50 * ms, ["native", "loihi2"], metrics={EVIL: lambda _: 1.0})
     for found in result.integers:  # a language that allows fewer letters than a page has to take

@@ -86,6 +86,12 @@ def _against(base: Any, side: Any) -> tuple[str, str]:
     far, name = max(rates, key=lambda rate: abs(rate[0]), default=(0.0, ""))
     rate = "no rate changes" if not rates or not far else f"rates change by up to {far:+.1%} ('{name}')"
     kind = "good" if abs(far) < WORTH_SEEING else "mild" if abs(far) < 0.2 else "bad"
+    woken = {n: len(side.result.spikes[n]) for n, spikes in base.result.spikes.items()
+             if not len(spikes) and len(side.result.spikes[n])}  # fmt: skip
+    if woken:  # no percentage tells of these
+        kind = "bad"
+        rate = (f"{_listed(woken)} {'spikes' if len(woken) == 1 else 'spike'} there and not once in {base.label}"
+                f"{f'; other {rate}' if far else ''}")  # fmt: skip
     count = f", as {base.label} does" if mine == theirs else f" where {base.label} spikes {mine:,} times"
     return kind, (f"{side.label} spikes {theirs:,} times{count}; {rate}; the first spike that differs is at "
                   f"{at.t * 1e3:.6g} ms.")  # fmt: skip
@@ -149,7 +155,7 @@ def _rates(comparison: Any, base: Any) -> dict[str, Any]:
             row = pairs[id(side)].populations[k]
             mine = row.b if pairs[id(side)].b is side else row.a
             cells.append({"rate": mine.rate, "change": _change(base.result.rates(name), mine.rate),
-                          "common": row.spikes.common, "distance": _distance(pairs[id(side)], row),
+                          "woken": not len(spikes) and mine.rate > 0, "common": row.spikes.common, "distance": _distance(pairs[id(side)], row),
                           "first": first_difference({name: spikes}, {name: side.result.spikes[name]})})  # fmt: skip
         rows.append({"name": name, "neurons": spikes.size, "spikes": len(spikes), "rate": base.result.rates(name),
                      "cells": cells})  # fmt: skip

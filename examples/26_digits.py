@@ -5,7 +5,7 @@ Whoever spikes learns by the times of spikes what it sees, and finds it harder t
 the picture of a digit, in one of the ways in which people write it. No label has a part in that. Then the neurons are
 given labels, by how they answer to 10,000 images of the training set, and are asked about the test set, which has had
 no part in anything. The result: after one look at 30,000 images of the training set 78.5 % of the test set's 10,000
-are told right; most errors take a 9 for a 4, a 5 for a 3, or the other way round. More images take longer.
+are told right; a third of the errors take a 9 for a 4, a 5 for a 3, or the other way round. More images take longer.
 
     python examples/26_digits.py [neurons [images]]
 

@@ -155,7 +155,8 @@ def _rates(comparison: Any, base: Any) -> dict[str, Any]:
             row = pairs[id(side)].populations[k]
             mine = row.b if pairs[id(side)].b is side else row.a
             cells.append({"rate": mine.rate, "change": _change(base.result.rates(name), mine.rate),
-                          "woken": not len(spikes) and mine.rate > 0, "common": row.spikes.common, "distance": _distance(pairs[id(side)], row),
+                          "woken": not len(spikes) and mine.rate > 0, "common": row.spikes.common,
+                          "distance": _distance(pairs[id(side)], row),
                           "first": first_difference({name: spikes}, {name: side.result.spikes[name]})})  # fmt: skip
         rows.append({"name": name, "neurons": spikes.size, "spikes": len(spikes), "rate": base.result.rates(name),
                      "cells": cells})  # fmt: skip

@@ -37,7 +37,7 @@ from neurosim.hardware.loihi2.placement import place
 from neurosim.models import LIF, DCInput, DeltaCurrent, ExpCurrent, PoissonInput, PoissonSource, SpikeSource
 from neurosim.registry import load_backend
 from neurosim.report.comparison import page as page_of
-from neurosim.report.integers import headline, weights
+from neurosim.report.integers import headline, share, weights
 from neurosim.units import Hz, ms, mV
 
 HALF = 2**23
@@ -284,7 +284,17 @@ def test_many_projections_are_listed_in_part(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("neurosim.report.integers.MOST_ROWS", 4)
     text = page_of(ns.compare(net, 5 * ms, ["native", "loihi2"])).decode()
     assert text.count('<svg class="weights"') == 4 and "and 21 more projections" in text
-    assert "and 1 more population" in text
+    # each of three tables of populations says so right after it
+    assert text.count('</table></div>\n<p class="soft note">and 1 more population</p>') == 3
+
+
+@pytest.mark.parametrize(
+    ("x", "text"),
+    [(None, "–"), (0.0, "0 %"), (0.9568, "95.7 %"), (0.9949, "99.5 %"), (0.9996, "99.96 %"), (0.999999, "99.99 %"),
+     (1.0, "100 %"), (1.000001, "100.01 %"), (1.0066, "101 %"), (12.345, "1,234 %")],
+)  # fmt: skip
+def test_only_all_of_it_is_100_percent(x: float | None, text: str) -> None:
+    assert share(x) == text
 
 
 def test_a_page_of_every_kind_of_row_is_small(made: tuple[Comparison, str]) -> None:

@@ -35,7 +35,7 @@ def sections(comparison: Any) -> dict[str, Any] | None:
         "headline": headline(comparison, base), "rungs": [_rung(s, base) for s in comparison.sides],
         "table": None if base is None else _rates(comparison, base), "base": base,
         "metrics": list({name: None for s in comparison.sides for name in s.metrics}),
-        "accounts": [_account(found, comparison) for found in comparison.integers], "error": error,
+        "accounts": [_account(found, comparison) for found in comparison.integers], "error": error, "share": share,
     }  # fmt: skip
 
 
@@ -125,6 +125,16 @@ def error(relative: float | None) -> Any:
     return Markup(f'<span class="{"off" if size >= WORTH_SEEING else "soft"}">{text}</span>')
 
 
+def share(x: float | None) -> str:
+    """Return a share in percent, of which only 1 is "100 %": what is less stays less, and what is more stays more."""
+    if x is None:
+        return "–"
+    text = f"{100 * x:,.0f}" if x >= 1 else f"{100 * x:.3g}"
+    if text == "100" and x != 1:
+        text = f"{(math.floor if x < 1 else math.ceil)(1e4 * x) / 100:.2f}"
+    return f"{text} %"
+
+
 def _rung(side: Any, base: Any) -> dict[str, Any]:
     """Return one side as a card."""
     out: dict[str, Any] = {"side": side, "base": side is base, "refusal": side.refusal}
@@ -182,7 +192,9 @@ def _account(found: Any, comparison: Any) -> dict[str, Any]:
         "labels": found.labels, "quantised": quantised is not None,
         "populations": [] if quantised is None else [_population(p) for p in quantised.populations[:MOST_ROWS]],
         "projections": [] if quantised is None else [_projection(p) for p in quantised.projections[:MOST_ROWS]],
-        "more": 0 if quantised is None else max(0, len(quantised.projections) - MOST_ROWS),
+        "more": {name: max(0, len(listed) - MOST_ROWS) for name, listed in (
+            ("populations", quantised.populations if quantised else ()),
+            ("projections", quantised.projections if quantised else ()), ("overflow", a.overflow))},
         "changes": [] if quantised is None else quantised.changes,
         "overflow": [(name, sizes[name], o) for name, o in list(a.overflow.items())[:MOST_ROWS]],
         "uncounted": a.uncounted,

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from browser_kit import Page
 from cli_kit import call
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import neurosim as ns
@@ -34,6 +34,7 @@ from neurosim.hardware.loihi2 import Dense, connect, quantise
 from neurosim.hardware.loihi2.grid import MANTISSA, on_grid
 from neurosim.hardware.loihi2.overflow import counting_graph, overflow
 from neurosim.hardware.loihi2.placement import place
+from neurosim.ir.rules import EdgeList
 from neurosim.models import LIF, DCInput, DeltaCurrent, ExpCurrent, PoissonInput, PoissonSource, SpikeSource
 from neurosim.registry import load_backend
 from neurosim.report.comparison import page as page_of
@@ -65,6 +66,19 @@ def test_a_histogram_has_its_bars_where_the_mantissas_are() -> None:
     first = grid.span[0] + 0.5
     assert {int(first + k): int(n) for k, n in enumerate(grid.stored) if n} == {3: 2, -1: 1, 5: 1}
     assert on_grid(np.zeros(0), 1.0, "")[1].edges == 0
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.floats(1e-3, 1e3), st.floats(-1, 1), st.integers(-4, 4))
+def test_exponents_leave_no_weight_beyond_the_largest_mantissa(scale: float, other: float, ulps: int) -> None:
+    """So that there is nothing to count on the page: whatever the sizes, and the gains of the neurons."""
+    net = ns.Network("sizes", dt=1 * ms)
+    cell = LIF(tau_m=[10, 20] * ms, v_rest=0 * mV, v_reset=0 * mV, v_th=15 * mV, receptors={"s": DeltaCurrent})
+    cells = net.population("p", 2, cell)
+    sizes = np.array([scale * (1 + ulps * 2.0**-52), other * scale])
+    net.connect(cells, cells, rule=EdgeList([0, 1], [1, 0]), weight=sizes * mV, name="w")
+    (p,) = quantise(net).projections
+    assert p.grid.saturated == 0 and 0 < p.largest <= MANTISSA
 
 
 # -- overflow -------------------------------------------------------------------------------------------------------
@@ -185,7 +199,7 @@ def test_the_page_says_what_quantise_says(made: tuple[Comparison, str]) -> None:
     assert [row[0].split()[0] for row in table] == list(told)
     for row in table:
         p = told[row[0].split()[0]]
-        assert (row[2], row[4], row[6], row[7]) == (f"{p.synapses:,}", str(p.exponent), "0", str(p.lost))
+        assert (row[2], row[4], row[6:]) == (f"{p.synapses:,}", str(p.exponent), [str(p.lost)])
         assert row[3].startswith(f"{p.grid.lowest}") and f"{p.grid.levels:,} value" in row[3]
         assert row[5].startswith(f"{100 * p.rms_error:.2g} %")
     assert text.count('<svg class="weights"') == len(told)

@@ -130,6 +130,30 @@ def test_a_current_that_wraps_is_counted() -> None:
     assert result.spikes["cell"].count > 0
 
 
+def test_room_below_the_reset_ends_clipping() -> None:
+    """Inhibition to -41 mV, where the threshold is at 15 mV: beyond the room of 2 such distances, within that of 4."""
+    net = ns.Network("inhibited", dt=1 * ms)
+    source = net.population("source", 1, SpikeSource([np.arange(21) * ms]))
+    cell = LIF(tau_m=1000 * ms, v_rest=0 * mV, v_reset=0 * mV, v_th=15 * mV, receptors={"s": DeltaCurrent})
+    net.connect(source, net.population("cell", 1, cell), weight=-2 * mV)
+    result = ns.compare(net, 30 * ms, ["reference", "loihi2", "loihi2:below=4"])
+    two, four = (found.account.overflow["cell"] for found in result.integers)
+    assert two.clipped_low >= 5 and two.v_least == pytest.approx(-32 / 30, rel=0.01)
+    assert four.clipped_low == 0 and four.v_least == pytest.approx(-41 / 60, rel=0.02)
+    (told,) = [text for _, text in headline(result, result.sides[0]) if "24 bits" in text]
+    assert told == f"{two.clipped_low} times a potential was held at an end of its 24 bits, in 'cell'."
+
+
+@pytest.mark.shared_data("fly_mushroom_body/mb_fafb783.npz")
+def test_an_output_neuron_of_the_mushroom_body_is_held_down(shared: Path) -> None:
+    """As docs/loihi2.md says."""
+    net = ns.network("mushroom_body")(path=str(shared / "fly_mushroom_body" / "mb_fafb783.npz"))
+    result = ns.compare(net, 500 * ms, ["native", "loihi2", "loihi2:below=4"])
+    two, four = (found.account.overflow["MBON"] for found in result.integers)
+    assert (two.clipped_low, two.neurons, four.clipped_low) == (113, 1, 0)
+    assert all(side.result.spikes["MBON"].count == 0 for side in result.sides if side.result is not None)
+
+
 def test_what_cannot_be_counted_is_said_and_not_0() -> None:
     net = wrapping()
     net.stimulate(net["cell"], PoissonInput(100 * Hz, weight=1.0, receptor="a"))

@@ -256,7 +256,7 @@ def test_the_page_says_where_it_lies_and_what_it_costs(made: tuple[Comparison, s
 def test_a_network_in_integers_was_not_rounded() -> None:
     result = ns.compare(wrapping(), 6 * ms, ["native", "loihi2"])
     text = page_of(result).decode()
-    assert "All 6 spikes of native are those of loihi2, in the same steps." in text or "are those of loihi2" in text
+    assert "All 6 spikes of native are those of loihi2, in the same steps." in text
     assert "The network was written in integers: nothing was rounded." in text and "Weights on the grid" not in text
     assert "Once a current wrapped round its 24 bits and changed its sign, in 'cell'." in unescape(text)
     assert rows(text, "Overflow")[2][2] == "1" and "of a step" not in text
@@ -361,6 +361,9 @@ def answer(result):
 
 def wrong(result):
     return {{}}["nothing"]
+
+def leaves(result):
+    raise SystemExit(0)
 """
 
 
@@ -391,11 +394,21 @@ def test_the_command_and_its_metric(file: Path) -> None:
         ("other.py:answer", "there is no file 'other.py'"),
         ("con.py:nothing", "'con.py' has no function 'nothing'"),
         ("wrong", "metric 'wrong' gave no number for the result of 'native'"),
+        ("leaves", "--metric leaves: it ended with SystemExit: 0"),
+        ("exits.py:answer", "--metric exits.py:answer: 'exits.py' ended with SystemExit: 0"),
     ],
 )
 def test_a_metric_that_is_none(file: Path, metric: str, says: str) -> None:
+    (file / "exits.py").write_text("import sys\nsys.exit(0)\n", encoding="utf-8")
     done = call("compare", "net.py", "--backends", "native,loihi2", "-d", "10ms", "--metric", metric)
     assert done.exit_code == 2 and says in done.stderr
+
+
+def test_two_metrics_of_one_name_are_refused(file: Path) -> None:
+    common = ("compare", "net.py", "--backends", "native,loihi2", "-d", "10ms", "--metric", "answer")
+    done = call(*common, "--metric", "con.py:answer")
+    assert done.exit_code == 2 and done.stdout == ""
+    assert "--metric con.py:answer: there is a metric 'answer' already" in done.stderr
 
 
 def test_what_integers_cannot_have_is_refused_and_nothing_is_written(file: Path) -> None:

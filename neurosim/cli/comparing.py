@@ -55,7 +55,7 @@ def compare_command(
     silent = as_json or quiet
     with contextlib.redirect_stdout(sys.stderr) if silent else contextlib.nullcontext():
         loaded = load(network, settings, seed)
-    measures = {text.rpartition(":")[2]: _metric(text, network) for text in metrics}
+    measures = _metrics(metrics, network)
     if loaded.options.get("trial"):
         trial = loaded.options["trial"]
         raise ParameterError(f"'{network}' runs trial {trial}, and compare trial 0: leave it out there")
@@ -116,6 +116,30 @@ def _refuse(network: Network, named: list[str], options: Mapping[str, Any]) -> N
         raise first
 
 
+def _metrics(texts: tuple[str, ...], network: str) -> dict[str, Callable[[Any], float]]:
+    """Return name -> function of what was asked for."""
+    found: dict[str, Callable[[Any], float]] = {}
+    for text in texts:
+        name = text.rpartition(":")[2]
+        if name in found:
+            raise ParameterError(f"--metric {text}: there is a metric '{name}' already, and each needs a name of its "
+                                 "own: leave it out, or rename the function")  # fmt: skip
+        found[name] = _ended(text, _metric(text, network))
+    return found
+
+
+def _ended(text: str, measure: Callable[[Any], float]) -> Callable[[Any], float]:
+    """Return a function that cannot end the command: whoever reads its exit code would take that for agreement."""
+
+    def measured(result: Any) -> float:
+        try:
+            return measure(result)
+        except SystemExit as e:
+            raise ParameterError(f"--metric {text}: it ended with SystemExit: {e}".rstrip(": ")) from e
+
+    return measured
+
+
 def _metric(text: str, network: str) -> Callable[[Any], float]:
     """Return a function of the network's file, or of another one (``FILE.py:FUNCTION``)."""
     place, _, name = text.rpartition(":")
@@ -129,7 +153,7 @@ def _metric(text: str, network: str) -> Callable[[Any], float]:
     else:
         try:
             found = runpy.run_path(path, run_name="_metric")
-        except Exception as e:
+        except (Exception, SystemExit) as e:
             raise ParameterError(f"--metric {text}: '{place}' ended with {type(e).__name__}: {e}".rstrip(": ")) from e
     if not callable(found.get(name)):
         own = [k for k, v in found.items() if inspect.isfunction(v) and v.__module__ == found.get("__name__")]

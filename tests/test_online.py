@@ -11,7 +11,7 @@ import pytest
 
 import neurosim as ns
 from neurosim.errors import NeurosimError
-from neurosim.learning import OTTT, EProp, MembraneLoss, RateBounds, RateLoss, fit
+from neurosim.learning import OTTT, EProp, FirstSpikeLoss, MembraneLoss, RateBounds, RateLoss, fit
 from neurosim.models import LIF, DeltaCurrent, ExpConductance, ExpCurrent, SpikeSource
 from neurosim.units import ms, mV
 
@@ -395,13 +395,18 @@ REFUSED: dict[str, tuple[Any, Any, Any, str]] = {
     "nothing": (spiking, "ottt", lambda output, targets: torch.zeros(()),
                 "the loss does not depend on anything that is trained"),
     "mixed": (spiking, "bptt", RateLoss("out"), "mixed must be True or False, got 1"),
+    "first": (spiking, "ottt", FirstSpikeLoss("out"), "FirstSpikeLoss needs all steps at once, and OTTT has one at a "
+              "time: use RateLoss or MembraneLoss, or gradient='bptt'"),
+    "whole": (spiking, EProp(), MembraneLoss("out.v"), "Whole needs all steps at once, and e-prop has one at a time: "
+              "train with gradient='bptt'"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_a_rule_does_not_cover_is_refused(name: str) -> None:
     made, gradient, loss, message = REFUSED[name]
-    more = {"truncated": {"truncate": 5}, "mixed": {"mixed": 1}}.get(name, {})
+    whole = type("Whole", (), {"whole_run": True, "__call__": lambda self, output, module: torch.zeros(())})()
+    more = {"truncated": {"truncate": 5}, "mixed": {"mixed": 1}, "whole": {"regularisers": [whole]}}.get(name, {})
     with pytest.raises(NeurosimError) as caught:
         fit(made(), patterns(6, 1), loss, gradient=gradient, epochs=1, quiet=True, **more)
     assert message in caught.value.message, caught.value.message

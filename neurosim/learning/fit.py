@@ -83,7 +83,8 @@ def fit(
     gradient : {"bptt", "eprop", "ottt"}, EProp or OTTT
         How it is found: by backpropagation through time; or forward, by an online rule, whose memory does not grow with
         the number of steps. Then the loss is taken of every step by itself, and what counts (in training: ``loss`` and
-        ``correct`` of the history as well) is the mean over steps.
+        ``correct`` of the history as well) is the mean over steps. What has a true attribute ``whole_run``, such as
+        FirstSpikeLoss, has no meaning for a single step and is refused.
     truncate : int, optional
         Backpropagation reaches so many steps back: time is cut into pieces, each with a loss and a step of its own.
     clip : float, optional
@@ -125,6 +126,8 @@ def fit(
         if not isinstance(value, int) or value < 1:
             raise ParameterError(f"{name} must be a whole number above 0, got {value!r}", where)
     rule = online_rule(gradient, where)
+    if rule is not None:
+        _by_steps(rule, loss, regularisers, where)
     if not isinstance(mixed, bool):
         raise ParameterError(f"mixed must be True or False, got {mixed!r}", where)
     if mixed and rule is not None:
@@ -222,6 +225,16 @@ def _looked_at(
             raise ParameterError(f"{name} must be a number above 0, got {value!r}", where)
     if not isinstance(seed, int) or seed < 0:
         raise ParameterError(f"seed must be a whole number, 0 or more; got {seed!r}", where)
+
+
+def _by_steps(rule: EProp | OTTT, loss: Any, regularisers: Sequence[Any], where: str | None) -> None:
+    """Complain of what cannot be said of one step, which is all that an online rule has at once."""
+    for what, instead in ((loss, "use RateLoss or MembraneLoss, or "), *((r, "train with ") for r in regularisers)):
+        if getattr(what, "whole_run", False):
+            name = getattr(what, "__name__", type(what).__name__)
+            raise ParameterError(
+                f"{name} needs all steps at once, and {rule.name} has one at a time: {instead}gradient='bptt'", where
+            )
 
 
 def _optimiser(torch: Any, module: Any, given: Any, lr: float, where: str | None) -> Any:

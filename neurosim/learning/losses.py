@@ -1,14 +1,16 @@
 """Losses and regularisers on what a network's module gives, each a callable of its output.
 
-A loss takes ``(output, targets)``, a regulariser ``(output, module)``; both return one number with derivatives. torch
-is imported when they are called.
+A loss takes ``(output, targets)``, a regulariser ``(output, module)``; both return one number with derivatives. An
+online rule calls them with the output of one step at a time. Where that has no meaning, ``whole_run = True`` on the
+class or function says so, and :func:`~neurosim.learning.fit` refuses it with such a rule. torch is imported when they
+are called.
 """
 
 from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from neurosim.errors import ParameterError, UnknownNameError, suggest
 
@@ -76,7 +78,8 @@ class FirstSpikeLoss(_Classifier):
     """Cross-entropy of the steps of first spikes: the class whose neuron spikes first is the answer.
 
     The step of the first spike is ``sum_n prod_{m <= n} (1 - s_m)``: a product that is 1 until the first spike. So it
-    has a derivative wherever spikes have one, and a silent neuron has the length of the run.
+    has a derivative wherever spikes have one, and a silent neuron has the length of the run. Which spike is the first
+    only a whole run can tell: it is not for online rules.
 
     Attributes
     ----------
@@ -88,6 +91,7 @@ class FirstSpikeLoss(_Classifier):
 
     population: str
     scale: float = 0.2
+    whole_run: ClassVar[bool] = True
 
     def steps(self, output: Any) -> Any:
         """Return the step of each first spike, [batch, neurons]."""
@@ -133,6 +137,9 @@ class MembraneLoss(_Classifier):
 @dataclass(frozen=True)
 class RateBounds:
     """A penalty for neurons whose mean rate is not within bounds, as the square of how far they are off.
+
+    The mean is over the batch and the steps of the output. With an online rule that is one step, and the mean is over
+    the batch alone: of few samples, chance takes it out of narrow bounds.
 
     Attributes
     ----------

@@ -321,6 +321,47 @@ def test_memory_does_not_grow_with_the_steps(name: str) -> None:
     assert held[0] == held[1]
 
 
+@pytest.mark.parametrize("name", ["eprop", "ottt"])
+def test_memory_of_fit_does_not_grow_with_the_steps(name: str) -> None:
+    """Nor do the answers that fit counts: as much is alive in step 60 as in step 20, when the loss is asked."""
+    plain, held = WAYS[name][1], []
+
+    class Watched:
+        traces = getattr(plain, "traces", ())
+        correct = staticmethod(plain.correct)
+        steps = 0
+
+        def __call__(self, output: Any, targets: Any) -> Any:
+            self.steps += 1
+            if self.steps in (20, 60):
+                gc.collect()
+                held.append(sum(x.numel() for x in gc.get_objects() if type(x) is torch.Tensor))
+            return plain(output, targets)
+
+    history = fit(classifier(name), patterns(4, 1, 60), Watched(), gradient=name, epochs=1, batch=4, quiet=True)
+    assert len(held) == 2 and held[0] == held[1]
+    assert 0 <= history["correct"][0] <= 1
+
+
+@pytest.mark.parametrize("every", [None, 5])
+def test_answers_are_counted_in_every_step(every: int | None) -> None:
+    """What is right in a quarter of the steps is right by a quarter, in however many pieces."""
+
+    class Quarter:
+        steps = 0
+
+        def __call__(self, output: Any, targets: Any) -> Any:
+            return RateLoss("out")(output, targets)
+
+        def correct(self, output: Any, targets: Any) -> Any:
+            self.steps += 1
+            return torch.full((len(targets),), self.steps % 4 == 0)
+
+    history = fit(classifier("ottt"), patterns(6, 1, 20), Quarter(), gradient=OTTT(every=every), epochs=1, batch=3,
+                  quiet=True)  # fmt: skip
+    assert history["correct"] == [pytest.approx(0.25)]
+
+
 def test_ottt_goes_through_convolutions() -> None:
     """The gradient after a kernel is the sum over the edges that share it."""
     cell = LEAKY(v_th=4 * mV)

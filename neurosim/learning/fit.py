@@ -333,12 +333,13 @@ class _Run:
                 if begin == 0:
                     learner.begin(len(targets), seeds)
                 learner.changed()
-                total, rights = 0.0, []
+                total, answers = 0.0, None  # sums: a list would grow with the steps
 
                 def judged(output: Any) -> Any:
-                    with self.precision():
-                        value, right = self.judged(output, targets)
-                    rights.append(right)
+                    nonlocal answers
+                    value, right = self.judged(output, targets)
+                    if right is not None:
+                        answers = right.double() if answers is None else answers + right.double()
                     return value
 
                 for n in range(begin, end):
@@ -348,8 +349,7 @@ class _Run:
                     if not learner.heard:
                         raise ParameterError("the loss does not depend on anything that is trained", self.where)
                     learner.finish()
-                right = None if rights[0] is None else self.torch.stack([r.double() for r in rights]).mean(0)
-                return total / (end - begin), right
+                return total / (end - begin), None if answers is None else answers / (end - begin)
 
             yield take
 

@@ -12,6 +12,7 @@ import pytest
 import neurosim as ns
 from neurosim.errors import NeurosimError
 from neurosim.learning import OTTT, EProp, FirstSpikeLoss, MembraneLoss, RateBounds, RateLoss, fit
+from neurosim.learning.fit import _Run
 from neurosim.models import LIF, DeltaCurrent, ExpConductance, ExpCurrent, SpikeSource
 from neurosim.units import ms, mV
 
@@ -360,6 +361,19 @@ def test_answers_are_counted_in_every_step(every: int | None) -> None:
     history = fit(classifier("ottt"), patterns(6, 1, 20), Quarter(), gradient=OTTT(every=every), epochs=1, batch=3,
                   quiet=True)  # fmt: skip
     assert history["correct"] == [pytest.approx(0.25)]
+
+
+def test_feedback_changes_in_a_process_without_samples() -> None:
+    """As in the others: the last batch may have fewer samples than there are processes."""
+    module = classifier("adaptive")
+    rule, loss = EProp(feedback="adaptive", decay=0.25), WAYS["adaptive"][1]
+    run = _Run(torch, module, loss, (), None, None, rule, False, 0, None)
+    before = run.learner.ways[0].weights.clone()
+    spikes, labels = patterns(4, 1, 12)
+    ids = torch.arange(4)
+    batches = [(spikes, labels, ids, 4), (spikes[:0], labels[:0], ids[:0], 1)]
+    run.epoch(iter(batches), torch.optim.SGD(module.parameters(), lr=0.0), None, 0)
+    torch.testing.assert_close(run.learner.ways[0].weights, 0.75**2 * before)
 
 
 def test_ottt_goes_through_convolutions() -> None:

@@ -280,7 +280,6 @@ class _Run:
         self.traces = tuple(getattr(loss, "traces", ()))
         graph = getattr(module, "graph", None)
         self.random = graph is not None and any(p.streams for p in graph.populations)
-        self.learner = None if rule is None else rule.learner(module)
         self.every = None if rule is None else rule.every
         self.rank, self.world = 0, 1
         if int(os.environ.get("WORLD_SIZE", "1")) > 1:
@@ -291,6 +290,7 @@ class _Run:
             self.rank, self.world = distributed.get_rank(), distributed.get_world_size()
             for tensor in (*module.parameters(), *module.buffers()):
                 distributed.broadcast(tensor.data, 0)
+        self.learner = None if rule is None else rule.learner(module)  # of the weights that all processes begin with
         self.data = Data(torch, module, truncate, self.rank, self.world, self._joint, where)
 
     def rounds(self, inputs: Any, targets: Any, ids: Any, size: int, epoch: int) -> Iterator[Callable[[], Any]]:
@@ -370,6 +370,8 @@ class _Run:
                         if self.finite():
                             raise
                         what = "the parameters are no finite numbers any more"
+                elif self.learner is not None:  # adaptive feedback follows the weights without samples too
+                    self.learner.changed()
                 what = self._agreed(what)
                 if what is not None:
                     raise _Diverged(what, k)

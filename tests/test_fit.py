@@ -416,6 +416,46 @@ def test_losses_are_looked_at(targets: Any, loss: Any, message: str) -> None:
     assert message in caught.value.message, caught.value.message
 
 
+@pytest.mark.parametrize("kind", ["pair", "mapping", "dataset", "loader", "test"])
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((6,), "inputs must be [samples, time, neurons], got [6] of 'source'"),
+        ((6, 12), "inputs must be [samples, time, neurons], got [6, 12] of 'source'"),
+        ((6, 0, 12), "inputs have no steps: got [6, 0, 12] of 'source'"),
+    ],
+)
+def test_inputs_are_looked_at(shape: tuple[int, ...], message: str, kind: str) -> None:
+    inputs, labels = torch.zeros(shape), patterns(6, 1)[1]
+    dataset = torch.utils.data.TensorDataset(inputs, labels)
+    given = {"mapping": ({"source": inputs}, labels), "dataset": dataset,
+             "loader": torch.utils.data.DataLoader(dataset, 6)}.get(kind, (inputs, labels))  # fmt: skip
+    data, test = (patterns(6, 1), given) if kind == "test" else (given, None)
+    for options in ({}, {"truncate": 5}):
+        with pytest.raises(ParameterError) as caught:
+            fit(module_of(), data, RateLoss("out", classes=3), test=test, epochs=1, quiet=True, **options)
+        assert message in caught.value.message, caught.value.message
+
+
+def test_a_network_without_inputs_is_trained_by_a_module_that_knows_how_long_it_runs() -> None:
+    """A module of to_torch() alone cannot know."""
+    labels, loss = torch.tensor([0, 0]), RateLoss("out", classes=3)
+    with pytest.raises(ParameterError, match="must agree on the number of steps, got neither"):
+        fit(module_of(), ({}, labels), loss, epochs=1, quiet=True)
+
+    class Timed(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = module_of()
+            self.device = self.inner.device
+
+        def forward(self, inputs: Any, **options: Any) -> Any:
+            return self.inner(inputs, steps=25, **options | {"seeds": [1, 2]})
+
+    history = fit(Timed(), ({}, labels), loss, epochs=4, lr=0.02, quiet=True)
+    assert history["loss"][-1] < history["loss"][0]
+
+
 def test_modules_are_looked_at() -> None:
     frozen = module_of()
     for parameter in frozen.parameters():

@@ -98,17 +98,18 @@ class Data:
             try:
                 tensors = {k: self.torch.as_tensor(v) for k, v in inputs.items()}
                 targets = self.torch.as_tensor(data[1])
-                _ = [len(v) for v in (*tensors.values(), targets)]  # numbers by themselves have no length
+                _ = len(targets)  # a number by itself has no length
             except (TypeError, ValueError, RuntimeError) as e:
                 raise ParameterError(
                     f"inputs and targets must be arrays of numbers: {first_line(e)}", self.where
                 ) from None
-            if self.truncate is not None and len({v.shape[1] for v in tensors.values() if v.ndim > 1}) > 1:
+            self.named(tensors)
+            if self.truncate is not None and len({v.shape[1] for v in tensors.values()}) > 1:
                 found = ", ".join(f"{v.shape[1]} of '{k}'" for k, v in tensors.items())
                 raise ParameterError(f"inputs must have as many steps, to be cut in time: got {found}", self.where)
             size = len(targets)
             if not size or any(len(v) != size for v in tensors.values()):
-                sizes = ", ".join(f"{len(v)} of '{k}'" for k, v in tensors.items())
+                sizes = ", ".join(f"{len(v)} of '{k}'" for k, v in tensors.items()) or "none"
                 raise ParameterError(
                     f"there must be as many inputs as targets, and some: got {sizes}, and {size}", self.where
                 )
@@ -128,6 +129,24 @@ class Data:
                 yield *pick(own), own, len(ids)
 
         return Loader(epoch, -(-size // batch))
+
+    def named(self, inputs: Any) -> Mapping[str, Any]:
+        """Return the inputs of a batch, or of all samples, as a mapping of names to [samples, time, neurons].
+
+        Raises
+        ------
+        ParameterError
+            An input has other axes or no steps, or needs a name.
+        """
+        named = inputs if isinstance(inputs, Mapping) else {self.only(): inputs}
+        for name, values in named.items():
+            shape = getattr(values, "shape", None)
+            if shape is None or len(shape) < 3:
+                found = type(values).__name__ if shape is None else list(shape)
+                raise ParameterError(f"inputs must be [samples, time, neurons], got {found} of '{name}'", self.where)
+            if not shape[1]:
+                raise ParameterError(f"inputs have no steps: got {list(shape)} of '{name}'", self.where)
+        return named
 
     def only(self) -> str:
         graph = getattr(self.module, "graph", None)

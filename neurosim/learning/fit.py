@@ -296,14 +296,13 @@ class _Run:
     def rounds(self, inputs: Any, targets: Any, ids: Any, size: int, epoch: int) -> Iterator[Callable[[], Any]]:
         """Yield what finds gradients, once before each step of the optimiser: functions that return the loss and which
         answers were right."""
-        if not isinstance(inputs, Mapping):
-            inputs = {self.data.only(): inputs}
+        inputs = self.data.named(inputs)
         targets, share = targets.to(self.module.device), len(ids) * self.world / size  # the last may be unequal
         seeds = [hash_of(hash_of(self.noise, epoch), int(i)) for i in ids] if self.random else None
         if self.learner is not None:
             yield from self._ahead(self.learner, inputs, targets, seeds, share)
             return
-        length = next((v.shape[1] for v in inputs.values()), 0)
+        length = next((v.shape[1] for v in inputs.values()), 0)  # without inputs the module knows how long it runs
         state = None
         for at in range(0, length, self.truncate or length) or [0]:
             piece = {k: v[:, at : at + self.truncate] for k, v in inputs.items()} if self.truncate else dict(inputs)
@@ -424,7 +423,7 @@ class _Run:
         self.module.eval()
         with self.torch.no_grad():
             for inputs, targets, ids, _ in batches:
-                whole = inputs if isinstance(inputs, Mapping) else {self.data.only(): inputs}
+                whole = self.data.named(inputs)
                 seeds = [hash_of(hash_of(self.noise, -1), int(i)) for i in ids] if self.random else None
                 _, value, right = self.taken(whole, targets.to(self.module.device), seeds)
                 totals.add(float(value), right, len(ids))

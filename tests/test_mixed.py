@@ -95,6 +95,20 @@ def test_what_was_trained_answers_alike_in_any_precision(name: str) -> None:
     assert all(p.dtype == torch.float32 for p in module.parameters())
 
 
+def test_test_data_are_looked_at_in_single_precision() -> None:
+    """Products in bfloat16 are for training: the loss of test data is to the bit that of the module by itself."""
+    module, test, seen = module_of("dense"), patterns(40, 2), set()
+
+    def loss(output: Any, targets: Any) -> Any:
+        seen.add((torch.is_grad_enabled(), torch.is_autocast_enabled("cpu")))
+        return LOSS(output, targets)
+
+    history = fit(module, patterns(40, 1), loss, test=test, epochs=1, batch=40, mixed=True, quiet=True)
+    assert seen == {(True, True), (False, False)}
+    with torch.no_grad():
+        assert history["test_loss"] == [float(LOSS(module({"source": test[0]}), test[1]))]
+
+
 def test_what_has_no_mixed_precision() -> None:
     data = patterns(6, 1)
     for call, message in (

@@ -304,7 +304,7 @@ class _Run:
             return
         length = next((v.shape[1] for v in inputs.values()), 0)  # without inputs the module knows how long it runs
         state = None
-        for at in range(0, length, self.truncate or length) or [0]:
+        for at in range(0, length, self.truncate or length) if length else [0]:
             piece = {k: v[:, at : at + self.truncate] for k, v in inputs.items()} if self.truncate else dict(inputs)
 
             def take(piece: dict[str, Any] = piece) -> tuple[float, Any]:
@@ -412,8 +412,8 @@ class _Run:
         return value, right
 
     def precision(self) -> Any:
-        """Return the context in which products are computed."""
-        if not self.mixed:
+        """Return the context in which products are computed: without gradients, that is of test data, the module's."""
+        if not self.mixed or not self.torch.is_grad_enabled():
             return contextlib.nullcontext()
         return self.torch.autocast(self.module.device.type, self.torch.bfloat16)
 

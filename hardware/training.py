@@ -4,6 +4,9 @@
 not know. Here it can (quantisation-aware training): forward, weights are the whole numbers that the chip would hold,
 and the cells are those of Loihi 2 without the rounding of their states, which is below a thousandth of a threshold;
 backward, rounding has the derivative 1 (straight through; Y. Bengio, N. Léonard & A. Courville, arXiv:1308.3432).
+
+Unlike the rest of the package, this module imports torch at once: :class:`IntegerTraining` is a subclass of
+``torch.nn.Module``, so that any PyTorch code takes it. ``import neurosim`` does not load this module.
 """
 
 from __future__ import annotations
@@ -38,7 +41,7 @@ try:
     from torch.func import functional_call
 
     _Module = torch.nn.Module
-except ImportError:  # what is made says so
+except ImportError:  # the module can be read without torch; IntegerTraining() says what is missing
     _Module = object
 
 LARGEST = 255

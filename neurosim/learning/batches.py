@@ -17,6 +17,17 @@ def hash_of(seed: int, epoch: int) -> int:
 
 @dataclass(frozen=True)
 class Loader:
+    """An epoch's batches, made anew for each epoch.
+
+    Attributes
+    ----------
+    epoch : callable
+        Takes the number of the epoch, from 0; gives its batches, each ``(inputs, targets, ids, joint)``: inputs and
+        targets of this process, the numbers of its samples in the data, and how many samples all processes have.
+    length : int
+        Number of batches.
+    """
+
     epoch: Callable[[int], Iterator[Any]]
     length: int
 
@@ -57,7 +68,29 @@ class Data:
         self.joint, self.where = joint, where
 
     def batches_of(self, data: Any, batch: int, seed: int | None) -> Any:
-        """Return what gives an epoch's batches, with the number of them as its length."""
+        """Return what gives an epoch's batches, with the number of them as its length.
+
+        Parameters
+        ----------
+        data : pair, Dataset or DataLoader
+            As :func:`~neurosim.learning.fit` takes it.
+        batch : int
+            Samples of a batch, of all processes together; a DataLoader has its own.
+        seed : int, optional
+            Of the order of samples, another in each epoch. Without it they keep their order, and every process has all
+            of them: that is for test data.
+
+        Returns
+        -------
+        Loader
+
+        Raises
+        ------
+        ParameterError
+            The data are none of these, have no samples, or are not as many inputs as targets; inputs of a pair are not
+            [samples, time, neurons], have no steps, differ in steps where they are cut in time, or have no name where
+            the network has several sources; a batch cannot be divided among the processes, or a DataLoader does not.
+        """
         if hasattr(data, "batch_sampler"):
             if self.world > 1 and seed is not None and not hasattr(getattr(data, "sampler", None), "num_replicas"):
                 raise ParameterError(
@@ -149,6 +182,13 @@ class Data:
         return named
 
     def only(self) -> str:
+        """Return the one source that inputs without a name are given to.
+
+        Raises
+        ------
+        ParameterError
+            The network has none, or several.
+        """
         graph = getattr(self.module, "graph", None)
         names = [] if graph is None else [p.name for p in graph.populations if p.schedules and not p.receptors]
         if len(names) != 1:

@@ -32,7 +32,7 @@ class Synapses:
     projection, post, receptor : str
         Which they are.
     where : numpy.ndarray
-        Their places among the projection's edges; of the kernel's elements, where edges share their weights.
+        Their places among the projection's edges. Edges that share a weight have a place each.
     sources : numpy.ndarray
         Of each, its source among all neurons of the network.
     targets : numpy.ndarray
@@ -67,10 +67,11 @@ def synapses(network: Network, graph: Graph | None = None) -> Iterator[Synapses]
                                  for s in node.pre])  # fmt: skip
         segment = np.repeat(np.arange(len(ids)), [len(i) for i in ids])[table.post]
         target = np.concatenate(ids)[table.post]
-        for k, part in enumerate(node.post):
-            here = np.flatnonzero(segment == k)
-            dim = network[part.population].scope.weight_dimension(node.receptor)
-            yield Synapses(node.name, part.population, node.receptor, here, before[table.pre[here]].astype(np.int64),
+        names = [part.population for part in node.post]
+        for post in dict.fromkeys(names):  # several parts of the target may be of one population
+            here = np.flatnonzero(np.array([name == post for name in names])[segment])
+            dim = network[post].scope.weight_dimension(node.receptor)
+            yield Synapses(node.name, post, node.receptor, here, before[table.pre[here]].astype(np.int64),
                            target[here].astype(np.int64), table.weight[here],
                            "" if dim == DIMENSIONLESS else dim.symbol)  # fmt: skip
 

@@ -171,6 +171,25 @@ def test_bad_options_of_quantise(options: dict[str, Any], said: str) -> None:
         quantise(layer([[1.0]]), **options)
 
 
+@pytest.mark.parametrize("cut", [20, 30])
+def test_parts_of_one_population_are_one_population(cut: int) -> None:
+    """A projection onto all of a population in two parts, equal or not: the same synapses, in another order."""
+
+    def made(parts: bool) -> ns.Network:
+        net = layer(np.zeros((1, 60)))
+        pop = net["pop"]
+        net.connect(net["source"], pop[:cut] + pop[cut:] if parts else pop, receptor="exc", name="w",
+                    weight=np.linspace(1, 6.3, 60)[None] * mV)  # fmt: skip
+        return net
+
+    found = quantise(made(True))
+    assert [(p.name, p.post, p.synapses) for p in found.projections] == [("wire", "pop", 0), ("w", "pop", 60)]
+    chip, one = (fixed_pattern(made(parts), Spread(synapse=0.2, gain=0.1), seed=3) for parts in (True, False))
+    np.testing.assert_array_equal(chip.network.edges("w").weight, one.network.edges("w").weight)
+    assert chip.weights == one.weights and list(chip.weights) == ["w"]
+    assert place(made(True)).synapses == place(made(False)).synapses == 60
+
+
 # -- the pattern of a chip -------------------------------------------------------------------------------------------
 
 

@@ -281,6 +281,22 @@ def test_what_is_in_no_device_is_said() -> None:
     assert "projection 'stdp' learns" in said and "'rain'" in said
 
 
+@pytest.mark.parametrize("cut", [20, 30])
+def test_parts_of_one_population_are_one_population(cut: int) -> None:
+    def made(parts: bool) -> ns.Network:
+        net = ns.Network("parts", dt=1 * ms)
+        source, pop = net.population("source", 10, PoissonSource()), net.population("pop", 60, CELL)
+        weights = np.random.default_rng(1).normal(0, 1, (10, 60)) * mV
+        net.connect(source, pop[:cut] + pop[cut:] if parts else pop, weight=weights, name="w")
+        return net
+
+    parts, one = (program(made(p), PCM, seed=2) for p in (True, False))
+    assert [(p.post, p.synapses) for p in parts.projections] == [("pop", 600)]
+    for a, b in ((parts.network, one.network), (parts.after(1 * hour), one.after(1 * hour))):
+        np.testing.assert_array_equal(a.edges("w").weight, b.edges("w").weight)
+    assert place(made(True)).blocks == place(made(False)).blocks == {("w", "pop"): (1, 600)}
+
+
 def test_a_compensated_network_keeps_its_sums() -> None:
     made = program(network(), PCM, seed=1)
     later = {c: np.abs(made.after(1000 * hour, reading=None, compensate=c).edges("wire").weight).sum() for c in (0, 1)}

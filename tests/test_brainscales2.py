@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from neurosim.hardware.brainscales2 import (
     place,
     quantise,
 )
-from neurosim.hardware.brainscales2.placement import brainscales2
+from neurosim.hardware.brainscales2.placement import _halves, brainscales2
 from neurosim.hardware.brainscales2.variation import SHARES
 from neurosim.ir.random import Draws
 from neurosim.models import (
@@ -304,9 +305,47 @@ def test_every_figure_has_a_source() -> None:
 
 def test_the_published_partition_of_a_network_for_digits() -> None:
     """784 inputs need 7 circuits, 256 hidden neurons 4 chips, ten outputs one: 5 subnetworks (Arnold et al. 2025)."""
-    assert partitions(784, 256) == (7, 73, 4) and partitions(256, 10) == (2, 256, 1)
+    assert partitions(784, 256) == (7, 72, 4) and partitions(256, 10) == (2, 256, 1)
     with pytest.raises(ParameterError, match="fewer inputs"):
         partitions(40_000, 1)
+
+
+def test_a_layer_that_is_cut_fits_the_chip() -> None:
+    """73 neurons of 7 circuits are 511, but a row of neurons holds 36: the count of a part is what place() accepts."""
+    _, there, parts = partitions(784, 73)
+    assert (there, parts) == (72, 2)
+    assert place(layer(np.ones((1568, there)))).violations == []
+    (only,) = place(layer(np.ones((1568, there + 1)))).violations
+    assert only.limit.name == "columns" and only.value == 37 * 7 and "7 circuits each" in str(only)
+
+
+def test_the_second_row_does_not_close_the_first() -> None:
+    """170 neurons of 3 circuits and 2 of one fill the chip: 255 and one in each row."""
+    weights = np.ones((600, 172))
+    weights[1:, 170:] = 0
+    found = place(layer(weights))
+    assert found.violations == [] and found.used == 512
+    assert sorted(found.circuits["pop"][170:, 0].tolist()) == [255, 511]
+
+
+def test_neurons_are_dealt_otherwise_where_their_order_leaves_some_out() -> None:
+    """20 neurons of 12 circuits leave 16 in their row, and the other holds 15 of 16 neurons of 17; 10 and 8 fit."""
+    weights = np.ones((4200, 36))
+    weights[3000:, :20] = 0
+    found = place(layer(weights))
+    first, count = found.circuits["pop"].T
+    assert found.violations == [] and found.used == 512
+    taken = np.concatenate([np.arange(f, f + c) for f, c in zip(first, count, strict=True)])
+    assert sorted(taken.tolist()) == list(range(512)) and (first // 256 == (first + count - 1) // 256).all()
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=9))
+def test_halves_are_as_even_as_can_be(need: list[int]) -> None:
+    half = _halves(need)
+    ways = np.array(list(itertools.product((0, 1), repeat=len(need))))
+    best = np.maximum(ways @ need, (1 - ways) @ need).min()
+    assert (1 - half) @ need == best
 
 
 @pytest.mark.parametrize(("fan_in", "neurons", "each"), [(256, 512, 1), (257, 256, 2), (1024, 128, 4)])

@@ -51,8 +51,11 @@ def partitions(fan_in: int, neurons: int) -> tuple[int, int, int]:
     Returns
     -------
     tuple of int
-        Circuits of a neuron, neurons on a chip, parts into which the layer is cut (E. Arnold et al., Neuromorph.
-        Comput. Eng. 5 (2025), 014007; brainscales2-demos, ts_13-network_partitioning).
+        Circuits of a neuron, neurons on a chip, parts into which the layer is cut (E. Arnold et al., "Scalable
+        network emulation on analog neuromorphic hardware", Front. Neurosci. 18 (2025), 1523331,
+        doi 10.3389/fnins.2024.1523331; brainscales2-demos, ts_13-network_partitioning). They count all 512 circuits
+        over those of a neuron, rounded down, as if a neuron could lie in both rows: with 7 circuits that is 73, where
+        each row holds 36.
     """
     chip = brainscales2()
     fan_in, neurons = whole(fan_in, 1, 2**31, "the fan-in"), whole(neurons, 1, 2**31, "the number of neurons")
@@ -60,7 +63,7 @@ def partitions(fan_in: int, neurons: int) -> tuple[int, int, int]:
     if each > chip["columns"]:
         raise ParameterError(f"a neuron with {fan_in:,} signed synapses needs {each:,} circuits, and a row has "
                              f"{chip['columns']:.0f}: give it fewer inputs")  # fmt: skip
-    there = int(chip["circuits"]) // each
+    there = 2 * (int(chip["columns"]) // each)
     return each, there, -(-neurons // there)
 
 
@@ -73,7 +76,8 @@ class Placement:
     chip : Chip
         Its limits.
     circuits : dict
-        Population -> [neurons, 2]: first circuit of each neuron (0 to 511; the second row begins at 256) and how many.
+        Population -> [neurons, 2]: first circuit of each neuron (0 to 511; the second row begins at 256; 512 if there is
+        no room for it) and how many.
     rows : list of int
         Rows of synapses in use at each of the two rows of neurons.
     synapses : int
@@ -161,7 +165,7 @@ def place(network: Network, *, order: str = "given", speed_up: float | None = No
             break
         wider = wires.dealt(chip, more)
         if wider.missing:
-            break
+            continue
         found = wires.rows(chip, wider)
         if not found[1]:
             dealt, (rows, unplaced) = wider, found
@@ -173,7 +177,8 @@ def place(network: Network, *, order: str = "given", speed_up: float | None = No
 
 @dataclass
 class _Dealt:
-    """Circuits of the neurons; ``column`` of each neuron on the chip, in order, and how many circuits did not fit."""
+    """Circuits of the neurons: of each its row of neurons (2 if there is no room), its first circuit there and how many
+    it needs; and how many circuits did not fit."""
 
     circuits: dict[str, np.ndarray]
     half: np.ndarray
@@ -201,16 +206,26 @@ class _Wires:
         self.fan_in = np.bincount(self.target, minlength=sum(self.sizes))
 
     def dealt(self, chip: Chip, more: float) -> _Dealt:
-        """Deal out the circuits in order; what a row has no room for goes to the other, or is missing."""
+        """Deal out the circuits in order, each neuron's to the first row with room for them.
+
+        Where that leaves some out, although there are enough circuits, the neurons are dealt to the rows such that they
+        fit, if there is a way; otherwise what is left out is missing.
+        """
         need = np.maximum(np.ceil(self.fan_in * more / chip["fan_in"]), 1).astype(np.int64)
         half, first = np.zeros(len(need), np.int64), np.zeros(len(need), np.int64)
-        columns, at, k, missing = int(chip["columns"]), 0, 0, 0
+        columns, at, missing = int(chip["columns"]), [0, 0], 0
         for n, count in enumerate(need.tolist()):
-            if at + count > columns:
-                at, k = 0, k + 1
-            half[n], first[n] = k, at
-            at += count
-            missing += count if k > 1 or count > columns else 0
+            k = next((k for k in (0, 1) if at[k] + count <= columns), None)
+            if k is None:  # beyond the chip: its synapses have no rows
+                half[n], missing = len(at), missing + count
+                continue
+            half[n], first[n] = k, at[k]
+            at[k] += count
+        if missing and need.sum() <= 2 * columns:
+            other = _halves(need.tolist())
+            ends = np.where(other, np.cumsum(need * other), np.cumsum(need * (1 - other)))
+            if ends.max() <= columns:
+                half, first, missing = other, ends - need, 0
         circuits, start = {}, 0
         for name, size in zip(self.names, self.sizes, strict=True):
             here = slice(start, start + size)
@@ -227,6 +242,19 @@ class _Wires:
             used.append(found)
             unplaced += left
         return used, unplaced
+
+
+def _halves(need: list[int]) -> np.ndarray:
+    """Return each neuron's row of neurons, 0 or 1, such that the fuller of both, row 0, is as empty as can be."""
+    sums = [1]  # bit s of sums[n]: some of the first n neurons have s circuits together
+    for count in need:
+        sums.append(sums[-1] | sums[-1] << count)
+    left = next(s for s in range(sum(need) // 2, -1, -1) if sums[-1] >> s & 1)
+    half = np.zeros(len(need), np.int64)
+    for n in reversed(range(len(need))):
+        if not sums[n] >> left & 1:
+            half[n], left = 1, left - need[n]
+    return half
 
 
 def _first_fit(source: np.ndarray, target: np.ndarray, sign: np.ndarray, count: np.ndarray, chip: Chip
@@ -283,13 +311,16 @@ def _room(wires: _Wires, made: Placement, dealt: _Dealt, unplaced: int) -> list[
         if worst > most:
             out.append(Violation(chip.limits["columns"], f"a neuron of population '{name}'",
                                  float(-(-worst // int(chip["fan_in"]))), "give it fewer inputs"))  # fmt: skip
-    if made.used > chip["circuits"] or dealt.missing:
-        merged = int(made.circuits[where][:, 1].max(initial=1))
-        cure = f"its neurons are {merged} circuits each, for up to {made.fan_in:,} synapses: give them fewer, or "
-        cure = ("" if merged < 2 else cure) + "take fewer neurons"
-        cure += "; layers without feedback can run one after the other, see partitions()"
-        value = max(made.used, int(chip["circuits"]) + dealt.missing) if dealt.missing else made.used
-        out.append(Violation(chip.limits["circuits"], f"the network, most of it population '{where}',", value, cure))
+    merged = int(made.circuits[where][:, 1].max(initial=1)) if where else 1
+    fewer = f"its neurons are up to {merged} circuits each, for up to {made.fan_in:,} synapses: give them fewer, or "
+    cure = ("" if merged < 2 else fewer) + "take fewer neurons"
+    cure += "; layers without feedback can run one after the other, see partitions()"
+    whole_network = f"the network, most of it population '{where}',"
+    if made.used > chip["circuits"]:
+        out.append(Violation(chip.limits["circuits"], whole_network, made.used, cure))
+    elif dealt.missing and not out:  # there are enough circuits, but a neuron's lie side by side in one row
+        fuller = int(dealt.count[_halves(dealt.count.tolist()) == 0].sum())
+        out.append(Violation(chip.limits["columns"], whole_network, fuller, cure))
     elif unplaced:
         value = chip["rows"] + np.ceil(unplaced / chip["columns"])
         where = f"{unplaced:,} of {made.synapses:,} synapses find no row: the network"

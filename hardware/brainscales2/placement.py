@@ -76,8 +76,8 @@ class Placement:
     chip : Chip
         Its limits.
     circuits : dict
-        Population -> [neurons, 2]: first circuit of each neuron (0 to 511; the second row begins at 256; 512 if there is
-        no room for it) and how many.
+        Population -> [neurons, 2]: first circuit of each neuron (0 to 511; the second row begins at 256; 512 where
+        there is no room) and how many.
     rows : list of int
         Rows of synapses in use at each of the two rows of neurons.
     synapses : int

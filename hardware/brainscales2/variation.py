@@ -7,8 +7,9 @@ same on every machine, and a population's part of the pattern does not depend on
 
 What is published of the spreads. Calibration, by the authors of the chip's software, must bring the standard deviation
 of each parameter below a share of what it is with equal settings; :data:`CALIBRATED` is :data:`UNCALIBRATED` times
-these shares. Of rows of synapses they expect a standard deviation of about 2 of about 30 steps. The sizes in
-``UNCALIBRATED`` are assumptions, since we found none published: measure your chip, and give your own.
+these shares. Of rows of synapses, whose drivers are calibrated in the chip's mode for matrix products (hagen
+mode), they expect a standard deviation of about 2 of about 30 steps afterwards. The sizes in ``UNCALIBRATED`` are
+assumptions, since we found none published: measure your chip, and give your own.
 """
 
 from __future__ import annotations
@@ -79,17 +80,19 @@ class Spread:
 
 
 UNCALIBRATED = Spread(tau_m=0.3, tau_syn=0.3, adaptation=0.3, leak=0.1, reset=0.1, threshold=0.1, reversal=0.1,
-                      synapse=0.05, row=2 / 30, gain=0.3)  # fmt: skip
-"""Equal settings for all circuits. Assumptions, but for ``row`` (calix, tests/hw/py/test_hagen_input.py)."""
+                      synapse=0.05, row=0.2, gain=0.3)  # fmt: skip
+"""Equal settings for all circuits. All of it is assumed."""
 
 SHARES = {"tau_m": 0.45, "tau_syn": 0.2, "leak": 0.3, "reset": 0.2, "threshold": 0.35}
 """What calibration leaves, at most, of a standard deviation (calix, tests/hw/py/test_neuron_distribution.py, 2026)."""
 
 CALIBRATED = replace(UNCALIBRATED, **{name: share * getattr(UNCALIBRATED, name) for name, share in SHARES.items()},
                      adaptation=0.45 * UNCALIBRATED.adaptation, gain=0.2 * UNCALIBRATED.gain,
-                     reversal=0.3 * UNCALIBRATED.reversal)  # fmt: skip
-"""After calibration: ``UNCALIBRATED`` times :data:`SHARES`. Those of adaptation, gain and reversal potential are not
-tested there; they are taken to be as good as those of the membrane, the synaptic time constant and the leak."""
+                     reversal=0.3 * UNCALIBRATED.reversal, row=2 / 30)  # fmt: skip
+"""After calibration: ``UNCALIBRATED`` times :data:`SHARES`; ``row`` as it is when the synapse drivers were calibrated in
+hagen mode (calix, tests/hw/py/test_hagen_input.py); single synapses are not calibrated. The shares of adaptation, gain
+and reversal potential are not tested there; they are taken to be as good as those of the membrane, the synaptic time
+constant and the leak."""
 
 
 @dataclass(frozen=True)
@@ -192,10 +195,12 @@ def fixed_pattern(
 
 def _weights(out: Varied, graph: Graph, spread: Spread, seed: int) -> Any:
     sizes = {p.name: p.size for p in graph.populations}
+    rows = {sign: np.concatenate([Draws(seed, f"brainscales2:{name}.rows{sign}").normal(0, size)
+                                  for name, size in sizes.items()])
+            for sign in "+-"}  # fmt: skip
 
     def change(s: Synapses) -> np.ndarray:
         draws = Draws(seed, f"brainscales2:{s.projection}>{s.post}")
-        rows = {sign: Draws(seed, f"brainscales2:rows{sign}").normal(0, graph.size) for sign in "+-"}
         gains = Draws(seed, f"brainscales2:{s.post}.{s.receptor}.gain").normal(0, sizes[s.post])
         z = spread.synapse * draws.normal(0, len(s.weight)) + spread.gain * gains[s.targets]
         z += spread.row * np.where(s.weight < 0, rows["-"][s.sources], rows["+"][s.sources])

@@ -164,10 +164,14 @@ def whole(value: Any, lo: int, hi: int, what: str) -> int:
     return int(value)
 
 
+def is_number(value: Any) -> bool:
+    """Return whether a value is a plain real number, of Python or NumPy."""
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+
+
 def positive(value: Any, what: str, zero: bool = True) -> float:
     """Return a finite number of 0 or more (above 0 with ``zero=False``), or refuse it."""
-    good = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-    if not good or not np.isfinite(value) or value < 0 or (value == 0 and not zero):
+    if not is_number(value) or not np.isfinite(value) or value < 0 or (value == 0 and not zero):
         raise ParameterError(
             f"{what} must be a number {'of 0 or more' if zero else 'above 0'}, got {value!r}", caller()
         )

@@ -87,6 +87,21 @@ def test_the_closed_form_by_hand() -> None:
     assert r == pytest.approx(1e6 * (1 - 1e-10 / (10e-9) ** 2 * q), rel=1e-3)
 
 
+def test_the_closed_form_ends_where_the_film_does() -> None:
+    """At x = 1 the charge is that of the mean resistance: (r_on + r_off)/2 = k flux + what is at the start."""
+    k, begun = 1e-14 * 100 / 1e-16, 16e3 * 0.1 - 15_900 * 0.01 / 2
+    full, empty = (8050 - begun) / k, -begun / k
+    np.testing.assert_allclose(drifted_state([empty, 0, full]), [0, 0.1, 1], atol=1e-12)
+    for flux in (full + 1e-4, 0.9, [0.0, 2.0], empty - 1e-4, math.nan):
+        with pytest.raises(ParameterError, match=r"from -0\.15205 to 0\.65295 V s"):
+            drifted_state(flux)
+    # equal resistances: a constant current, charge is flux over resistance
+    assert drifted_state(0.25, 0.5, r_on=2.0, r_off=2.0, mobility=1.0, thickness=1.0) == pytest.approx(0.75)
+    for bad in ({"x": 2}, {"x": "a"}, {"r_on": 0}, {"thickness": "thin"}, {"mobility": -1}, {"flux": "much"}):
+        with pytest.raises(ParameterError):
+            drifted_state(**{"flux": 0.1, **bad})
+
+
 def test_the_loop_is_pinched_and_closes_with_frequency() -> None:
     areas = []
     for frequency in (0.5, 1.0, 4.0):
@@ -122,8 +137,11 @@ def test_only_biolek_lets_go_of_an_end() -> None:
 def test_bad_memristors() -> None:
     with pytest.raises(ParameterError, match="window must be one of"):
         IonDrift("soft")
-    with pytest.raises(ParameterError, match="x from 0 to 1"):
-        IonDrift(x=2)
+    for bad in ({"x": 2}, {"x": "a"}, {"p": "2"}, {"p": None}, {"p": math.inf}, {"x": math.nan}, {"x": True}):
+        with pytest.raises(ParameterError, match="x from 0 to 1"):
+            IonDrift(**bad)
+    with pytest.raises(ParameterError, match="window must be one of"):
+        IonDrift(["hard"])  # type: ignore[arg-type]
     assert IonDrift(r_on=10 * ohm, thickness=20 * nm).value("thickness") == 20 * nm
 
 
@@ -141,8 +159,9 @@ def test_nonlinearities_are_the_published_ones() -> None:
         assert float(normalised_a(label)) == pytest.approx(a, abs=0.6 * digits), label
         assert float(normalised_a(-label)) == -float(normalised_a(label))
     assert np.isinf(normalised_a(0.0))
-    with pytest.raises(ParameterError, match="between -9 and 9"):
-        normalised_a(9.5)
+    for bad in (9.5, math.nan, "a", [1, [2]]):
+        with pytest.raises(ParameterError, match="between -9 and 9"):
+            normalised_a(bad)
 
 
 def test_the_curve_is_neurosims_formula() -> None:
@@ -191,7 +210,9 @@ def test_cycle_to_cycle_variation_grows_with_the_root() -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [({"up": 0}, "number of pulses"), ({"down": 1.5}, "number of pulses"), ({"nonlinearity_up": 10}, "between -9"),
-     ({"cycle": -1}, "0 or more"), ({"device": float("nan")}, "0 or more")],
+     ({"cycle": -1}, "0 or more"), ({"device": float("nan")}, "0 or more"), ({"cycle": "a"}, "'cycle'.*0 or more"),
+     ({"device": None}, "'device'.*0 or more"), ({"nonlinearity_up": "a"}, "'nonlinearity_up'.*between -9"),
+     ({"nonlinearity_down": [1, 2]}, "'nonlinearity_down'.*between -9")],
 )  # fmt: skip
 def test_bad_curves(options: dict[str, Any], said: str) -> None:
     with pytest.raises(ParameterError, match=said):
@@ -230,6 +251,16 @@ def test_the_drift_is_a_power_of_time() -> None:
     sizes = np.array([np.abs(spread.after(t * second, reading=None).edges("wire").weight) for t in times])
     slopes = np.polyfit(np.log(times), np.log(np.maximum(sizes, 1e-300)), 1)[0]
     assert np.mean(slopes) == pytest.approx(-0.05, abs=0.002) and np.std(slopes) == pytest.approx(0.02, rel=0.05)
+
+
+def test_conductances_do_not_grow() -> None:
+    """A normal exponent can come out negative; its magnitude is taken, as aihwkit does."""
+    net = network(np.abs(np.random.default_rng(0).normal(1, 0.5, (60, 60))))
+    device = Device(nu=0.02, nu_spread=0.05)
+    before, after = (n.edges("wire").weight for n in (net, program(net, device).after(24 * hour, reading=None)))
+    assert (after <= before).all() and (after < 0.9 * before).any()
+    exponents = np.concatenate([p.nu.ravel() for p in program(net, PCM, seed=1)._pairs.values()])
+    assert exponents.min() >= 0 and len(exponents) > 7000
 
 
 def test_perfect_devices_change_nothing() -> None:
@@ -307,7 +338,8 @@ def test_a_compensated_network_keeps_its_sums() -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [({"levels": 1}, "levels of a device"), ({"on_off": 1.0}, "above 1"), ({"variation": -0.1}, "variation"),
-     ({"nu": float("nan")}, "nu"), ({"t0": 0}, "t0")],
+     ({"nu": float("nan")}, "nu"), ({"t0": 0}, "t0"), ({"on_off": "x"}, "above 1"), ({"on_off": None}, "above 1"),
+     ({"on_off": float("nan")}, "above 1"), ({"on_off": True}, "above 1")],
 )  # fmt: skip
 def test_bad_devices(options: dict[str, Any], said: str) -> None:
     with pytest.raises(ParameterError, match=said):
@@ -414,6 +446,11 @@ def test_bad_training(options: dict[str, Any], said: str) -> None:
         pulsed([p], None, lr=0.1)  # type: ignore[arg-type]
     with pytest.raises(ParameterError, match="0 throughout"):
         pulsed([torch.nn.Parameter(torch.zeros(3))], AG_A_SI, lr=0.1)
+    for no_devices in (3, [], ["weights"], torch.nn.ReLU()):
+        with pytest.raises(ParameterError, match="parameters must be those of a module"):
+            pulsed(no_devices, AG_A_SI, lr=0.1)  # type: ignore[arg-type]
+    with pytest.raises(ParameterError, match="make another"):
+        pulsed([p], AG_A_SI, lr=0.1).add_param_group({"params": [torch.nn.Parameter(torch.ones(2))]})
 
 
 @pytest.mark.engine("snntorch")
@@ -438,6 +475,32 @@ def test_a_network_learns_by_pulses() -> None:
         loss.backward()
         optimiser.step()
     assert counts.argmax(1).tolist() == [0, 1] and float(loss.detach()) < 0.3
+
+
+@pytest.mark.engine("snntorch")
+def test_fit_trains_by_pulses() -> None:
+    """What makes an optimiser of the module, as the page on devices shows it."""
+    import torch
+
+    from neurosim.learning import RateLoss, fit
+
+    net = ns.Network("pulses", dt=1 * ms, seed=2)
+    source = net.population("source", 20, SpikeSource([np.zeros(0) * ms] * 20))
+    out = net.population("out", 2, LIF(tau_m=10 * ms, v_rest=0 * mV, v_reset=0 * mV, v_th=10 * mV,
+                                       receptors={"in": ExpCurrent(tau=5 * ms)}))  # fmt: skip
+    net.connect(source, out, weight=ns.normal(0 * mV, 1 * mV), name="wire")
+    before = net.edges("wire").weight
+    g = torch.Generator().manual_seed(0)
+    data = {"source": (torch.rand(8, 20, 20, generator=g) < 0.3).float()}, torch.arange(8) % 2
+    module = net.to_torch()
+    line = PulseCurve(up=50, down=50)
+    made = fit(module, data, RateLoss("out"), epochs=1, batch=4, quiet=True,
+               optimiser=lambda module: pulsed(module, line, lr=0.5, rounding="nearest"))  # fmt: skip
+    net.load_torch(module)
+    after, largest = net.edges("wire").weight, np.abs(before).max()
+    pulses = ((after - before) / (2 * largest / 50))[np.abs(after) < 0.999 * largest]  # others are at an end
+    assert made["loss"][0] > 0 and np.abs(pulses).max() >= 0.5
+    np.testing.assert_allclose(pulses, np.rint(pulses), atol=1e-4)
 
 
 # -- crossbars -------------------------------------------------------------------------------------------------------

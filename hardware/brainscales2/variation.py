@@ -89,8 +89,8 @@ SHARES = {"tau_m": 0.45, "tau_syn": 0.2, "leak": 0.3, "reset": 0.2, "threshold":
 CALIBRATED = replace(UNCALIBRATED, **{name: share * getattr(UNCALIBRATED, name) for name, share in SHARES.items()},
                      adaptation=0.45 * UNCALIBRATED.adaptation, gain=0.2 * UNCALIBRATED.gain,
                      reversal=0.3 * UNCALIBRATED.reversal, row=2 / 30)  # fmt: skip
-"""After calibration: ``UNCALIBRATED`` times :data:`SHARES`; ``row`` as it is when the synapse drivers were calibrated in
-hagen mode (calix, tests/hw/py/test_hagen_input.py); single synapses are not calibrated. The shares of adaptation, gain
+"""After calibration: ``UNCALIBRATED`` times :data:`SHARES`; ``row`` as it is after that of the synapse drivers in hagen
+mode (calix, tests/hw/py/test_hagen_input.py); single synapses are not calibrated. The shares of adaptation, gain
 and reversal potential are not tested there; they are taken to be as good as those of the membrane, the synaptic time
 constant and the leak."""
 

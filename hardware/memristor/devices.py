@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from neurosim.errors import ParameterError, caller
-from neurosim.hardware.rewriting import positive, whole
+from neurosim.hardware.rewriting import is_number, positive, whole
 from neurosim.ir.interp import call
 
 
@@ -26,13 +26,14 @@ class Device:
         Conductances that can be asked for, evenly from the least to 1; None for all. A pair with n of them has weights
         of ``2n - 1`` values.
     on_off : float
-        1 over the least conductance; infinite where that is 0.
+        1 over the least conductance, above 1; infinite where that is 0.
     variation : float
         Standard deviation of what is written, in parts of the greatest conductance.
     read : float
         Standard deviation of a reading, relative to the conductance.
     nu, nu_spread : float
-        Exponent of the drift: its mean, and its standard deviation from device to device.
+        Exponent of the drift: its mean, and its standard deviation from device to device. Conductances do not grow:
+        of exponents below 0 the magnitude is taken.
     t0 : float
         Seconds after which the conductance is as written: ``G(t) = G(t0) (t/t0)**-nu``.
     """
@@ -48,8 +49,8 @@ class Device:
     def __post_init__(self) -> None:
         if self.levels is not None:
             whole(self.levels, 2, 2**31, "levels of a device")
-        if not self.on_off > 1:
-            raise ParameterError(f"on_off must be above 1, got {self.on_off!r}", caller())
+        if not is_number(self.on_off) or not self.on_off > 1:
+            raise ParameterError(f"on_off must be a number above 1, or infinite, got {self.on_off!r}", caller())
         for name in ("variation", "read", "nu", "nu_spread"):
             positive(getattr(self, name), name)
         positive(self.t0, "t0", zero=False)

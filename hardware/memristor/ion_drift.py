@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from neurosim.errors import ParameterError, caller
+from neurosim.hardware.rewriting import is_number, positive
 from neurosim.lang.components import Cell
 from neurosim.params import Param
 from neurosim.units import kohm, metre, nm, ohm, second, volt
@@ -67,10 +68,10 @@ def IonDrift(window: str = "hard", *, p: float = 1.0, x: float = 0.1, **params: 
         No such window; p or x out of range.
     """
     where = caller()
-    if window not in WINDOWS:
+    if not isinstance(window, str) or window not in WINDOWS:
         raise ParameterError(f"window must be one of {', '.join(map(repr, WINDOWS))}, got {window!r}", where)
-    if not p > 0 or not 0 <= x <= 1:
-        raise ParameterError(f"a memristor needs p above 0 and x from 0 to 1, got p={p!r} and x={x!r}", where)
+    if not is_number(p) or not is_number(x) or not 0 < p < np.inf or not 0 <= x <= 1:
+        raise ParameterError(f"a memristor needs numbers, p above 0 and x from 0 to 1, got p={p!r} and x={x!r}", where)
     own: dict[str, Any] = {**_UNITS}
     if window != "hard":
         own["p"] = Param(float(p), 1, "exponent of the window")
@@ -90,15 +91,41 @@ def drifted_state(
     """Return the doped part after a flux, without a window, in closed form; all in SI units.
 
     ``R dx = k v dt`` with ``R = r_off - (r_off - r_on) x`` and ``k = mobility*r_on/thickness**2`` is integrated to a
-    quadratic equation in x, whose root below ``r_off/(r_off - r_on)`` is the answer.
+    quadratic equation in x. It holds while the boundary is within the film: at its ends the boundary stays, and what x
+    is then depends on more than the flux (:func:`IonDrift` goes on). With the defaults that is from -0.15 to 0.65 V s.
 
     Parameters
     ----------
     flux : array_like
-        Integral of the voltage from the start, in V s.
+        Integral of the voltage from the start, in V s; its past, too, must lie in the range.
     x : float
-        Doped part at the start.
+        Doped part at the start, 0 to 1.
+    r_on, r_off, mobility, thickness : float
+        As those of :func:`IonDrift`, in ohm, m^2/(V s) and m.
+
+    Raises
+    ------
+    ParameterError
+        A flux with which the boundary would leave the film, or a parameter out of range.
     """
+    sizes = {"r_on": r_on, "r_off": r_off, "mobility": mobility, "thickness": thickness}
+    r_on, r_off, mobility, thickness = (positive(value, name, zero=False) for name, value in sizes.items())
+    if not is_number(x) or not 0 <= x <= 1:
+        raise ParameterError(f"the doped part at the start must be a number from 0 to 1, got x={x!r}", caller())
+    try:
+        given = np.asarray(flux, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ParameterError(f"the flux must be numbers, in V s, got {flux!r}", caller()) from None
     k, less = mobility * r_on / thickness**2, r_off - r_on
-    begun = r_off * x - less * x * x / 2
-    return np.asarray((r_off - np.sqrt(r_off**2 - 2 * less * (k * np.asarray(flux) + begun))) / less)
+    begun, full = r_off * x - less * x * x / 2, (r_on + r_off) / 2
+    moved = k * given + begun  # 0 at x = 0, full at x = 1
+    slack = 1e-12 * full
+    if not np.all((moved >= -slack) & (moved <= full + slack)):
+        raise ParameterError(
+            f"from x = {x:g} the boundary is within the film for a flux from {-begun / k:.6g} to "
+            f"{(full - begun) / k:.6g} V s, got {given.min():.6g} to {given.max():.6g}: beyond it stays at an end of "
+            "the film, and an IonDrift cell, run, says when it leaves", caller(),
+        )  # fmt: skip
+    moved = np.clip(moved, 0.0, full)
+    # the root of x*r_off - less*x**2/2 = moved within the film, without a division by less, which may be 0
+    return np.asarray(2 * moved / (r_off + np.sqrt(r_off**2 - 2 * less * moved)))

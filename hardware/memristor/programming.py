@@ -129,7 +129,7 @@ def program(network: Network, device: Device = PCM, *, seed: int = 0) -> Program
         z = Draws(seed, f"{name}/write").normal(0, target.size).reshape(target.shape)
         written = np.maximum(target + device.write_deviation(target) * z, 0.0)
         mean, spread = device.exponent(target)
-        nu = mean + spread * Draws(seed, f"{name}/nu").normal(0, target.size).reshape(target.shape)
+        nu = np.abs(mean + spread * Draws(seed, f"{name}/nu").normal(0, target.size).reshape(target.shape))
         out._pairs[s.projection, s.post] = _Pairs(scale, target, written, nu)
         errors = [_rms(_weights(scale, g, device) - s.weight) / scale if scale else 0.0 for g in (target, written)]
         out.projections.append(ProjectionChange(s.projection, s.post, len(s.weight), *errors))

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from neurosim.errors import ParameterError, caller
+from neurosim.hardware.rewriting import is_number
 
 _LABEL = 1 / (0.07 * np.sqrt(2))
 """Nonlinearity of a curve that is the whole range above the diagonal."""
@@ -38,7 +39,10 @@ def normalised_a(nonlinearity: Any) -> np.ndarray:
     nonlinearity : array_like
         -9 to 9. The sign of A is its own.
     """
-    label = np.asarray(nonlinearity, dtype=np.float64)
+    try:
+        label = np.asarray(nonlinearity, dtype=np.float64)
+    except (TypeError, ValueError):
+        label = np.asarray(np.nan)
     if not np.all(np.abs(label) <= 9):
         raise ParameterError(f"a nonlinearity must lie between -9 and 9, got {nonlinearity!r}", caller())
     wanted = np.abs(label) / _LABEL
@@ -89,9 +93,11 @@ class PulseCurve:
             if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < 1:
                 raise ParameterError(f"'{name}' of a PulseCurve is a number of pulses above 0, got {count!r}", where)
         for name in ("cycle", "device"):
-            if not 0 <= getattr(self, name) < np.inf:
-                raise ParameterError(f"'{name}' of a PulseCurve must be 0 or more, got {getattr(self, name)!r}", where)
-        normalised_a([self.nonlinearity_up, self.nonlinearity_down])
+            if not is_number(size := getattr(self, name)) or not 0 <= size < np.inf:
+                raise ParameterError(f"'{name}' of a PulseCurve must be a number of 0 or more, got {size!r}", where)
+        for name in ("nonlinearity_up", "nonlinearity_down"):
+            if not is_number(label := getattr(self, name)) or not -9 <= label <= 9:
+                raise ParameterError(f"'{name}' of a PulseCurve must lie between -9 and 9, got {label!r}", where)
 
     def constants(self, z: Any = None) -> tuple[np.ndarray, np.ndarray]:
         """Return A/P of the ways up and down; of devices that differ, with one normal number each in ``z``."""

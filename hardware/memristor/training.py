@@ -22,7 +22,7 @@ from neurosim.ir.random import Draws
 
 
 def pulsed(
-    parameters: Iterable[Any], curve: PulseCurve, *, lr: float, largest: float | None = None, seed: int = 0,
+    parameters: Any, curve: PulseCurve, *, lr: float, largest: float | None = None, seed: int = 0,
     rounding: str = "stochastic",
 ) -> Any:  # fmt: skip
     """Return an optimiser (``torch.optim.Optimizer``) for parameters that are devices.
@@ -32,8 +32,9 @@ def pulsed(
 
     Parameters
     ----------
-    parameters : iterable of torch.nn.Parameter
-        Such as ``module.parameters()`` of ``net.to_torch()``.
+    parameters : torch.nn.Module or iterable of torch.nn.Parameter
+        A module, such as ``net.to_torch()``, or some of its parameters. The devices are made with the optimiser: it
+        takes no more of them later.
     curve : PulseCurve
         The device, such as :data:`~neurosim.hardware.memristor.AG_A_SI`.
     lr : float
@@ -61,7 +62,10 @@ def pulsed(
     positive(lr, "lr", zero=False)
     if largest is not None:
         positive(largest, "largest", zero=False)
-    return _optimiser()(list(parameters), curve, float(lr), largest, whole(seed, 0, 2**64 - 1, "seed"), rounding, where)
+    if callable(getattr(parameters, "parameters", None)):
+        parameters = parameters.parameters()
+    parameters = list(parameters) if isinstance(parameters, Iterable) else [parameters]
+    return _optimiser()(parameters, curve, float(lr), largest, whole(seed, 0, 2**64 - 1, "seed"), rounding, where)
 
 
 @functools.cache
@@ -76,7 +80,11 @@ def _optimiser() -> type:
 
         def __init__(self, parameters: list[Any], curve: PulseCurve, lr: float, largest: float | None, seed: int,
                      rounding: str, where: str | None) -> None:  # fmt: skip
-            super().__init__(parameters, {"lr": lr})
+            try:
+                super().__init__(parameters, {"lr": lr})
+            except (TypeError, ValueError) as error:
+                raise ParameterError("parameters must be those of a module that has some, or the module: torch says "
+                                     f"'{error}'", where) from None  # fmt: skip
             self.curve, self.rounding = curve, rounding
             self._streams = []
             for k, p in enumerate(self._all()):
@@ -92,6 +100,13 @@ def _optimiser() -> type:
             count = [p.numel() for p in self._all()]
             self._constants = [curve.constants(draws["device"].normal(0, n) if curve.device else None)
                                for draws, n in zip(self._streams, count, strict=True)]  # fmt: skip
+
+        def add_param_group(self, param_group: dict[str, Any]) -> None:
+            """Take the parameters that it is made with, and no others."""
+            if hasattr(self, "_streams"):
+                raise ParameterError("this optimiser has a device for each of its parameters: make another for more",
+                                     caller())  # fmt: skip
+            super().add_param_group(param_group)
 
         def _all(self) -> list[Any]:
             return [p for group in self.param_groups for p in group["params"]]

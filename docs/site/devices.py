@@ -39,7 +39,7 @@ def draw(results: dict[str, Any], path: Path) -> None:
     axes[1, 0].set(xlabel="time since the weights were written", title="phase-change memory: writing, drift, reading")
     for ax in axes.flat[:3]:
         ax.axhline(best, color=GREY, lw=0.8)
-        ax.set_ylabel("accuracy on the test set (%)")
+        ax.set_ylabel("accuracy on every second\ntest image (%)")
     axes[1, 0].legend(frameon=False, loc="lower left")
     axes[0, 0].annotate("as trained", (1, best), xytext=(0, 3), textcoords="offset points", color=GREY, fontsize=8)
     _bars(axes[1, 1], nets, results["trained on Ag:a-Si, one seed"], best)
@@ -76,7 +76,8 @@ def _bars(ax: Any, nets: Any, pulses: dict[str, float], best: float) -> None:
     ax.axvline(best, color=GREY, lw=0.8)
     ax.set_yticks([])
     ax.invert_yaxis()
-    ax.set(xlim=(50, 100), xlabel="accuracy on the test set (%), from 50", title="a whole chip; training on Ag:a-Si")
+    ax.set(xlim=(50, 100), xlabel="accuracy on every second test image (%), from 50",
+           title="a whole chip; training on Ag:a-Si")  # fmt: skip
 
 
 if __name__ == "__main__":

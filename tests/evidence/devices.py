@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 SOURCES = [
-    "hardware/rewriting.py", "hardware/brainscales2/quantisation.py", "hardware/brainscales2/variation.py",
-    "hardware/memristor/devices.py", "hardware/memristor/programming.py", "hardware/memristor/pulses.py",
-    "hardware/memristor/training.py", "backends/snntorch_backend/*.py",
+    "hardware/base.py", "hardware/rewriting.py", "hardware/brainscales2/*", "hardware/memristor/*",
+    "backends/base.py", "backends/native/**/*.py", "backends/compiled/*.py", "backends/snntorch_backend/*.py",
+    "models/cells/*.py", "models/inputs/*.py", "models/synapses/*.py", "neurosim/compile.py", "neurosim/lang/**/*.py",
     "neurosim/learning/bridge.py", "neurosim/learning/trainable.py", "neurosim/ir/**/*.py", "neurosim/passes/**/*.py",
     "tests/evidence/devices.py",
 ]  # fmt: skip

@@ -161,8 +161,9 @@ def rest_of_the_library() -> list[ns.Network]:
     """Networks of what is in no case and no construct."""
     out = []
     for cell in (*(models.GLIF(level) for level in range(1, 6)), models.GLIF(3, n_asc=3), models.LiveSource,
-                 models.CA1Pyramidal, models.L5Pyramidal, models.ClopathAdEx(2), models.IntrinsicUnit, models.ReleaseSite,
-                 models.UrbanczikSenn, models.Passive().insert(na=models.DendriticSpike())):  # fmt: skip
+                 models.CA1Pyramidal, models.L5Pyramidal, models.ClopathAdEx(2), models.IntrinsicUnit,
+                 models.ReleaseSite, models.UrbanczikSenn,
+                 models.Passive().insert(na=models.DendriticSpike())):  # fmt: skip
         net = ns.Network("rest", dt=0.1 * ms)
         net.population("p", 3, cell)
         out.append(net)

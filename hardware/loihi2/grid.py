@@ -30,7 +30,7 @@ class WeightGrid:
     levels : int
         Different mantissas in use.
     saturated : int
-        Weights beyond the largest mantissa, which were clipped to it; none with the exponents that ``quantise`` chooses.
+        Weights beyond the largest mantissa, which were clipped to it: none, with the exponents of ``quantise``.
     rms, worst : float
         Root mean square and largest distance of a weight from where it was put.
     span : tuple of float

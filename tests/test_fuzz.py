@@ -49,9 +49,13 @@ def test_a_fault_of_a_reader_is_found(fault: str, said: str) -> None:
 
 @pytest.mark.parametrize(
     ("target", "number"),
-    [("results", 1191), ("results", 100002312), ("checkpoints", 868), ("sonata", 1186), ("sonata", 771), ("nir", 320)],
-)
+    [
+        ("results", 1191), ("results", 100002312), ("checkpoints", 868), ("sonata", 1186), ("sonata", 771),
+        ("sonata", 200001204), ("nir", 320),
+    ],
+)  # fmt: skip
 def test_what_was_found_once_is_refused(target: str, number: int) -> None:
-    """Times that are no numbers, a size of gigabytes, an empty magic number, a node beyond 64 bits, text for a bias."""
+    """Times that are no numbers, a size of gigabytes, an empty magic number, a node beyond 64 bits, a number for the
+    population of a node set, text for a bias."""
     out = tried(target, number, count=1, seconds=120.0)
     assert (out.count, out.findings) == (1, {})

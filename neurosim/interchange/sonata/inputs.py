@@ -69,7 +69,9 @@ def node_set(config: Config, nodes: dict[str, Nodes], spec: Any, what: str, dept
         raise ParameterError(f"{what} needs a 'node_set': a name, or an object such as {{\"population\": …}}; got "
                              f"{spec!r}")  # fmt: skip
     wanted = spec.get("population", list(nodes))
-    names = [wanted] if isinstance(wanted, str) else list(wanted)
+    names = [wanted] if isinstance(wanted, str) else wanted
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ParameterError(f"{what}: the population of a node set is a name or a list of names, got {wanted!r}")
     out = []
     for name in names:
         each = population(nodes, name, what)
